@@ -1,0 +1,3 @@
+"""kvsim starts a replicated key-value store as real processes, drives it, breaks it, and proves what it really does."""
+
+__version__ = "0.1.0"

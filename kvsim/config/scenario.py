@@ -1,0 +1,73 @@
+"""What a scenario is: frozen values only. How they are read, and the table of verbs, stand in `scenario_file.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What a step wants to see, in words.
+
+    `kind`: ok | value | not_found | served | refused | unknown | unreachable | any_of. `value` for kind value (a template);
+    `reason` (`read_only`, …) and `names` (`leader`) for refused; `options` for any_of.
+    """
+
+    kind: str
+    value: str | None = None
+    reason: str | None = None
+    names: str | None = None
+    options: tuple[Expectation, ...] = ()
+
+
+@dataclass(frozen=True)
+class Timing:
+    """A step's time modifier: `eventually`, `always` or `within`, in seconds; at most one of them is set."""
+
+    eventually_s: float | None = None
+    always_s: float | None = None
+    within_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One verb with its fields. `fields` are plain values, shaped by the verb's row in the table of verbs.
+
+    `id` is `2.1`: group and place. `line` and `column` are where the verb stands. `text` is the step as written, on one line.
+    """
+
+    id: str
+    verb: str
+    fields: Mapping[str, object]
+    line: int
+    column: int
+    text: str
+    expect: Expectation | None = None
+    timing: Timing = Timing()
+    steps: tuple[Step, ...] = ()  # for verbs that hold steps
+
+
+@dataclass(frozen=True)
+class Group:
+    title: str
+    steps: tuple[Step, ...]
+    line: int = 0
+
+
+@dataclass(frozen=True)
+class Scenario:
+    name: str
+    title: str
+    path: Path
+    cluster: Path  # the cluster file it names, resolved
+    groups: tuple[Group, ...]
+    needs: frozenset[str] = frozenset()
+    variables: Mapping[str, str] = field(default_factory=dict)  # name → kind (`random_key`, …) or a plain word
+    checks: tuple[str, ...] = ()  # checks that must have had something to look at
+    request_timeout_s: float = 1.0
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return tuple(step for group in self.groups for step in group.steps)
