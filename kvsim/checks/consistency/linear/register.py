@@ -1,0 +1,101 @@
+"""One key as a register: the operations that happened or may have happened, in plain lists, ready to be
+judged.
+
+What certainly did not happen is left out (but refused values are remembered, in case somebody reads one),
+and so are reads without an answer. A delete that found nothing is a read of "absent".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from kvsim.checks.consistency.linear.ruling import BEFORE
+from kvsim.history.operations import (
+    ABSENT,
+    APPEND,
+    CAS,
+    CAS_MISSED,
+    DELETE_MISSED,
+    GET,
+    NEVER,
+    PUT,
+    REFUSED,
+    UNKNOWN,
+    Operations,
+)
+
+WRITES = frozenset({PUT, CAS, APPEND})
+OBSERVATIONS = frozenset({GET, CAS_MISSED, DELETE_MISSED})
+
+
+@dataclass(eq=False)
+class Register:
+    """Operations of one key in parallel lists. `until` is the return time, NEVER when the outcome is unknown.
+
+    Closed intervals: `a` comes before `b` exactly when until[a] < call[b]. `index` is each operation's
+    place in the `Operations` it was made from; `refused` maps refused values to such places.
+    """
+
+    call: list[int] = field(default_factory=list)
+    until: list[int] = field(default_factory=list)
+    kind: list[int] = field(default_factory=list)
+    value: list[int] = field(default_factory=list)
+    expected: list[int] = field(default_factory=list)
+    index: list[int] = field(default_factory=list)
+    refused: dict[int, int] = field(default_factory=dict)
+    initial: int = ABSENT
+
+    def __len__(self) -> int:
+        return len(self.call)
+
+    def add(self, call: int, until: int, kind: int, value: int, expected: int, index: int) -> None:
+        self.call.append(call)
+        self.until.append(until)
+        self.kind.append(kind)
+        self.value.append(value)
+        self.expected.append(expected)
+        self.index.append(index)
+
+    def subset(self, positions: Iterable[int], loosened: frozenset[int] = frozenset()) -> Register:
+        """The operations at `positions` alone; those `loosened` may have happened at any time, or never."""
+        part = Register(refused=self.refused, initial=self.initial)
+        for at in positions:
+            loose = at in loosened
+            part.add(
+                BEFORE if loose else self.call[at],
+                NEVER if loose else self.until[at],
+                self.kind[at],
+                self.value[at],
+                self.expected[at],
+                at,
+            )
+        return part
+
+
+def register_of(operations: Operations, initial: int = ABSENT) -> Register:
+    """The register of `operations`, all of one key; `initial` is the value number it starts with."""
+    register = Register(initial=initial)
+    add = register.add
+    columns = zip(
+        operations.call_ns,
+        operations.return_ns,
+        operations.kind,
+        operations.value,
+        operations.expected,
+        operations.outcome,
+        strict=True,
+    )
+    for index, (call, until, kind, value, expected, outcome) in enumerate(columns):
+        if outcome == REFUSED:
+            if kind in WRITES:
+                register.refused.setdefault(value, index)
+            continue
+        if outcome == UNKNOWN:
+            if kind in OBSERVATIONS:
+                continue
+            until = NEVER
+        if kind == DELETE_MISSED:
+            kind, value = GET, ABSENT
+        add(call, until, kind, value, expected, index)
+    return register
