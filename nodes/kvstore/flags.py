@@ -1,0 +1,132 @@
+"""From the command line to one frozen value. Touches neither disk nor network.
+
+The table FLAGS is the single source of the flags, their checks and `--help`. Both `--flag value` and
+`--flag=value` are understood. Written by hand because argparse costs more than the whole start of a node.
+"""
+
+from kvstore.errors import StartError
+
+USAGE = "usage: kvstore --port=PORT --data-dir=DIR --role=leader|follower [--leader=HOST:PORT] [--host=HOST]"
+
+
+class Settings:
+    """What a node was told, never changed afterwards (a dataclass would cost 15 ms at start)."""
+
+    __slots__ = ("data_dir", "host", "leader", "port", "role")
+
+    def __init__(self, **values):
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name, value):
+        raise AttributeError(f"settings are frozen: {name}")
+
+    @property
+    def leads(self):
+        """Whether the node starts as leader."""
+        return self.role == "leader"
+
+
+def parse_port(text, flag):
+    """Return a port number, 1 to 65535; raises StartError."""
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
+        raise StartError(f"--{flag} must be a port from 1 to 65535, not {text!r}")
+    return int(text)
+
+
+def parse_text(text, flag):
+    """Return the text, which must not be empty."""
+    if not text or "\0" in text:
+        raise StartError(f"--{flag} must not be empty")
+    return text
+
+
+def parse_role(text, flag):
+    """Return "leader" or "follower"; raises StartError."""
+    if text not in ("leader", "follower"):
+        raise StartError(f"--{flag} must be leader or follower, not {text!r}")
+    return text
+
+
+def parse_address(text, flag):
+    """Return (host or None, port) from `HOST:PORT` or `PORT`; raises StartError."""
+    host, colon, port = text.rpartition(":")
+    if colon and not host:
+        raise StartError(f"--{flag} must be HOST:PORT or PORT, not {text!r}")
+    return host or None, parse_port(port, flag)
+
+
+REQUIRED = object()
+
+# flag: (check, default, what --help says)
+FLAGS = {
+    "port": (parse_port, REQUIRED, "PORT: where clients connect, 1 to 65535"),
+    "data-dir": (parse_text, REQUIRED, "DIR: where this node keeps its data; made if missing, one node each"),
+    "role": (parse_role, REQUIRED, "leader accepts writes; follower serves reads and refuses writes"),
+    "leader": (parse_address, None, "HOST:PORT or PORT of the leader (followers only); named when refusing"),
+    "host": (parse_text, "127.0.0.1", "HOST: the address to listen on (default 127.0.0.1)"),
+}
+
+
+def help_text():
+    """Return what `--help` prints: every flag, then how to try it."""
+    rows = "\n".join(f"  --{flag:<10} {says}" for flag, (_, _, says) in FLAGS.items())
+    return f"""{USAGE}
+
+A key-value store with two roles. The leader accepts writes, a follower refuses them and says who leads.
+
+{rows}
+
+Both --flag value and --flag=value work. Try it:
+  kvstore --port 9001 --data-dir ./node1 --role=leader
+  kvstore --port 9002 --data-dir ./node2 --role=follower --leader=9001
+  kv_client --port 9001 put city Paris      ->  OK
+  kv_client --port 9002 put city Rome       ->  ERR read-only, leader is on port 9001
+Or speak to it by hand, one request a line: PUT key value, GET key, DELETE key, PING, STATUS.
+"""
+
+
+def split_flags(argv):
+    """Return {flag: text} from the arguments; raises StartError for what is unknown, doubled or without a
+    value.
+    """
+    found, rest = {}, list(argv)
+    while rest:
+        word = rest.pop(0)
+        flag, equals, text = word[2:].partition("=")
+        if not word.startswith("--") or flag not in FLAGS:
+            raise StartError(f"unknown argument {word!r}; the flags are --{', --'.join(FLAGS)} (see --help)")
+        if flag in found:
+            raise StartError(f"--{flag} is given twice")
+        if not equals:
+            if not rest or rest[0].startswith("--"):
+                raise StartError(f"--{flag} needs a value")
+            text = rest.pop(0)
+        found[flag] = text
+    return found
+
+
+def parse(argv):
+    """Return the Settings of a command line; raises StartError with one line that says what is wrong."""
+    found = split_flags(argv)
+    values = {}
+    for flag, (check, default, _) in FLAGS.items():
+        if flag in found:
+            values[flag.replace("-", "_")] = check(found[flag], flag)
+        elif default is REQUIRED:
+            raise StartError(f"--{flag} is missing; {USAGE}")
+        else:
+            values[flag.replace("-", "_")] = default
+    return Settings(**agree(values))
+
+
+def agree(values):
+    """Return the values, checked against each other: who leads, and who may be told of a leader."""
+    if values["leader"]:
+        host, port = values["leader"]
+        values["leader"] = (host or values["host"], port)
+        if values["role"] == "leader":
+            raise StartError("--leader is for followers: a leader has no leader")
+        if values["leader"] == (values["host"], values["port"]):
+            raise StartError(f"--leader names this node itself, port {port}; name the leader's address")
+    return values

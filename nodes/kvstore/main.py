@@ -1,0 +1,48 @@
+"""Put one node together and run it. The only place that knows all the parts.
+
+`run` is the seam for a changed node: hand in a subclass of Server, Node or Engine.
+"""
+
+import posix
+import sys
+
+from kvstore import flags
+from kvstore.datadir import open_data_dir
+from kvstore.engine import Engine
+from kvstore.errors import StartError
+from kvstore.node import Node
+from kvstore.server import Server
+
+
+def run(argv, server_class=Server, node_class=Node, engine_class=Engine):
+    """Run a node to its end; return its exit status: 0 stopped, 2 something given was wrong (said in one
+    line).
+    """
+    if "--help" in argv or "-h" in argv:
+        posix.write(1, flags.help_text().encode())
+        return 0
+    try:
+        settings = flags.parse(argv)
+        return run_node(settings, server_class, node_class, engine_class)
+    except StartError as error:
+        sys.stderr.write(f"kvstore: {error}\n")
+        return 2
+
+
+def run_node(settings, server_class, node_class, engine_class):
+    """Start, serve and stop one node; return 0. Raises StartError before a port is listened on."""
+    server = server_class(settings)
+    server.starting()
+    lock = open_data_dir(settings.data_dir)
+    engine = engine_class(settings.data_dir)
+    server.node = node_class(settings, engine)
+    server.watch_signals()
+    server.listen()
+    server.ready()
+    try:
+        server.serve()
+    finally:
+        server.stop()
+        engine.close()
+        posix.close(lock)
+    return 0
