@@ -95,7 +95,7 @@ def build(words):
         raise UsageError("no request; put, get, delete, ping or status")
     parts = [word.encode("utf-8", "surrogateescape") for word in words]
     parts[0] = parts[0].upper()
-    if any(b"\n" in part for part in parts):
+    if any(b"\n" in part for part in parts) or parts[-1].endswith(b"\r"):
         raise UsageError("keys and values cannot hold a newline")
     if len(parts) - 1 != lines.VERBS.get(parts[0]) or (len(parts) > 2 and not parts[1]):
         raise UsageError(
@@ -103,6 +103,8 @@ def build(words):
         )
     try:
         lines.decode(b" ".join(parts))
+        for key in parts[1:2]:
+            lines.check_key(key)
     except lines.BadLine as error:
         raise UsageError(str(error)) from error
     return b" ".join(parts) + b"\n"

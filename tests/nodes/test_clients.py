@@ -1,0 +1,87 @@
+"""Clients that behave badly harm only themselves; many good ones are served side by side."""
+
+import socket
+
+from storerun import eventually
+
+
+def connect(store):
+    return socket.create_connection(("127.0.0.1", store.port), timeout=20)
+
+
+def test_half_a_line_waits_and_harms_nobody(new_store):
+    store = new_store()
+    with connect(store) as half, store.client() as ask:
+        half.sendall(b"PUT k ")
+        assert ask("PUT other 1") == "OK"
+        assert ask("GET k") == "NOT_FOUND"
+        half.sendall(b"late\n")
+        assert half.recv(100) == b"OK\n"
+        assert ask("GET k") == "VALUE late"
+
+
+def test_megabytes_without_a_newline_get_one_error_and_the_connection_stays_usable(new_store):
+    store = new_store()
+    with connect(store) as sock, store.client() as ask:
+        sock.sendall(b"x" * 3_000_000)
+        assert sock.recv(200).startswith(b"ERR line longer than")
+        assert ask("PING") == "PONG"
+        sock.sendall(b"still the same line\nPING\n")
+        assert sock.recv(200) == b"PONG\n"
+
+
+def test_binary_gets_errors_line_by_line_and_touches_nothing(new_store):
+    store = new_store()
+    with store.client() as ask:
+        ask("PUT k v")
+        ask.sock.sendall(bytes(range(1, 256)) + b"\n\x00\xff\n")
+        assert ask.reader.readline().startswith(b"ERR ")
+        assert ask.reader.readline().startswith(b"ERR ")
+        assert ask.reader.readline().startswith(b"ERR ")
+        assert ask("GET k") == "VALUE v"
+
+
+def test_two_hundred_clients_at_once(new_store):
+    store = new_store()
+    clients = [connect(store) for _ in range(200)]
+    try:
+        for number, client in enumerate(clients):
+            client.sendall(f"PUT k{number} {number}\nGET k{number}\n".encode())
+        for number, client in enumerate(clients):
+            expected = f"OK\nVALUE {number}\n".encode()
+            got = b""
+            while len(got) < len(expected):
+                got += client.recv(100)
+            assert got == expected
+    finally:
+        for client in clients:
+            client.close()
+    assert store.ask("GET k199") == "VALUE 199"
+
+
+def memory_kib(pid):
+    with open(f"/proc/{pid}/status") as status:  # noqa: PTH123  (one line of a kernel file)
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+
+
+def test_a_client_that_never_reads_is_held_back_and_memory_stays_bounded(new_store):
+    store = new_store()
+    with store.client() as ask:
+        ask("PUT big " + "v" * 1_000_000)
+        before_kib = memory_kib(store.process.pid)
+        with connect(store) as deaf:
+            deaf.sendall(b"GET big\n" * 5_000)  # five gigabytes, if it were answered
+            assert ask("GET nothing") == "NOT_FOUND"
+            assert memory_kib(store.process.pid) - before_kib < 40_000
+            read = 0
+            while read < 20_000_000:
+                read += len(deaf.recv(1 << 20))
+        assert ask("PING") == "PONG"
+
+
+def test_a_client_that_leaves_in_the_middle_is_forgotten(new_store):
+    store = new_store()
+    for _ in range(50):
+        with connect(store) as sock:
+            sock.sendall(b"PUT k v\nGET k\nGET k")
+    assert eventually(lambda: store.ask("GET k"), lambda reply: reply == "VALUE v")

@@ -1,0 +1,146 @@
+"""The lesson's contract, against real processes: roles, refusals, log lines, restarts, the built programs."""
+
+import json
+import signal
+import subprocess
+
+import pytest
+from kvstore import build as builder
+from storerun import PYTHON, WAIT_S, free_port
+
+
+def test_a_leader_serves_and_says_who_it_is(new_store):
+    leader = new_store()
+    assert leader.said.splitlines()[0] == f"[node] starting as LEADER on port {leader.port}"
+    assert f"[node] listening on 127.0.0.1:{leader.port} pid {leader.process.pid}" in leader.said
+    with leader.client() as ask:
+        assert ask("GET city") == "NOT_FOUND"
+        assert ask("PUT city Paris, the one in France") == "OK"
+        assert ask("get city") == "VALUE Paris, the one in France"
+        assert ask("DELETE city") == "OK"
+        assert ask("DELETE city") == "NOT_FOUND"
+        assert ask("PING") == "PONG"
+
+
+@pytest.mark.parametrize(
+    ("args", "refusal"),
+    [
+        ([], "ERR read-only: this node is a follower"),
+        (["--leader=9001"], "ERR read-only, leader is on port 9001"),
+        (["--leader", "127.0.0.1:9001"], "ERR read-only, leader is on port 9001"),
+        (["--leader=192.0.2.1:9001"], "ERR read-only, leader is on 192.0.2.1:9001"),
+    ],
+)
+def test_a_follower_refuses_writes_keeps_nothing_and_logs_who_asked(new_store, args, refusal):
+    follower = new_store(role="follower", args=args)
+    assert follower.said.splitlines()[0] == f"[node] starting as FOLLOWER on port {follower.port}"
+    with follower.client() as ask:
+        before = json.loads(ask("STATUS"))
+        assert ask("PUT city Rome") == refusal
+        assert ask("DELETE city") == refusal
+        assert ask("GET city") == "NOT_FOUND"
+        assert json.loads(ask("STATUS")) == before
+        peer = "{}:{}".format(*ask.sock.getsockname())
+    assert f"[node] refused PUT city from {peer}: {refusal[4:]}" in follower.wait_said("refused DELETE")
+
+
+def test_status_is_one_line_of_json(new_store):
+    follower = new_store(role="follower", args=["--leader=9001"])
+    status = json.loads(follower.ask("STATUS"))
+    assert status["role"] == "follower"
+    assert status["leader"] == "127.0.0.1:9001"
+    assert status["pid"] == follower.process.pid
+    assert status["keys"] == status["applied"] == 0
+
+
+def test_equal_states_have_equal_digests_whatever_their_history(new_store):
+    one, two = new_store("n1"), new_store("n2")
+    for request in ("PUT a 1", "PUT b 2"):
+        one.ask(request)
+    for request in ("PUT b 0", "PUT x 9", "PUT a 1", "DELETE x", "PUT b 2"):
+        two.ask(request)
+    assert json.loads(one.ask("STATUS"))["digest"] == json.loads(two.ask("STATUS"))["digest"]
+    two.ask("PUT b 3")
+    assert json.loads(one.ask("STATUS"))["digest"] != json.loads(two.ask("STATUS"))["digest"]
+
+
+def test_sigterm_ends_it_cleanly_and_the_data_is_there_afterwards(new_store):
+    store = new_store()
+    store.ask("PUT k v")
+    status, said = store.stop()
+    assert status == 0
+    assert said.splitlines()[-1] == "[node] stopping: SIGTERM"
+    assert new_store().ask("GET k") == "VALUE v"
+
+
+def test_acknowledged_writes_survive_a_kill(new_store):
+    store = new_store()
+    with store.client() as ask:
+        for number in range(200):
+            assert ask(f"PUT k{number} {number}") == "OK"
+        assert ask("DELETE k7") == "OK"
+    store.stop(signal.SIGKILL)
+    with new_store().client() as ask:
+        assert ask("GET k199") == "VALUE 199"
+        assert ask("GET k7") == "NOT_FOUND"
+        assert json.loads(ask("STATUS"))["keys"] == 199
+
+
+def test_the_lessons_own_text_runs(tmp_path, new_store):
+    kvstore, kv_client = builder.build(tmp_path / "build")
+    ports = free_port(), free_port()
+    nodes = [
+        subprocess.Popen(
+            [kvstore, "--port", str(port), "--data-dir", tmp_path / f"node{port}", f"--role={role}"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for port, role in zip(ports, ("leader", "follower"), strict=True)
+    ]
+
+    def client(port, *words):
+        done = subprocess.run(
+            [kv_client, "--port", str(port), *words], capture_output=True, text=True, timeout=WAIT_S
+        )
+        return done.stdout.strip(), done.returncode
+
+    try:
+        for node in nodes:
+            assert "starting as" in node.stdout.readline()
+            assert "listening" in node.stdout.readline()
+        assert client(ports[0], "put", "testkey", "testvalue") == ("OK", 0)
+        assert client(ports[0], "get", "testkey") == ("testvalue", 0)
+        assert client(ports[1], "get", "testkey") == ("NOT_FOUND", 0)
+        assert client(ports[1], "put", "testkey", "x") == ("ERR read-only: this node is a follower", 1)
+        assert client(ports[1], "delete", "testkey") == ("ERR read-only: this node is a follower", 1)
+        assert client(ports[0], "ping") == ("PONG", 0)
+    finally:
+        for node in nodes:
+            node.terminate()
+            node.communicate(timeout=WAIT_S)
+    assert [node.returncode for node in nodes] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["put", "k"], ["get"], ["frobnicate"], ["put", "a b", "c"], ["put", "k", "two\nlines"], ["get", ""]],
+)
+def test_the_client_says_what_is_wrong_with_its_command_line(words):
+    done = subprocess.run(
+        [PYTHON, "-I", "-S", builder.PROGRAMS["kv_client"], "--port", "1", *words],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("kv_client: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_client_tells_nobody_there_from_refused():
+    done = subprocess.run(
+        [PYTHON, "-I", "-S", builder.PROGRAMS["kv_client"], f"--port={free_port()}", "ping"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 3
+    assert "nothing listens there" in done.stderr

@@ -1,0 +1,86 @@
+"""The line protocol as a pure thing: any bytes, cut anywhere, give the same lines; wrong lines are explained."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kvstore import jsonline, lines
+
+
+def cut(data, at):
+    marks = [0, *sorted({mark % (len(data) + 1) for mark in at}), len(data)]
+    return [data[start:end] for start, end in pairwise(marks)]
+
+
+bytes_with_newlines = st.lists(st.binary(max_size=12) | st.just(b"\n"), max_size=30).map(b"".join)
+
+
+@settings(max_examples=200, deadline=None)
+@given(bytes_with_newlines, st.lists(st.integers(0, 400), max_size=6))
+def test_where_the_stream_is_cut_changes_nothing(data, at):
+    whole, pieces = lines.Decoder(16), lines.Decoder(16)
+    expected = [line if len(line) <= 16 else None for line in data.split(b"\n")[:-1]]
+    got = [line for piece in cut(data, at) for line in pieces.feed(piece)]
+    if None not in expected and len(data.split(b"\n")[-1]) <= 16:
+        assert got == expected == whole.feed(data)
+    else:  # a line that is too long may be told before its end has come: at its end at the latest
+        assert [line for line in got if line is not None] == [line for line in expected if line is not None]
+        assert got.count(None) in (expected.count(None), expected.count(None) + 1)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=80))
+def test_any_line_is_a_request_or_explained(data):
+    try:
+        verb, key, _ = lines.decode(data)
+    except lines.BadLine as error:
+        assert "\n" not in str(error)
+    else:
+        assert verb in lines.VERBS
+        assert key is None or (key and not set(key) & set(b" \t\r\n\x0b\x0c"))
+
+
+@pytest.mark.parametrize(
+    ("line", "verb", "key", "value"),
+    [
+        (b"PUT k v", b"PUT", b"k", b"v"),
+        (b"put k  two  words ", b"PUT", b"k", b" two  words "),
+        (b"PUT k ", b"PUT", b"k", b""),
+        (b"Get k\r", b"GET", b"k", None),
+        (b"PING", b"PING", None, None),
+        ("PUT ключ значение".encode(), b"PUT", "ключ".encode(), "значение".encode()),
+    ],
+)
+def test_good_lines(line, verb, key, value):
+    assert lines.decode(line) == (verb, key, value)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (b"", "unknown request ''"),
+        (b"FETCH k", "unknown request 'FETCH'"),
+        (b"PUT k", "PUT key value"),
+        (b"PUT  v", "no white space and is not empty"),
+        (b"GET", "GET key"),
+        (b"GET a b", "GET has this shape"),
+        (b"PING x", "PING has this shape"),
+        (b"GET a\tb", "no white space"),
+        (b"PUT k \xff", "not UTF-8"),
+        (b"GET " + b"k" * 2000, "at most 1024"),
+        (b"PUT k " + b"v" * (lines.VALUE_BYTES_MAX + 1), "at most 1048576"),
+    ],
+)
+def test_wrong_lines_say_what_is_wrong(line, says):
+    with pytest.raises(lines.BadLine) as caught:
+        lines.decode(line)
+    assert says in str(caught.value)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner)))
+@settings(max_examples=100, deadline=None)
+def test_json_lines_are_json(value):
+    import json
+
+    assert json.loads(jsonline.encode({"it": value})) == {"it": value}
