@@ -32,6 +32,7 @@ class Reason(Enum):
     OTHER_KIND = "the key has appends"
     MISSES = "a compare-and-set failed without saying which value it met"
     BUDGET = "the search ran out of its budget"
+    UNPROVEN = "kvsim found an order but its own replay rejects it, which is a defect of kvsim"
 
 
 @dataclass(frozen=True)
