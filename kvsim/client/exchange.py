@@ -1,4 +1,6 @@
-"""One request on the wire and what came back: the values every protocol file produces and the outcome rules read."""
+"""One request on the wire and what came back: the values every protocol file produces and the outcome rules
+read.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,16 @@ class Request:
 class Exchange:
     """One request as it really went.
 
-    Times are `time.monotonic_ns()`: `invoked_ns` before the first byte is sent, `completed_ns` after the reply is whole (or
-    the failure seen). `failure` is None or `unreachable` (nothing was sent), `timeout`, `reset`, `closed`, `oversize`.
-    `unsolicited` are bytes found on the connection that no request had asked for (a second answer, a late one): the
-    connection was thrown away. `connection` is `local -> remote`, `""` where there is none. `status` is an exit status
-    or HTTP status, `headers` and `stderr` where the protocol has them.
+    Times are `time.monotonic_ns()`: `invoked_ns` before the first byte is sent, `completed_ns` after the
+    reply is whole (or the failure seen). `failure` is None or `unreachable` (nothing was sent), `timeout`,
+    `reset`, `closed`, `oversize`, `malformed` (bytes that are not the protocol's). `unsolicited` are bytes
+    found on the connection that no request had asked for (a second answer, a late one): the connection was
+    thrown away. `connection` is `local -> remote`, `""` where there is none. `status` is an exit status or
+    HTTP status, `headers` and `stderr` where the protocol has them. `received` is all that came on the wire.
+    `reply` is what the outcome rules read of it (a line without its end, a frame's body, RESP rendered, an
+    HTTP body); None: `received` as it stands. `extracted` are values the protocol itself took from the reply,
+    None where it looked and found nothing. The last `surplus` bytes of `unsolicited` came right behind this
+    reply; those before them were there before the request was sent.
     """
 
     verb: str
@@ -41,6 +48,17 @@ class Exchange:
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     stderr: bytes = b""
+    reply: bytes | None = None
+    extracted: Mapping[str, str | None] = field(default_factory=dict)
+    surplus: int = 0
+
+    @property
+    def text(self) -> str:
+        """The reply as the rules read it. Bytes that are not UTF-8 survive as surrogates, so nothing is lost
+        or equated.
+        """
+        data = self.received if self.reply is None else self.reply
+        return data.decode("utf-8", "surrogateescape")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,191 @@
+"""A client for any protocol over a connection: it joins a codec (what the bytes mean) to a wire (how they
+travel).
+
+Its one promise: the reply it hands back belongs to the request it sent. After a failure the connection is
+thrown away, and before each request whatever had arrived unasked is reported as `unsolicited` and costs the
+connection too. A server that once spoke unasked gets a new connection for every later request. The one thing
+no client can tell is an unasked answer that arrives between sending and the true reply; the true reply is
+then found unasked and reported with the next request.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from kvsim.client.codec import Codec, Decoder, Malformed, Oversize, Reply
+from kvsim.client.exchange import Answer, Exchange, Request
+from kvsim.client.outcomes import classify, show
+from kvsim.client.wire import Broken, Wire, dial
+from kvsim.config.program import Rule
+
+
+@dataclass
+class _Trip:
+    """One request under way: what has been done so far, whatever happens next."""
+
+    sent: int = 0
+    received: bytearray = field(default_factory=bytearray)
+    reply: Reply | None = None
+
+
+class StreamClient:
+    """A client.Client for one node. Not for use by several threads."""
+
+    def __init__(
+        self,
+        codec: Codec,
+        rules: Callable[[str], Sequence[Rule]],
+        host: str,
+        port: int,
+        *,
+        lasting: bool = True,
+    ) -> None:
+        self._codec, self._rules = codec, rules
+        self._host, self._port, self._lasting = host, port, lasting
+        self._wire: Wire | None = None
+
+    def ask(self, request: Request, timeout_s: float) -> Answer:
+        """Send one request and wait for its reply at most `timeout_s`, connecting included."""
+        data = self._codec.encode(request)
+        exchange = self._exchange(request.verb, data, time.monotonic() + timeout_s)
+        return Answer(exchange, *classify(self._rules(request.verb), exchange))
+
+    def close(self) -> bytes:
+        """Close the connection; return bytes that had arrived unasked."""
+        wire, self._wire = self._wire, None
+        if wire is None:
+            return b""
+        unasked, _ = wire.unasked()
+        wire.close()
+        return unasked
+
+    def _exchange(self, verb: str, data: bytes, deadline: float) -> Exchange:
+        before = self._clear()
+        started_ns = time.monotonic_ns()
+        try:
+            wire = self._wire or self._open(deadline)
+        except Broken as broken:
+            return Exchange(
+                verb,
+                b"",
+                b"",
+                started_ns,
+                time.monotonic_ns(),
+                broken.failure,
+                broken.problem,
+                unsolicited=before,
+            )
+        trip, failure, problem = _Trip(), None, ""
+        started_ns = time.monotonic_ns()
+        try:
+            _carry(wire, data, self._codec.decoder(verb), trip, deadline)
+        except Broken as broken:
+            failure, problem = broken.failure, broken.problem
+        except Oversize as error:
+            failure, problem = "oversize", str(error)
+        except Malformed as error:
+            failure, problem = "malformed", str(error)
+        completed_ns = time.monotonic_ns()
+        reply = trip.reply or _NOTHING
+        clean = failure is None and trip.sent == len(data) and not reply.last
+        behind = reply.rest + self._release(wire, clean=clean, babbled=bool(reply.rest))
+        return Exchange(
+            verb=verb,
+            sent=data if trip.sent == len(data) else data[: trip.sent],
+            received=bytes(trip.received),
+            invoked_ns=started_ns,
+            completed_ns=completed_ns,
+            failure=failure,
+            problem=problem,
+            connection=wire.name,
+            unsolicited=before + behind,
+            status=reply.status,
+            headers=reply.headers,
+            reply=None if trip.reply is None else reply.text,
+            extracted=reply.extracted,
+            surplus=len(behind) if trip.reply is not None else 0,
+        )
+
+    def _clear(self) -> bytes:
+        """Make sure that nothing old is on the connection. An end seen here is before sending: a new
+        connection is safe.
+        """
+        if self._wire is None:
+            return b""
+        unasked, gone = self._wire.unasked()
+        if unasked:
+            self._lasting = False
+        if unasked or gone:
+            self._drop()
+        return unasked
+
+    def _release(self, wire: Wire, *, clean: bool, babbled: bool) -> bytes:
+        """After an exchange: keep the connection or throw it away. Returns what had come behind the reply by
+        then.
+        """
+        self._lasting = self._lasting and not babbled
+        if clean and self._lasting:
+            return b""
+        unasked = wire.unasked()[0] if clean else b""
+        self._drop()
+        return unasked
+
+    def _drop(self) -> None:
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
+
+    def _open(self, deadline: float) -> Wire:
+        """A new connection, greeted and shaken. Raises Broken `unreachable`: no byte of the request was sent."""
+        self._wire = wire = dial(self._host, self._port, deadline)
+        try:
+            greeting = self._codec.greeting()
+            if greeting is not None:
+                _prelude(wire, b"", greeting, deadline)
+            for shake in self._codec.handshake:
+                reply = _prelude(wire, shake.send, self._codec.decoder(""), deadline)
+                if not re.search(shake.expect, reply.text.decode("utf-8", "surrogateescape"), re.DOTALL):
+                    raise Malformed(f"the handshake {show(shake.send)} was answered {show(reply.text)}")
+        except (Broken, Oversize, Malformed) as error:
+            self._drop()
+            raise Broken("unreachable", f"connected, but before the request could be sent: {error}") from None
+        return wire
+
+
+_NOTHING = Reply(b"")
+
+
+def _carry(wire: Wire, data: bytes, decoder: Decoder, trip: _Trip, deadline: float) -> None:
+    """Send `data` and receive until the reply is whole, both at once, so that neither side can wait for the
+    other.
+    """
+    view, writing = memoryview(data), True
+    while trip.reply is None:
+        if writing:
+            try:
+                trip.sent += wire.send_some(view[trip.sent :])
+                writing = trip.sent < len(data)
+            except Broken:
+                writing = False  # what the peer said before it broke may still be there to read
+        if wire.wait(deadline, writing=writing):
+            _receive(wire, decoder, trip)
+
+
+def _receive(wire: Wire, decoder: Decoder, trip: _Trip) -> None:
+    chunk = wire.receive()
+    trip.received += chunk
+    trip.reply = decoder.feed(chunk) if chunk else decoder.finish()
+    if not chunk and trip.reply is None:
+        raise Broken("closed", "the node closed the connection before its reply was whole")
+
+
+def _prelude(wire: Wire, data: bytes, decoder: Decoder, deadline: float) -> Reply:
+    trip = _Trip()
+    _carry(wire, data, decoder, trip, deadline)
+    assert trip.reply is not None  # _carry returns with a reply or raises
+    if trip.reply.rest:
+        raise Malformed(f"{show(trip.reply.rest)} came behind {show(trip.reply.text)}, unasked")
+    return trip.reply
