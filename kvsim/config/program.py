@@ -139,7 +139,9 @@ class Program:
     role_log: RoleLog = RoleLog()
     stop: Stop = Stop()
     speak: Speak = Speak("lines")
-    requests: Mapping[str, object] = field(default_factory=dict)  # verb → template (a mapping for http and command)
+    requests: Mapping[str, object] = field(
+        default_factory=dict
+    )  # verb → template (a mapping for http and command)
     replies: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)  # verb → rules; `any` for all verbs
     status: Query | None = None
     capabilities: frozenset[str] = frozenset()

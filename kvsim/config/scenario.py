@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,17 @@ class Expectation:
     reason: str | None = None
     names: str | None = None
     options: tuple[Expectation, ...] = ()
+
+    def to_json(self) -> dict[str, object]:
+        """The fields that are set, for the journal."""
+        fields = {"kind": self.kind, "value": self.value, "reason": self.reason, "names": self.names}
+        options = {"options": [option.to_json() for option in self.options]} if self.options else {}
+        return {name: value for name, value in fields.items() if value is not None} | options
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Expectation:
+        options = tuple(cls.from_json(option) for option in fields.get("options", ()))
+        return cls(**{**fields, "options": options})
 
 
 @dataclass(frozen=True)
@@ -64,7 +76,9 @@ class Scenario:
     cluster: Path  # the cluster file it names, resolved
     groups: tuple[Group, ...]
     needs: frozenset[str] = frozenset()
-    variables: Mapping[str, str] = field(default_factory=dict)  # name → kind (`random_key`, …) or a plain word
+    variables: Mapping[str, str] = field(
+        default_factory=dict
+    )  # name → kind (`random_key`, …) or a plain word
     checks: tuple[str, ...] = ()  # checks that must have had something to look at
     request_timeout_s: float = 1.0
 

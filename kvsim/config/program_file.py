@@ -1,0 +1,349 @@
+"""Find a program's node.yaml, read it, and turn it into a `Program`. What may stand in it is `program_words.py`'s table.
+
+`like: NAME` takes every top-level key that is not written from another program. Sits beside cluster_file.py, which calls it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from kvsim.config import names
+from kvsim.config.program import (
+    Command,
+    Log,
+    Probe,
+    Program,
+    Query,
+    Ready,
+    Role,
+    RoleLog,
+    Rule,
+    Speak,
+    Stop,
+    StopStep,
+)
+from kvsim.config.program_words import OUTCOMES, PROBES, PROGRAM, REQUEST
+from kvsim.config.shape import WRONG, Reading, Values
+from kvsim.config.spelling import did_you_mean
+from kvsim.config.template import Known, mistakes
+from kvsim.config.yaml_tree import Fields, Items, Mark, Scalar, Tree, quoted, read_file, shown
+from kvsim.errors import Problem
+
+FILE = "node.yaml"
+LIKE_MAX = 8  # programs that are like programs that are like …
+STATUS_FIELDS = ("role", "leader", "keys", "digest", "epoch", "index", "applied", "pid")
+
+
+def load_program(
+    reference: str | Tree, relative_to: Path, problems: list[Problem], nodes: Iterable[str] | None = None
+) -> Program | None:
+    """Read a program by name (`nodes/NAME` found upward from `relative_to`), by path, or from an inline mapping.
+
+    `nodes` are the names that `{nodes.NAME.…}` may use; None when no cluster is known. Adds every mistake to `problems`;
+    None when there is any.
+    """
+    found = _tree_of(reference, Path(relative_to), problems)
+    if found is None:
+        return None
+    tree, folder = found
+    before = len(problems)
+    whole = _with_likes(tree, folder, problems)
+    return None if whole is None or len(problems) > before else _read(whole, folder, problems, nodes)
+
+
+def _read(tree: Fields, folder: Path, problems: list[Problem], nodes: Iterable[str] | None) -> Program | None:
+    reading = Reading()
+    values = PROGRAM.read(tree, reading)
+    if values is not WRONG:
+        _check(values, reading, nodes)
+    problems.extend(reading.problems)
+    return None if reading.problems else build(values, folder)
+
+
+# --- where a program is -----------------------------------------------------------------------------------------------
+
+
+def _tree_of(reference: str | Tree, relative_to: Path, problems: list[Problem]) -> tuple[Fields, Path] | None:
+    """The program's tree and the folder it stands in."""
+    if isinstance(reference, Fields):
+        return reference, relative_to
+    where = reference if isinstance(reference, Scalar) else None
+    text = reference.text if isinstance(reference, Scalar) else reference
+    if isinstance(text, Items) or not text:
+        mark = reference.mark if isinstance(reference, Scalar | Items) else None
+        problems.append(_at(mark, "expected a program: a name, a path to a node.yaml, or a mapping"))
+        return None
+    path = find_program(text, relative_to)
+    if path is None:
+        problems.append(_at(where and where.mark, _not_found(text, relative_to)))
+        return None
+    tree = read_file(path, problems)
+    return None if tree is None else (tree, path.parent)
+
+
+def find_program(name: str, relative_to: Path) -> Path | None:
+    """The node.yaml meant by a name or path, or None. Looks below `relative_to`, then in `nodes/` there and in every folder above."""
+    if "\0" in name:
+        return None
+    for base in _bases(name, relative_to):
+        for path in (base, base / FILE, base.with_name(base.name + ".yaml")):
+            if path.suffix == ".yaml" and _is_file(path):
+                return path
+    return None
+
+
+def _bases(name: str, relative_to: Path) -> Iterable[Path]:
+    start = relative_to.resolve()
+    if "/" in name or name.endswith(".yaml") or name in (".", ".."):
+        yield start / Path(name).expanduser()
+    if not Path(name).is_absolute():
+        for folder in (start, *start.parents):
+            yield folder / "nodes" / name
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def _not_found(name: str, relative_to: Path) -> str:
+    """Say where was looked, and which programs there are."""
+    near = [folder / "nodes" for folder in (relative_to.resolve(), *relative_to.resolve().parents)]
+    known = sorted(
+        {path.parent.name for folder in near if folder.is_dir() for path in folder.glob(f"*/{FILE}")}
+    )
+    looked = f"no {FILE} for program {quoted(name)}: looked in nodes/ beside and above {shown(relative_to)}"
+    if "/" in name or name.endswith(".yaml"):
+        looked = f"no {FILE} for program {quoted(name)}: looked at that path from {shown(relative_to)}"
+    return looked + did_you_mean(name, known)
+
+
+def _at(mark: Mark | None, message: str) -> Problem:
+    return mark.problem(message) if mark else Problem("--program", 0, 0, message)
+
+
+def _with_likes(tree: Fields, folder: Path, problems: list[Problem]) -> Fields | None:
+    """The tree with what `like` adds, over as many programs as it takes. None when one of them cannot be read."""
+    likes = 0
+    while isinstance(tree.get("like"), Scalar):
+        like = tree.get("like")
+        likes += 1
+        if likes > LIKE_MAX:
+            problems.append(_at(like.mark, "`like` leads round in a circle, or through too many programs"))
+            return None
+        found = _tree_of(like, folder, problems)
+        if found is None:
+            return None
+        base, folder = found
+        tree = _laid_over(tree, base)
+    return tree
+
+
+def _laid_over(tree: Fields, base: Fields) -> Fields:
+    own = tuple((key, value) for key, value in tree.entries if key.text != "like")
+    written = {key.text for key, _ in own}
+    return Fields(tree.mark, own + tuple(entry for entry in base.entries if entry[0].text not in written))
+
+
+# --- what a shape cannot see -----------------------------------------------------------------------------------------
+
+
+def _check(values: Values, reading: Reading, nodes: Iterable[str] | None) -> None:
+    ports, options = values.get("ports", ()), values.get("options", {})
+    _check_options(values, reading, options)
+    known = names.known_names(ports, options, nodes)
+    for scalar, scope in reading.templates:
+        check_template(scalar, known.plus(names.REQUEST_NAMES) if scope == REQUEST else known, reading)
+    _check_requests(values, reading)
+    _check_ports(values, reading, ports)
+    _check_stop(values.get("stop"), reading)
+
+
+def check_template(scalar: Scalar, known: Known, reading: Reading) -> None:
+    """Add one problem for each name in the template that nobody knows."""
+    for message in mistakes(scalar.text, known):
+        reading.say(scalar, message)
+
+
+def _check_options(values: Values, reading: Reading, options: Mapping[str, str]) -> None:
+    for name in options:
+        if name in names.RESERVED:
+            reading.say(
+                values.at("options"), f"an option cannot be called `{name}`: templates use that name already"
+            )
+
+
+def _check_requests(values: Values, reading: Reading) -> None:
+    requests = set(values.get("requests", ()))
+    replies = values.at("replies")
+    for key, _ in replies.entries if values.wrote("replies") and isinstance(replies, Fields) else ():
+        if key.text not in {*requests, "any", *OUTCOMES}:
+            hint = did_you_mean(key.text, requests)
+            reading.say(key, f"replies for {quoted(key.text)}, which is not in `requests`{hint}")
+    status = values.get("status")
+    if isinstance(status, Values) and status.get("request") not in requests:
+        reading.say(
+            status.at("request"), f"status asks with `{status.get('request')}`, which is not in `requests`"
+        )
+    _check_probes(values.get("ready"), requests, reading)
+    _check_probes(values.get("cluster_ready"), requests, reading)
+
+
+def _check_probes(ready: Any, requests: set[str], reading: Reading) -> None:
+    for values in _probe_records(ready):
+        if values.get("ping") and "ping" not in requests:
+            reading.say(values.at("ping"), "ping: true needs a `ping` in `requests`")
+        request = values.get("request")
+        if request and request["send"] not in requests:
+            hint = did_you_mean(request["send"], requests)
+            reading.say(request.at("send"), f"`{request['send']}` is not in `requests`{hint}")
+
+
+def _probe_records(ready: Any) -> list[Values]:
+    if not isinstance(ready, Values):
+        return []
+    return [ready, *(one for one in ready.get("any") or () if isinstance(one, Values))]
+
+
+def _check_ports(values: Values, reading: Reading, ports: tuple[str, ...]) -> None:
+    for name in {port for port in ports if ports.count(port) > 1}:
+        reading.say(values.at("ports"), f"port `{name}` a second time")
+    for record in (*_probe_records(values.get("ready")), *_probe_records(values.get("cluster_ready"))):
+        name = (record.get("port") or {}).get("name")
+        if name and name not in ports:
+            reading.say(record.at("port"), f"port `{name}` is not in `ports`{did_you_mean(name, ports)}")
+
+
+def _check_stop(stop: Any, reading: Reading) -> None:
+    if isinstance(stop, Values):
+        ways = [name for name in ("signal", "command", "steps") if stop.wrote(name)]
+        if len(ways) > 1:
+            reading.say(
+                stop.node, f"stop: write only one of {' and '.join(ways)} (`steps` can hold all of it)"
+            )
+        if stop.wrote("steps") and stop.wrote("grace"):
+            reading.say(
+                stop.at("grace"), "stop: `grace` belongs to `signal` or `command`; a step has its own `wait`"
+            )
+
+
+# --- from plain values to a Program ----------------------------------------------------------------------------------
+
+
+def build(values: Values, folder: Path) -> Program:
+    """The frozen value; `values` was read without a problem."""
+    role_words = {Role(role): word for role, word in (values.get("role_words") or {}).items() if word}
+    requests = values["requests"]
+    return Program(
+        name=values["program"],
+        folder=folder.resolve(),
+        start=_start(values),
+        role_words=role_words,
+        cwd=values["cwd"],
+        env=values["env"] or {},
+        env_inherit=values["env_inherit"],
+        user=values["user"],
+        files=values["files"] or {},
+        ports=values["ports"],
+        init=tuple(map(_command, values["init"])),
+        after_start=tuple(map(_command, values["after_start"])),
+        order=values["order"],
+        ready=_ready(values["ready"], Ready(all_of=(Probe("port", {"state": "owned"}),))),
+        cluster_ready=_ready(values["cluster_ready"], Ready(within_s=20.0)),
+        log=Log(values["log"]["mode"], values["log"]["extra"]) if values["log"] else Log(),
+        role_log=RoleLog({Role(role): text for role, text in (values["role_log"] or {}).items() if text}),
+        stop=_stop(values["stop"]),
+        speak=_speak(values["speak"]),
+        requests=requests,
+        replies=_replies(values["replies"]),
+        status=_status(values["status"], "status" in requests, role_words),
+        capabilities=frozenset(values["capabilities"]),
+        promises=values["promises"],
+        options=values["options"],
+    )
+
+
+def _start(values: Values) -> dict[Role, tuple[str, ...]]:
+    start = values["start"]
+    base = {role: start if isinstance(start, tuple) else start[role.value] for role in Role}
+    return {role: (*base[role], *values[f"start_{role}"]) for role in Role}
+
+
+def _command(value: Any) -> Command:
+    if isinstance(value, tuple):
+        return Command(value)
+    roles = frozenset(map(Role, value["roles"] or Role))
+    return Command(value["run"], roles, value["needs"], value["within"])
+
+
+def _ready(values: Values | None, default: Ready) -> Ready:
+    if values is None:
+        return default
+    any_of = tuple(probe for one in values["any"] or () for probe in _probes(one))
+    all_of = _probes(values)
+    return Ready(all_of or (() if any_of else default.all_of), any_of, values["within"])
+
+
+def _probes(values: Values) -> tuple[Probe, ...]:
+    return tuple(Probe(kind, _settings(values[kind])) for kind in PROBES if values.get(kind))
+
+
+def _settings(value: Any) -> dict[str, object]:
+    if isinstance(value, tuple):  # a bare command
+        return {"run": value, "exit": (0,)}
+    return {} if value is True else {name: setting for name, setting in value.items() if setting is not None}
+
+
+def _stop(values: Values | None) -> Stop:
+    if values is None:
+        return Stop()
+    if values["steps"]:
+        steps = tuple(StopStep(one["signal"], one["command"] or (), one["wait"]) for one in values["steps"])
+    elif values["command"]:
+        steps = (StopStep(None, values["command"], values["grace"]),)
+    else:
+        steps = (StopStep(values["signal"] or "TERM", (), values["grace"]),)
+    return Stop(steps, frozenset(values["exit"]), values["pid_file"])
+
+
+def _speak(values: Values | None) -> Speak:
+    if values is None:
+        return Speak("lines")
+    return Speak(values["kind"], {name: value for name, value in values.items() if name != "kind"})
+
+
+def _replies(values: Values | dict[str, Any]) -> dict[str, tuple[Rule, ...]]:
+    """Verb → rules. Outcomes that stand outside every verb are rules of `any`."""
+    if not isinstance(values, Values):
+        return {}
+    verbs = [key.text for key, _ in values.node.entries if key.text not in OUTCOMES]
+    replies = {verb: _rules(values[verb]) for verb in verbs}
+    loose = _rules(values)
+    return {**replies, "any": replies.get("any", ()) + loose} if loose else replies
+
+
+def _rules(outcomes: Values) -> tuple[Rule, ...]:
+    """One rule for each pattern, in the order written."""
+    written = [key.text for key, _ in outcomes.node.entries if key.text in OUTCOMES]
+    return tuple(_rule(outcome, rule) for outcome in written for rule in outcomes[outcome])
+
+
+def _rule(outcome: str, rule: Values) -> Rule:
+    return Rule(
+        outcome, rule["reply"], frozenset(rule["status"] or ()), rule["headers"] or {}, rule["stderr"]
+    )
+
+
+def _status(values: Values | None, has_request: bool, role_words: Mapping[Role, str]) -> Query | None:
+    words = {role.value: role for role in Role} | {word.lower(): role for role, word in role_words.items()}
+    if values is None:
+        return Query("status", {name: f"$.{name}" for name in STATUS_FIELDS}, words) if has_request else None
+    given = {word.lower(): Role(role) for word, role in (values["words"] or {}).items()}
+    fields = {
+        name: path for name, path in values.items() if name not in ("request", "words") and path is not None
+    }
+    return Query(values["request"], fields or {name: f"$.{name}" for name in STATUS_FIELDS}, words | given)

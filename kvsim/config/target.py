@@ -1,0 +1,81 @@
+"""Targets: who a step is for, in words: `n2`, `leader`, `each follower`, `any follower`, `each`, `majority`, `n1, n3`.
+
+A frozen value and its reading from text. Who that is at a given moment is found out when the step runs, not here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kvsim.config.program import Role
+from kvsim.config.spelling import did_you_mean
+
+EACH, ANY, THE, MAJORITY, MINORITY, NAMED = "each", "any", "the", "majority", "minority", "named"
+WORDS = {  # the words of a target → (which, role)
+    "leader": (THE, Role.LEADER),
+    "follower": (THE, Role.FOLLOWER),
+    "each": (EACH, None),
+    "all": (EACH, None),
+    "any": (ANY, None),
+    "each leader": (EACH, Role.LEADER),
+    "each follower": (EACH, Role.FOLLOWER),
+    "all followers": (EACH, Role.FOLLOWER),
+    "any follower": (ANY, Role.FOLLOWER),
+    "one follower": (ANY, Role.FOLLOWER),
+    "majority": (MAJORITY, None),
+    "minority": (MINORITY, None),
+}
+RESERVED = frozenset(
+    {"leader", "follower", "each", "all", "any", "one", "majority", "minority", "client", "cluster"}
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """`which`: the | each | any | majority | minority | named. `role` narrows it; `names` for named. `str()` gives the words.
+
+    `the leader` must be exactly one; `each` is every node asked (of that role), one after another; `any` is one of them, drawn
+    from the seed; `majority` and `minority` are drawn from the seed too.
+    """
+
+    which: str
+    role: Role | None = None
+    names: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.which == NAMED:
+            return ", ".join(self.names)
+        if self.which == THE:
+            return str(self.role)
+        return f"{self.which} {self.role}" if self.role else self.which
+
+    @property
+    def single(self) -> bool:
+        """True when it stands for one node."""
+        return self.which in (THE, ANY) or (self.which == NAMED and len(self.names) == 1)
+
+
+def parse_target(text: str) -> Target:
+    """Read a target's words; whatever is not a known word is taken for node names (checked against the cluster later).
+
+    Raises ValueError, with one line for the author, for an empty text, a name twice, or several words that mean nothing.
+    """
+    words = " ".join(text.split())
+    if words in WORDS:
+        which, role = WORDS[words]
+        return Target(which, role)
+    names = tuple(name.strip() for name in words.split(","))
+    for name in names:
+        if not name or " " in name:
+            raise ValueError(f'"{words}" is no target{did_you_mean(words, WORDS)}')
+        if len(names) > 1 and name in RESERVED:
+            raise ValueError(f"`{name}` cannot stand in a list of node names")
+    return named(names)
+
+
+def named(names: tuple[str, ...]) -> Target:
+    """The nodes of these names. Raises ValueError when one stands there twice."""
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ValueError(f"`{twice[0]}` stands twice in this target")
+    return Target(NAMED, names=names)
