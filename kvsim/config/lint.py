@@ -1,0 +1,96 @@
+"""Hold a scenario against the cluster it would run on: do its targets, its needs and its expectations make sense there?
+
+Pure: from values to problems. What only a running cluster can tell (who is leader now) is not asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from kvsim.config.cluster import Cluster
+from kvsim.config.program import Role
+from kvsim.config.program_words import CAPABILITIES
+from kvsim.config.scenario import Expectation, Scenario, Step
+from kvsim.config.spelling import did_you_mean
+from kvsim.config.target import NAMED, THE, Target
+from kvsim.config.yaml_tree import shown
+from kvsim.errors import Problem
+
+
+def lint(scenario: Scenario, cluster: Cluster) -> list[Problem]:
+    """Everything in the scenario that cannot be on this cluster, sorted by place."""
+    file = shown(scenario.path)
+    found = [
+        Problem(file, step.line, step.column, f"{step.verb}: {message}")
+        for step in every_step(scenario.steps)
+        for message in _mistakes(step, cluster)
+    ]
+    found += [Problem(file, 0, 0, message) for message in _needs(scenario, cluster)]
+    return sorted(found)
+
+
+def every_step(steps: Iterable[Step]) -> Iterator[Step]:
+    """All steps, those inside other steps too, in order."""
+    for step in steps:
+        yield step
+        yield from every_step(step.steps)
+
+
+def missing_capabilities(scenario: Scenario, cluster: Cluster) -> list[str]:
+    """What the scenario needs and a program of the cluster lacks, one line each: the reason for a skip."""
+    programs = {node.program.name: node.program for node in cluster.nodes}
+    return [
+        f"program {program.name} has no capability `{need}`"
+        for need in sorted(scenario.needs)
+        for program in programs.values()
+        if need not in program.capabilities
+    ]
+
+
+def _mistakes(step: Step, cluster: Cluster) -> Iterator[str]:
+    for value in step.fields.values():
+        if isinstance(value, Target):
+            yield from _target(value, cluster)
+    if step.expect and _names_leader(step.expect) and not _can_lead(cluster):
+        yield "`names: leader`, but no node of this cluster is or becomes a leader"
+
+
+def _target(target: Target, cluster: Cluster) -> Iterator[str]:
+    names = [node.name for node in cluster.nodes]
+    if target.which == NAMED:
+        for name in target.names:
+            if name not in names:
+                yield f"there is no node `{name}` in cluster {cluster.name}{did_you_mean(name, names)}"
+    elif target.role is Role.LEADER and not _can_lead(cluster):
+        yield f"target `{target}` matches nobody: cluster {cluster.name} has no leader"
+    elif target.role is Role.FOLLOWER:
+        yield from _followers(target, cluster)
+
+
+def _followers(target: Target, cluster: Cluster) -> Iterator[str]:
+    count = sum(node.role is Role.FOLLOWER for node in cluster.nodes)
+    if _elects(cluster):
+        count = len(cluster.nodes) - 1
+    if not count:
+        yield f"target `{target}` matches nobody: cluster {cluster.name} has no follower"
+    elif target.which == THE and count > 1:
+        yield f"target `follower` is one of {count}: say `any follower` or `each follower`"
+
+
+def _elects(cluster: Cluster) -> bool:
+    return any("elects" in node.program.capabilities for node in cluster.nodes)
+
+
+def _can_lead(cluster: Cluster) -> bool:
+    return _elects(cluster) or any(node.role is Role.LEADER for node in cluster.nodes)
+
+
+def _names_leader(expect: Expectation) -> bool:
+    return bool(expect.names) or any(map(_names_leader, expect.options))
+
+
+def _needs(scenario: Scenario, cluster: Cluster) -> Iterator[str]:
+    """A need that no program has and no table knows is a slip of the pen, not a reason to skip."""
+    known = set(CAPABILITIES).union(*(node.program.capabilities for node in cluster.nodes))
+    for need in sorted(scenario.needs - known):
+        yield f"needs: nobody knows the capability `{need}`{did_you_mean(need, known)}"

@@ -1,0 +1,278 @@
+"""The language of scenarios as tables: the verbs, their fields, and the keys of the file.
+
+A new verb is one row in VERBS; a verb that holds steps names the field they stand in (`holds`). Reader (`scenario_file.py`), JSON Schema and
+reference page all come from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kvsim.config.expectation import EXPECTED, STEP
+from kvsim.config.program_words import WORD, Signal
+from kvsim.config.scenario import Expectation
+from kvsim.config.shape import (
+    WRONG,
+    Duration,
+    Field,
+    Items,
+    Kept,
+    ListOf,
+    MapOf,
+    Named,
+    OfScalar,
+    Pattern,
+    Reading,
+    Record,
+    Shape,
+    Text,
+    Word,
+)
+from kvsim.config.target import WORDS as TARGET_WORDS
+from kvsim.config.target import named, parse_target
+from kvsim.config.wire_text import to_bytes
+from kvsim.config.yaml_tree import Scalar, Tree
+
+MODIFIERS = {
+    "eventually": Field(Duration(), "try again until it is so, for at most this long"),
+    "always": Field(Duration(), "keep asking for this long; it must be so every time"),
+    "within": Field(Duration(), "the time limit of this one try"),
+}
+
+
+class OneTarget(Shape):
+    """Who a step is for: words, a node's name, or a list of names."""
+
+    means = "a target: a node's name, a list of names, or one of " + ", ".join(TARGET_WORDS)
+
+    def read(self, node: Tree, reading: Reading) -> Any:
+        try:
+            if (
+                isinstance(node, Items)
+                and all(isinstance(item, Scalar) for item in node.items)
+                and node.items
+            ):
+                return named(tuple(item.text for item in node.items))
+            if isinstance(node, Scalar) and not node.absent:
+                return parse_target(node.text)
+        except ValueError as error:
+            reading.say(node, str(error))
+            return WRONG
+        return reading.expected(node, self.means)
+
+    def json_schema(self, defs: dict[str, Any]) -> dict[str, Any]:
+        names = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+        return {"anyOf": [{"enum": list(TARGET_WORDS)}, {"type": "string"}, names]}
+
+
+class WireText(OfScalar):
+    r"""Bytes as text with `\r \n \t \0 \\ \xHH`; kept as text, because variables are filled in first."""
+
+    means = "a text; \\r \\n \\t \\0 \\\\ and \\xHH stand for bytes"
+
+    def take(self, node: Scalar, reading: Reading) -> Any:
+        try:
+            to_bytes(node.text)
+        except ValueError as error:
+            reading.say(node, str(error))
+            return WRONG
+        reading.templates.append((node, STEP))
+        return node.text
+
+    def json_schema(self, defs: dict[str, Any]) -> dict[str, Any]:
+        return {"type": ["string", "number", "boolean"]}
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One row of the table of verbs.
+
+    `fields` are its own; `expect` the default expectation (None: it takes none; `REQUIRED`: it must be written); `timing` the
+    modifiers it takes; `within_s` the default of `within`. `bare`: the field a single word stands for. `holds`: the field with its steps.
+    `one_of`: exactly one of these fields. `together`: field → fields that must stand beside it.
+    """
+
+    says: str
+    fields: Mapping[str, Field]
+    expect: str | None = None
+    timing: tuple[str, ...] = ()
+    within_s: float | None = None
+    bare: str = ""
+    holds: str = ""
+    one_of: tuple[str, ...] = ()
+    together: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def record(self, name: str) -> Record:
+        """The shape of what stands behind the verb."""
+        rows = dict(self.fields)
+        if self.expect:
+            must = self.expect == REQUIRED
+            rows["expect"] = Field(
+                EXPECTED, "what the answer must be", must, None, "" if must else self.expect
+            )
+        rows.update({modifier: MODIFIERS[modifier] for modifier in self.timing})
+        if self.within_s is not None:
+            rows["within"] = Field(Duration(), "time limit", shows=f"{self.within_s:g}s")
+        if self.holds:
+            rows[self.holds] = Field(Kept(ListOf(STEP_SHAPE, least=1)), "the steps it holds", required=True)
+        return Record(name, rows, bare=self.bare, one_of=self.one_of)
+
+    def default_expectation(self) -> Expectation | None:
+        return Expectation(self.expect) if self.expect and self.expect != REQUIRED else None
+
+
+REQUIRED = "required"
+CLIENT = ("eventually", "always", "within")
+AT = Field(OneTarget(), "the target", required=True)
+KEY = Field(Text("a key", template=STEP, wire=True), "the key", required=True)
+VALUE = Field(Text("a value", template=STEP, wire=True), "the value", required=True)
+FOLLOW = Field(
+    Word({"redirects": "ask again at the node that a refusal names"}),
+    "`redirects`: a refusal that names the leader leads there",
+)
+
+VERBS: dict[str, Verb] = {
+    "put": Verb("write a value", {"at": AT, "key": KEY, "value": VALUE, "follow": FOLLOW}, "ok", CLIENT),
+    "get": Verb("read a key", {"at": AT, "key": KEY, "follow": FOLLOW}, "served", CLIENT),
+    "delete": Verb("delete a key", {"at": AT, "key": KEY, "follow": FOLLOW}, "ok", CLIENT),
+    "raw": Verb(
+        "send bytes as they stand, no line end added",
+        {"at": AT, "send": Field(WireText(), "the bytes; variables are filled in", required=True)},
+        REQUIRED,
+        CLIENT,
+    ),
+    "wait": Verb(
+        "wait for a state of the target",
+        {
+            "at": AT,
+            "until": Field(
+                Word(
+                    {
+                        "ready": "every readiness probe of the program is true",
+                        "serving": "a request is answered",
+                        "gone": "the process and all it started are gone",
+                        "leader": "it says that it is the leader",
+                    }
+                ),
+                "the state",
+                required=True,
+            ),
+        },
+        within_s=5.0,
+    ),
+    "sleep": Verb(
+        "let time pass; say why, since waiting for a condition is nearly always better",
+        {
+            "for": Field(Duration(), "how long", required=True),
+            "why": Field(Text("a reason"), "why no condition can be waited for", required=True),
+        },
+    ),
+    "check": Verb(
+        "look at the nodes from outside: their state, their role, their log",
+        {
+            "state": Field(
+                Word(
+                    {
+                        "unchanged": "every node holds what it held before the group's refused writes",
+                        "same": "the nodes hold the same",
+                    }
+                ),
+                "compare what the nodes hold",
+            ),
+            "nodes": Field(
+                OneTarget(), "whose state (with `state`)", default=parse_target("all"), shows="all"
+            ),
+            "role": Field(Word(("leader", "follower")), "the target says that it has this role"),
+            "log": Field(Pattern(template=STEP), "the target's log has a line with this"),
+            "at": Field(OneTarget(), "the target (with `role` or `log`)"),
+        },
+        timing=CLIENT,
+        one_of=("state", "role", "log"),
+        together={"role": ("at",), "log": ("at",), "nodes": ("state",), "at": ("role|log",)},
+    ),
+    "start": Verb(
+        "start a node that is down and wait until it is ready", {"at": AT}, timing=("within",), bare="at"
+    ),
+    "stop": Verb("stop a node in order and wait until it is gone", {"at": AT}, timing=("within",), bare="at"),
+    "restart": Verb(
+        "stop a node in order, start it, wait until it is ready", {"at": AT}, timing=("within",), bare="at"
+    ),
+    "kill": Verb(
+        "send a signal, by default the one that nothing survives",
+        {"at": AT, "signal": Field(Signal(), "the signal", default="KILL", shows="KILL")},
+        timing=("within",),
+        bare="at",
+    ),
+}
+
+
+class StepSchema(Shape):
+    """For the JSON Schema and the docs; steps are read by `scenario_file.py`."""
+
+    means = "a step: one verb with its fields"
+
+    def __init__(self, verbs: Mapping[str, Verb]) -> None:
+        self.verbs = verbs
+
+    def json_schema(self, defs: dict[str, Any]) -> dict[str, Any]:
+        rows = {name: Field(verb.record(name), verb.says) for name, verb in self.verbs.items()}
+        return Record("step", rows, one_of=tuple(rows)).json_schema(defs)
+
+
+class StepsSchema(Shape):
+    """Steps, and groups of steps."""
+
+    means = "a list of steps and groups"
+
+    def json_schema(self, defs: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "type": "array",
+            "minItems": 1,
+            "items": {"anyOf": [STEP_SHAPE.json_schema(defs), GROUP.json_schema(defs)]},
+        }
+
+
+STEP_SHAPE = Named("step", lambda: StepSchema(VERBS))
+GROUP = Record(
+    "group",
+    {
+        "group": Field(Text("a title"), "the group's title, a heading in the report", required=True),
+        "steps": Field(Kept(ListOf(STEP_SHAPE, least=1)), "its steps", required=True),
+    },
+)
+KINDS = {"random_key": "a key drawn from the seed", "random_value": "a value drawn from the seed"}
+FIELDS: dict[str, Field] = {
+    "scenario": Field(
+        Text("a name", pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]*"), "the scenario's name", required=True
+    ),
+    "title": Field(Text(), "what it shows, in one sentence", default=""),
+    "cluster": Field(
+        Text("a path to a cluster file"), "the cluster file, as seen from this file", required=True
+    ),
+    "needs": Field(
+        ListOf(Text("a word", pattern=WORD), one=True),
+        "capabilities the program must have; without them the scenario is skipped, with the reason",
+        default=(),
+    ),
+    "vars": Field(
+        MapOf(
+            Text("random_key, random_value, or a plain text", wire=True),
+            key=WORD,
+            key_means="a name (small letters, digits, _)",
+        ),
+        "variables for {name} in the steps: "
+        + "; ".join(f"{kind}: {says}" for kind, says in KINDS.items())
+        + "; or a plain text",
+        default={},
+    ),
+    "steps": Field(Kept(StepsSchema()), "what happens: steps, or groups of steps", required=True),
+    "checks": Field(
+        ListOf(Text("a check's name", pattern=WORD), one=True),
+        "checks that must have had something to look at",
+        default=(),
+    ),
+    "request_timeout": Field(Duration(), "how long one request may take", default=1.0, shows="1s"),
+}
+SCENARIO = Record("scenario", FIELDS)
