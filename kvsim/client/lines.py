@@ -19,7 +19,16 @@ from dataclasses import dataclass
 from kvsim.client.codec import STREAM_SETTINGS, Malformed, Reply, Shake, too_long
 from kvsim.client.exchange import Request
 from kvsim.client.outcomes import show
-from kvsim.client.settings import BadSetting, Setting, mapping_of, one_of, read_settings, text
+from kvsim.client.settings import (
+    BadSetting,
+    Setting,
+    mapping_of,
+    one_of,
+    pattern,
+    read_settings,
+    shakes,
+    text,
+)
 from kvsim.client.stream import StreamClient
 from kvsim.client.templates import Template, UnknownVerb, Unsendable, compile_template, to_bytes
 from kvsim.client.verbs import rules_of
@@ -34,38 +43,25 @@ def _line_end(raw: object) -> bytes:
     return LINE_ENDS[str(raw)]
 
 
-def _pattern(raw: object) -> re.Pattern[bytes]:
-    try:
-        return re.compile(to_bytes(text(raw)), re.DOTALL)
-    except re.error as error:
-        raise ValueError(f"is no regular expression ({error})") from None
+def _bytes_pattern(raw: object) -> re.Pattern[bytes]:
+    return re.compile(to_bytes(pattern(raw)), re.DOTALL)
 
 
 def _counting(raw: object) -> re.Pattern[bytes]:
-    pattern = _pattern(raw)
-    if "bytes" not in pattern.groupindex:
+    compiled = _bytes_pattern(raw)
+    if "bytes" not in compiled.groupindex:
         raise ValueError("needs a group `(?P<bytes>…)` around the number")
-    return pattern
+    return compiled
 
 
 def _by_verb(raw: object) -> Mapping[str, object]:
     """One pattern for all verbs, or verb → pattern; `any` stands for the rest."""
-    return mapping_of(_pattern)(raw) if isinstance(raw, Mapping) else {"any": _pattern(raw)}
+    return mapping_of(_bytes_pattern)(raw) if isinstance(raw, Mapping) else {"any": _bytes_pattern(raw)}
 
 
 def _greeting(raw: object) -> int | re.Pattern[bytes]:
     words = str(raw)
-    return int(words) if words.isascii() and words.isdecimal() else _pattern(raw)
-
-
-def _shakes(raw: object) -> tuple[tuple[str, str], ...]:
-    if not isinstance(raw, (list, tuple)) or not all(
-        isinstance(step, Mapping) and "send" in step for step in raw
-    ):
-        raise ValueError("wants a list of {send: TEXT, expect: PATTERN}")
-    for step in raw:
-        _pattern(step.get("expect", ""))
-    return tuple((text(step["send"]), text(step.get("expect", ""))) for step in raw)
+    return int(words) if words.isascii() and words.isdecimal() else _bytes_pattern(raw)
 
 
 SETTINGS: dict[str, Setting] = {
@@ -81,7 +77,7 @@ SETTINGS: dict[str, Setting] = {
         lambda raw: to_bytes(text(raw)),
     ),
     "handshake": Setting(
-        "requests to send on a new connection: a list of {send, expect: PATTERN}", (), _shakes
+        "requests to send on a new connection: a list of {send, expect: PATTERN}", (), shakes
     ),
     "until": Setting(
         "a pattern for the last line of a reply of several lines; or verb → pattern", {}, _by_verb
@@ -199,7 +195,7 @@ class LinesCodec:
         self._framings = {verb: self._framing(verb) for verb in (*program.requests, "raw")}
         self._plain = self._framing("")
         self.handshake = tuple(
-            Shake(compile_template(send, names).fill({}) + self._end, expect)
+            Shake(compile_template(text(send), names).fill({}) + self._end, expect)
             for send, expect in settings["handshake"]  # type: ignore[attr-defined]
         )
 
@@ -213,7 +209,7 @@ class LinesCodec:
             if "\n" in request.fields.get(name, ""):
                 raise Unsendable(
                     f"cannot send {request.verb}: its {name} holds a line end, which one line cannot hold "
-                    f"(program {self._program.name}); {{{name}.bytes}} or {{{name}.json}} in the request would"
+                    f"(program {self._program.name}); {{{name}.bytes}} or {{{name}.json}} in its request can"
                 )
         return template.fill(request.fields) + self._end
 

@@ -6,6 +6,7 @@ setting's name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -92,3 +93,21 @@ def mapping_of(read_value: Callable[[object], object]) -> Callable[[object], Map
         return {str(name): read_value(value) for name, value in raw.items()}
 
     return read
+
+
+def pattern(raw: object) -> str:
+    """A regular expression."""
+    try:
+        re.compile(text(raw))
+    except re.error as error:
+        raise ValueError(f"is no regular expression ({error})") from None
+    return text(raw)
+
+
+def shakes(raw: object) -> tuple[tuple[object, str], ...]:
+    """The steps of a handshake: a request template, and the pattern its reply must match."""
+    if not isinstance(raw, (list, tuple)) or not all(
+        isinstance(step, Mapping) and "send" in step for step in raw
+    ):
+        raise ValueError("wants a list of {send: …, expect: PATTERN}")
+    return tuple((step["send"], pattern(step.get("expect", ""))) for step in raw)

@@ -139,7 +139,7 @@ class StreamClient:
             self._wire = None
 
     def _open(self, deadline: float) -> Wire:
-        """A new connection, greeted and shaken. Raises Broken `unreachable`: no byte of the request was sent."""
+        """A new connection, greeted and shaken. Raises Broken `unreachable`: no request was sent yet."""
         self._wire = wire = dial(self._host, self._port, deadline)
         try:
             greeting = self._codec.greeting()

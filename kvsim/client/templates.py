@@ -112,7 +112,7 @@ class Template:
 
 
 def compile_template(text: str, names: Mapping[str, str], form: str = "raw") -> Template:
-    """`text` with the node's `names` filled in and places for the rest; plain fields are written in `form`."""
+    """`text` with the node's `names` filled in and places for the rest; plain ones are written in `form`."""
     parts: list[bytes | Field] = []
     position = 0
     for match in _PLACE.finditer(text):

@@ -1,4 +1,4 @@
-"""Which outcome rules a verb has: its own, then those for any verb. Checks them once, when a client is made."""
+"""Which outcome rules a verb has: its own, then those for any verb. Checked once, when a client is made."""
 
 from __future__ import annotations
 

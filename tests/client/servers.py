@@ -1,4 +1,6 @@
-"""Small hostile servers on loopback: each is a real socket served by one thread, so that clients meet real bytes."""
+"""Small hostile servers on loopback: each is a real socket served by one thread, so that clients meet real
+bytes.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ Behaviour = Callable[[socket.socket], None]
 
 @contextlib.contextmanager
 def serving(behaviour: Behaviour) -> Iterator[int]:
-    """The port of a server that gives each connection, one after another, to `behaviour` and then closes it."""
+    """The port of a server that gives each connection, one after another, to `behaviour`, then closes it."""
     listener = socket.create_server(("127.0.0.1", 0))
     stopping = threading.Event()
     open_now: list[socket.socket] = []

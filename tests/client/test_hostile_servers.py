@@ -1,4 +1,6 @@
-"""The lines client against servers that misbehave: every outcome is honest and no reply is taken for another's."""
+"""The lines client against servers that misbehave: every outcome is honest and no reply is taken for
+another's.
+"""
 
 from __future__ import annotations
 
