@@ -93,10 +93,10 @@ class _Columns:
             at = int(clash[0])
             return no(Reason.OVERLAP, values=(int(values[at]), int(values[at + 1])))
         instants = np.flatnonzero(self.known & ~ahead & (self.first < NEVER))
+        if not len(begin):
+            return YES
         before = np.searchsorted(begin, self.last[instants], side="left") - 1
-        inside = (
-            (before >= 0) & (self.first[instants] < end[np.maximum(before, 0)]) if len(begin) else before > 0
-        )
+        inside = (before >= 0) & (self.first[instants] < end[np.maximum(before, 0)])
         if inside.any():
             at = int(np.flatnonzero(inside)[0])
             return no(Reason.SWALLOWED, values=(int(values[before[at]]), int(instants[at])))

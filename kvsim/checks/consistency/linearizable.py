@@ -1,0 +1,116 @@
+"""Does every key behave as if there were one copy, on which every operation happened at one instant between
+call and return?
+
+Key by key, which is exact for operations on single keys. Which operations count is the caller's choice
+(`judge` leaves out reads of followers when only the leader's reads are promised).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from kvsim.checks.consistency.answer import Answer, Violation, answer
+from kvsim.checks.consistency.linear.core import NO_WRITE, core_of
+from kvsim.checks.consistency.linear.key import KeyAnswer, decide_key, joiner
+from kvsim.checks.consistency.linear.register import register_of
+from kvsim.checks.consistency.linear.ruling import Reason, Ruling
+from kvsim.checks.consistency.linear.search import Budget
+from kvsim.checks.consistency.picture import picture
+from kvsim.checks.consistency.sentence import sentence
+from kvsim.checks.verdict import Finding, Verdict
+from kvsim.history.history import History
+from kvsim.history.operations import ABSENT, Operations
+
+NAME = "linearizable"
+ABOUT = "each key behaves as one copy on which every operation happened at one instant between its call and its return"
+KEYS_EXPLAINED = 5  # violations with a minimal set and a picture; of the others only the fact is told
+
+
+def linearizable(
+    history: History,
+    rows: Sequence[int] | None = None,
+    *,
+    budget: Budget = Budget(),  # noqa: B008
+    certify: bool = False,
+    use_numpy: bool | None = None,
+) -> Answer:
+    """Judge the operations at `rows` (None: all). Undecided keys are findings with verdict unknown."""
+    whole = history.operations
+    chosen = whole if rows is None else whole.select(rows)
+    findings: list[Finding] = []
+    judged, undecided, methods = 0, Counter[str](), Counter[str]()
+    for key, its_rows in chosen.rows_by_key().items():
+        operations = chosen.of_key(key, its_rows)
+        initial = initial_number(history, key)
+        result = decide_key(operations, initial, budget=budget, certify=certify, use_numpy=use_numpy)
+        methods[result.method] += 1
+        finding = _finding(history, operations, initial, result, explain=len(findings) < KEYS_EXPLAINED)
+        if finding is not None:
+            findings.append(finding)
+        if result.ruling.linearizable is None:
+            undecided[_why(result.ruling)] += len(operations)
+        else:
+            judged += len(operations)
+    unjudged = {f"of keys for which {why}": count for why, count in undecided.items()}
+    measured: Mapping[str, int] = {f"keys decided by {method}": count for method, count in methods.items()}
+    return answer(NAME, ABOUT, judged, findings, unjudged=unjudged, measured=measured)
+
+
+def initial_number(history: History, key: int) -> int:
+    """The value number with which a key number starts."""
+    operations = history.operations
+    name = operations.keys[key]
+    if name not in history.initial:
+        return ABSENT
+    return operations.values.number(history.initial[name])
+
+
+def _why(ruling: Ruling) -> str:
+    return ruling.reason.value if ruling.reason else "nothing could be decided"
+
+
+def _finding(
+    history: History, operations: Operations, initial: int, result: KeyAnswer, *, explain: bool
+) -> Finding | None:
+    """What to say of one key; None when it is linearizable."""
+    name = operations.keys[operations.key[0]] or ""
+    if result.ruling.linearizable:
+        return None
+    if result.ruling.linearizable is None:
+        count = len(operations)
+        return Violation(
+            f"key {name!r}: not decided ({_why(result.ruling)}; {count:,} operations)",
+            verdict=Verdict.UNKNOWN,
+            key=name,
+        )
+    if not explain:
+        return Violation(f"key {name!r}: {_why(result.ruling)}", key=name)
+    rows, reason = prove(operations, initial, result)
+    told = sentence(history.operations, rows, reason) if rows else _why(result.ruling)
+    node = history.operations.operation(rows[-1]).node if rows else None
+    return Violation(
+        f"key {name!r}: {told}", key=name, rows=tuple(rows), node=node or "", picture=picture(history, rows)
+    )
+
+
+def prove(operations: Operations, initial: int, result: KeyAnswer) -> tuple[list[int], Reason]:
+    """Rows of a minimal contradictory set for one key, in call order, and the reason as it shows in that set."""
+    operations = _concerned(operations, result)
+    register = register_of(operations, initial)
+    core = core_of(register, result.ruling, joiner(operations))
+    indexes, reason = [register.index[at] for at in core.at], core.reason
+    refused = register.refused.get(operations.value[indexes[0]]) if reason in NO_WRITE else None
+    if refused is not None:
+        indexes, reason = [refused, *indexes], Reason.REFUSED_WRITE
+    return [operations.row(index) for index in indexes], reason
+
+
+def _concerned(operations: Operations, result: KeyAnswer) -> Operations:
+    """The operations on the values that a ruling of the quick deciders names: a contradiction needs no
+    others.
+    """
+    values = set(result.ruling.values)
+    if result.method not in ("columns", "numpy") or not values:
+        return operations
+    return operations.select([row for row, value in enumerate(operations.value) if value in values])
