@@ -221,7 +221,10 @@ def _check_variables(values: Values, reading: Reading) -> None:
     entries = written.entries if values.wrote("vars") and isinstance(written, Fields) else ()
     for key, value in entries:
         if variables.get(key.text, "").startswith("random_") and variables[key.text] not in KINDS:
-            reading.say(value, f"vars.{key.text}: unknown kind {value.said()}{did_you_mean(variables[key.text], KINDS)}")
+            reading.say(
+                value,
+                f"vars.{key.text}: unknown kind {value.said()}{did_you_mean(variables[key.text], KINDS)}",
+            )
     if not reading.problems:  # a mistake elsewhere may be why nobody uses it
         for key, _ in entries:
             if key.text not in used:
