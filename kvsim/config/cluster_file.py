@@ -5,7 +5,7 @@ What may stand in it is `cluster_words.py`'s table; here stands what a table can
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from kvsim.config.cluster import Cluster, Lag, NodeSpec
 from kvsim.config.cluster_words import CLUSTER
 from kvsim.config.names import known_names
 from kvsim.config.program import Program, Role
-from kvsim.config.program_file import check_template, load_program
+from kvsim.config.program_file import Around, Setting, check_template, load_program
 from kvsim.config.shape import Reading, Values
 from kvsim.config.spelling import did_you_mean
 from kvsim.config.target import RESERVED
@@ -22,16 +22,22 @@ from kvsim.errors import FileProblems, Problem
 
 
 def load_cluster(
-    path: Path | str, program: str | None = None, options: Mapping[str, str] | None = None
+    path: Path | str,
+    program: str | None = None,
+    options: Mapping[str, str] | None = None,
+    settings_of: Callable[[str], Mapping[str, Setting] | None] = lambda _: None,
 ) -> Cluster:
-    """Read a cluster file. `program` replaces every node's program, `options` win over the file's.
+    """Read a cluster file. `program` replaces every node's program, `options` win over the file's, and
+    `settings_of` gives the settings of a protocol by its name (None: not checked here).
 
     Raises FileProblems with everything that is wrong in the file, in its programs, and in the two arguments.
     """
     path = Path(path)
     problems: list[Problem] = []
     tree = read_file(path, problems)
-    cluster = None if tree is None else _Reader(path, problems, program, options or {}).read(tree)
+    cluster = (
+        None if tree is None else _Reader(path, problems, program, options or {}, settings_of).read(tree)
+    )
     if problems or cluster is None:
         raise FileProblems(problems)
     return cluster
@@ -45,6 +51,7 @@ class _Reader:
     problems: list[Problem]
     override: str | None
     options: Mapping[str, str]
+    settings_of: Callable[[str], Mapping[str, Setting] | None]
     programs: dict[object, Program | None] = field(
         default_factory=dict
     )  # so that one file is read, and complained of, once
@@ -87,7 +94,7 @@ class _Reader:
             key = reference.text if isinstance(reference, Scalar) else id(reference)
             base = self.path.parent
         if key not in self.programs:
-            self.programs[key] = load_program(reference, base, self.problems, nodes)
+            self.programs[key] = load_program(reference, base, self.problems, Around(nodes, self.settings_of))
         return self.programs[key]
 
     def check_options(

@@ -36,8 +36,25 @@ ADVICE = {
     "nodes.n2.port, nodes.n2.ports.NAME, …": "any node by its name",
     "OPTION": "any key of the program's `options`",
 }
-REQUEST_NAMES = {"key": "the key of the request", "value": "the value of the request"}
-RESERVED = frozenset(THIS_NODE) | {"leader", "nodes", "ports", "key", "value", "all", "others", "followers"}
+REQUEST_NAMES = {
+    "key": "the key of the request",
+    "value": "the value of the request",
+    "expected": "the value that a compare-and-set expects",
+}
+REQUEST_FORMS = {  # `{value.json}`: how a field of the request is written
+    "raw": "as it is",
+    "json": "as a JSON string, in its quotes",
+    "url": "percent-encoded",
+    "base64": "in base64",
+    "bytes": "its length in bytes, as a decimal number",
+    **{f"u{bits}": f"its length in bytes, as {bits} bits, big end first" for bits in (8, 16, 32, 64)},
+    **{f"u{bits}le": f"its length in bytes, as {bits} bits, little end first" for bits in (16, 32, 64)},
+}
+RESERVED = (
+    frozenset(THIS_NODE)
+    | frozenset(REQUEST_NAMES)
+    | {"leader", "nodes", "ports", "all", "others", "followers"}
+)
 
 
 def known_names(ports: Iterable[str], options: Iterable[str], nodes: Iterable[str] | None = None) -> Known:
@@ -47,6 +64,12 @@ def known_names(ports: Iterable[str], options: Iterable[str], nodes: Iterable[st
     who = ["leader", *(f"nodes.{node}" for node in ("*" if nodes is None else nodes))]
     of_others = {f"{prefix}.{name}" for prefix in who for name in per_node}
     return Known(frozenset(THIS_NODE) | extra | of_others | frozenset(options), per_node)
+
+
+def known_in_requests(known: Known) -> Known:
+    """The names of a node, and the fields of a request in all their forms; no lists."""
+    fields = {f"{name}.{form}" for name in REQUEST_NAMES for form in REQUEST_FORMS}
+    return Known(known.names | frozenset(REQUEST_NAMES) | fields)
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from kvsim.config import names
 from kvsim.config.program import (
@@ -36,13 +37,29 @@ LIKE_MAX = 8  # programs that are like programs that are like …
 STATUS_FIELDS = ("role", "leader", "keys", "digest", "epoch", "index", "applied", "pid")
 
 
+class Setting(Protocol):
+    """What a protocol says of one of its settings: `read` raises ValueError, saying what it wants."""
+
+    read: Callable[[object], object]
+
+
+@dataclass(frozen=True)
+class Around:
+    """What a program is held against: names for `{nodes.NAME.…}` (None: any), and protocol → its settings (None: any)."""
+
+    nodes: Iterable[str] | None = None
+    settings_of: Callable[[str], Mapping[str, Setting] | None] = lambda _: None
+
+
+ANYWHERE = Around()
+
+
 def load_program(
-    reference: str | Tree, relative_to: Path, problems: list[Problem], nodes: Iterable[str] | None = None
+    reference: str | Tree, relative_to: Path, problems: list[Problem], around: Around = ANYWHERE
 ) -> Program | None:
     """Read a program by name (`nodes/NAME` found upward from `relative_to`), by path, or from an inline mapping.
 
-    `nodes` are the names that `{nodes.NAME.…}` may use; None when no cluster is known. Adds every mistake to `problems`;
-    None when there is any.
+    Adds every mistake to `problems`; None when there is any.
     """
     found = _tree_of(reference, Path(relative_to), problems)
     if found is None:
@@ -50,14 +67,14 @@ def load_program(
     tree, folder = found
     before = len(problems)
     whole = _with_likes(tree, folder, problems)
-    return None if whole is None or len(problems) > before else _read(whole, folder, problems, nodes)
+    return None if whole is None or len(problems) > before else _read(whole, folder, problems, around)
 
 
-def _read(tree: Fields, folder: Path, problems: list[Problem], nodes: Iterable[str] | None) -> Program | None:
+def _read(tree: Fields, folder: Path, problems: list[Problem], around: Around) -> Program | None:
     reading = Reading()
     values = PROGRAM.read(tree, reading)
     if values is not WRONG:
-        _check(values, reading, nodes)
+        _check(values, reading, around)
     problems.extend(reading.problems)
     return None if reading.problems else build(values, folder)
 
@@ -152,12 +169,14 @@ def _laid_over(tree: Fields, base: Fields) -> Fields:
 # --- what a shape cannot see -----------------------------------------------------------------------------------------
 
 
-def _check(values: Values, reading: Reading, nodes: Iterable[str] | None) -> None:
+def _check(values: Values, reading: Reading, around: Around) -> None:
     ports, options = values.get("ports", ()), values.get("options", {})
     _check_options(values, reading, options)
-    known = names.known_names(ports, options, nodes)
+    known = names.known_names(ports, options, around.nodes)
+    in_requests = names.known_in_requests(known)
     for scalar, scope in reading.templates:
-        check_template(scalar, known.plus(names.REQUEST_NAMES) if scope == REQUEST else known, reading)
+        check_template(scalar, in_requests if scope == REQUEST else known, reading)
+    _check_speak(values.get("speak"), reading, around)
     _check_requests(values, reading)
     _check_ports(values, reading, ports)
     _check_stop(values.get("stop"), reading)
@@ -175,6 +194,30 @@ def _check_options(values: Values, reading: Reading, options: Mapping[str, str])
             reading.say(
                 values.at("options"), f"an option cannot be called `{name}`: templates use that name already"
             )
+
+
+def _check_speak(speak: Any, reading: Reading, around: Around) -> None:
+    """Settings of the protocol, where the caller knows them."""
+    table = around.settings_of(speak.get("kind", "")) if isinstance(speak, Values) else None
+    if table is None:
+        return
+    for key, tree in speak.node.entries:
+        if key.text == "kind":
+            continue
+        with reading.inside(f"speak.{key.text}"):
+            _check_setting(speak["kind"], key, tree, speak.get(key.text), table, reading)
+
+
+def _check_setting(
+    kind: str, key: Scalar, tree: Tree, value: Any, table: Mapping[str, Setting], reading: Reading
+) -> None:
+    if key.text not in table:
+        reading.say(key, f"{kind} has no such setting{did_you_mean(key.text, table)}")
+        return
+    try:
+        table[key.text].read(value)
+    except (ValueError, TypeError, KeyError) as error:
+        reading.say(tree, f"{error}; found {tree.said()}")
 
 
 def _check_requests(values: Values, reading: Reading) -> None:

@@ -81,6 +81,7 @@ def _program() -> Iterator[str]:
     yield from _words("Names in templates: this node", names.THIS_NODE)
     yield from _words("Names in templates: others", names.ADVICE)
     yield from _words("Names in `requests`, besides", names.REQUEST_NAMES)
+    yield from _words("Forms of those, as in `{value.json}`", names.REQUEST_FORMS)
 
 
 def _scenario() -> Iterator[str]:

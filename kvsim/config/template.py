@@ -58,9 +58,6 @@ class Known:
     def has(self, name: str, inside: bool) -> bool:
         return _is_in(name, self.names) or (inside and _is_in(name, self.item_names))
 
-    def plus(self, more: Iterable[str]) -> Known:
-        return Known(self.names | frozenset(more), self.item_names)
-
 
 def parse(text: str) -> tuple[Part, ...]:
     """Split into literal texts, names and lists. Raises TemplateError for a list that is never closed."""
