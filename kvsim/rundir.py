@@ -87,7 +87,9 @@ def find_run(reference: Path) -> RunDir:
     """The run that a path names: a run directory, or a file inside one. Raises UsageError."""
     path = reference if reference.is_dir() else reference.parent
     if not reference.exists():
-        raise UsageError(f"{reference}: no such run; runs stand in runs/ beside the cluster file, the newest as runs/latest")
+        raise UsageError(
+            f"{reference}: no such run; runs stand in runs/ beside the cluster file, the newest as runs/latest"
+        )
     if not (path / META).is_file():
         raise UsageError(f"{reference}: not a run directory (it has no {META})")
     return RunDir(path.resolve())

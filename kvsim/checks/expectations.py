@@ -73,7 +73,9 @@ def _names_leader(seen: Seen) -> str | None:
     if seen.leader_named is None:
         return f"{_got(seen)}, which does not name the leader"
     if seen.leader_named != seen.leader_true:
-        return f"{_got(seen)}, which names {seen.leader_named}; the leader is {seen.leader_true or 'not known'}"
+        return (
+            f"{_got(seen)}, which names {seen.leader_named}; the leader is {seen.leader_true or 'not known'}"
+        )
     return None
 
 

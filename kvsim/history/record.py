@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from kvsim.errors import UsageError
+from kvsim.history.addresses import Address, node_at
 from kvsim.history.journal import Event, read_events, to_bytes
-from kvsim.history.outcome import Kind, Outcome
+from kvsim.history.outcome import Outcome
 from kvsim.rundir import RunDir
 
 LOG_READ_BYTES = 1 << 20
@@ -60,11 +61,13 @@ def operation_of(event: Event) -> Operation:
     for name in ("sent", "received", "unsolicited"):
         fields[name] = to_bytes(fields.get(name, ""))
     fields["outcome"] = Outcome.from_json(fields["outcome"])
-    return Operation(**{name: fields.get(name) for name in _REQUIRED}, **{n: fields[n] for n in _OPTIONAL if n in fields})
+    return Operation(
+        **{name: fields.get(name) for name in _REQUIRED}, **{n: fields[n] for n in OPTIONAL if n in fields}
+    )
 
 
-_OPTIONAL = ("phase", "unsolicited")
-_REQUIRED = tuple(name for name in Operation.__dataclass_fields__ if name not in _OPTIONAL)
+OPTIONAL = ("phase", "unsolicited")
+_REQUIRED = tuple(name for name in Operation.__dataclass_fields__ if name not in OPTIONAL)
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ class StepRecord:
     result: str  # pass | fail | unknown | skipped | "" when the run ended inside it
     why: str
     operations: tuple[Operation, ...]
-    fields: Mapping[str, Any] = field(default_factory=dict)
+    wanted: Mapping[str, Any] | None = None  # the expectation with its variables filled in, as JSON
 
     def of_purpose(self, *purposes: str) -> tuple[Operation, ...]:
         return tuple(operation for operation in self.operations if operation.purpose in purposes)
@@ -91,7 +94,9 @@ class StepRecord:
 class Record:
     """Everything recorded of one run."""
 
-    def __init__(self, meta: Mapping[str, Any], events: list[Event], logs: Mapping[tuple[str, int], str]) -> None:
+    def __init__(
+        self, meta: Mapping[str, Any], events: list[Event], logs: Mapping[tuple[str, int], str]
+    ) -> None:
         self.meta = meta
         self.events = events
         self.logs = logs
@@ -134,25 +139,53 @@ class Record:
             result=end["result"] if end else "",
             why=end.get("why", "") if end else "",
             operations=tuple(operation for operation in self.operations if operation.step == begin["id"]),
-            fields=begin.get("fields", {}),
+            wanted=begin.get("wanted"),
         )
 
     @cached_property
-    def roles(self) -> Mapping[str, str]:
-        """Each node's role as last observed; nodes that never said are left out."""
-        return {event["node"]: event["role"] for event in self.of_kind("role") if event.get("role")}
+    def writes(self) -> tuple[Operation, ...]:
+        """The writes that the scenario asked for, in order."""
+        return tuple(o for o in self.operations if o.is_write and o.purpose in {"step", "follow"})
+
+    @cached_property
+    def _told_roles(self) -> Mapping[str, list[Event]]:
+        told: dict[str, list[Event]] = {}
+        for event in self.of_kind("role"):
+            told.setdefault(event["node"], []).append(event)
+        return told
 
     def role_at(self, node: str, at_s: float) -> str | None:
-        """The role a node had last told (or, where it cannot be asked, was given) at a time."""
-        told = [e["role"] for e in self.of_kind("role") if e["node"] == node and e.at_s <= at_s and e.get("role")]
+        """The role a node had last told (or, where its program cannot be asked, was given) at a time; None if it never did."""
+        before = [event.get("role") for event in self._told_roles.get(node, ()) if event.at_s <= at_s]
+        return before[-1] if before else None
+
+    def leader_at(self, at_s: float) -> str | None:
+        """The one node that said last that it is the leader, at a time; None when none or several did."""
+        leaders = [node for node in self._told_roles if self.role_at(node, at_s) == "leader"]
+        return leaders[0] if len(leaders) == 1 else None
+
+    def role_changed(self, node: str) -> bool:
+        return len({event.get("role") for event in self._told_roles.get(node, ())}) > 1
+
+    def last_role(self, node: str) -> Event | None:
+        """The last word on a node's role."""
+        told = self._told_roles.get(node)
         return told[-1] if told else None
+
+    def node_named(self, address: str | None) -> str | None:
+        """The node an address means, or the address itself when no node has it."""
+        return (node_at(address, self._addresses) or address) if address else None
+
+    @cached_property
+    def _addresses(self) -> Mapping[str, Address]:
+        return {name: Address(plan["id"], plan["ports"]) for name, plan in self.nodes.items()}
+
+    def capabilities(self, node: str) -> frozenset[str]:
+        return frozenset(self.nodes[node]["capabilities"])
 
     @property
     def end(self) -> Event | None:
         return next(self.of_kind("end"), None)
-
-    def accepted(self, operation: Operation) -> bool:
-        return operation.outcome.kind is Kind.OK
 
 
 def _read_meta(run: RunDir) -> Mapping[str, Any]:

@@ -1,0 +1,27 @@
+"""A node keeps a client's connection open from one request to the next."""
+
+from __future__ import annotations
+
+from kvsim.checks.verdict import Finding
+from kvsim.history.outcome import Kind
+from kvsim.history.record import Record
+
+
+def judge(record: Record) -> tuple[int, list[Finding]]:
+    """Judges programs whose protocol keeps connections. A new connection after an answered request means that the node closed."""
+    last: dict[tuple[str, int], tuple[str, bool]] = {}
+    closed: dict[str, int] = {}
+    judged = 0
+    for operation in record.operations:
+        key = (operation.node, operation.incarnation)
+        if not record.nodes[operation.node].get("lasting") or not operation.connection:
+            continue
+        before, well = last.get(key, ("", False))
+        judged += bool(before)
+        if before and well and before != operation.connection and not operation.unsolicited:
+            closed[operation.node] = closed.get(operation.node, 0) + 1
+        last[key] = (operation.connection, operation.outcome.kind is not Kind.UNKNOWN)
+    return judged, [
+        Finding(f"{node} closed an idle connection {count} times", node=node)
+        for node, count in closed.items()
+    ]

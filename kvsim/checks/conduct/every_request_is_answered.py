@@ -1,0 +1,30 @@
+"""Every request to a node that is up is answered, in words that node.yaml knows."""
+
+from __future__ import annotations
+
+from kvsim.checks.expectations import describe
+from kvsim.checks.verdict import Finding, Verdict
+from kvsim.history.outcome import Kind, Reason
+from kvsim.history.record import Operation, Record
+
+
+def judge(record: Record) -> tuple[int, list[Finding]]:
+    """Judges every request but those of steps that expect `unknown`. No answer is unknown, never a failure proven."""
+    wanted_unknown = {step.id for step in record.steps if step.wanted and step.wanted["kind"] == "unknown"}
+    asked = [
+        o
+        for o in record.operations
+        if o.step not in wanted_unknown and o.outcome.reason is not Reason.UNREACHABLE
+    ]
+    return len(asked), [_finding(operation) for operation in asked if _bad(operation)]
+
+
+def _bad(operation: Operation) -> bool:
+    return operation.outcome.kind is Kind.UNKNOWN and operation.outcome.reason is not Reason.UNCERTAIN
+
+
+def _finding(operation: Operation) -> Finding:
+    recognised = operation.outcome.reason is not Reason.UNRECOGNISED
+    asked = " ".join(part for part in (operation.verb, operation.key) if part)
+    text = f"{operation.node}: `{asked}`: {describe(operation.outcome)}"
+    return Finding(text, operation.step, operation.node, Verdict.UNKNOWN if recognised else Verdict.FAIL)

@@ -1,0 +1,32 @@
+"""The leader accepts writes."""
+
+from __future__ import annotations
+
+from kvsim.checks.expectations import describe
+from kvsim.checks.verdict import Finding, Verdict
+from kvsim.history.outcome import Kind, Reason
+from kvsim.history.record import Record
+
+
+def judge(record: Record) -> tuple[int, list[Finding]]:
+    """Judges every write of the scenario to a node that was up and said it is the leader."""
+    writes = [w for w in record.writes if record.role_at(w.node, w.invoked_s) == "leader" and _reached(w)]
+    findings = [
+        Finding(
+            f"{w.node} (leader) did not accept `{w.verb} {w.key}`: {describe(w.outcome)}",
+            w.step,
+            w.node,
+            _verdict(w),
+        )
+        for w in writes
+        if w.outcome.kind is not Kind.OK
+    ]
+    return len(writes), findings
+
+
+def _reached(write) -> bool:
+    return write.outcome.reason is not Reason.UNREACHABLE
+
+
+def _verdict(write) -> Verdict:
+    return Verdict.UNKNOWN if write.outcome.kind is Kind.UNKNOWN else Verdict.FAIL

@@ -1,0 +1,115 @@
+"""proof.txt: the proof for people, to be read at a glance and pasted. Pure; no colours, no terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kvsim.checks.expectations import describe
+from kvsim.checks.verdict import CheckResult, Verdict
+from kvsim.evidence.proof import Claim, NodeProof, Proof
+from kvsim.evidence.story import story
+from kvsim.history.journal import to_bytes
+from kvsim.history.outcome import Outcome
+from kvsim.history.record import Record, StepRecord
+
+MARKS = {
+    "pass": "ok",
+    "fail": "FAIL",
+    "unknown": "UNKNOWN",
+    "invalid": "INVALID",
+    "skipped": "skipped",
+    "": "ended",
+}
+REPLY_SHOWN = 120
+CLAIMS_SHOWN = 6  # of one step on one node: `always` and `eventually` ask many times
+
+
+def render(proof: Proof, record: Record) -> str:
+    """The whole text."""
+    return "\n".join(_lines(proof, record)) + "\n"
+
+
+def _lines(proof: Proof, record: Record) -> Iterator[str]:
+    yield f"kvsim proof · {proof.scenario}: {proof.title}"
+    yield f"seed {proof.seed} · {record.meta['when']} · kvsim {record.meta['kvsim']}"
+    yield ""
+    yield "NODES, as they said themselves when asked"
+    for node in proof.nodes:
+        yield from _node(node)
+    yield ""
+    yield "WHAT WAS ASKED AND ANSWERED"
+    yield from _steps(proof)
+    failing = [step for step in proof.steps if step.result not in {"pass", "skipped"}]
+    for step in failing:
+        yield ""
+        yield from story(record, step)
+    yield ""
+    yield "WHAT WAS PROVEN" if proof.verdict is Verdict.PASS else "WHAT WAS JUDGED"
+    for check in proof.checks:
+        if check.verdict is not None:
+            yield from _check(check)
+    yield ""
+    yield "WHAT WAS NOT PROVEN"
+    for line in proof.not_proven:
+        yield f"  - {line}"
+    yield ""
+    yield from _verdict(proof)
+
+
+def _node(node: NodeProof) -> Iterator[str]:
+    process = f"pid {node.pid}" if node.pid else "never started"
+    yield f"  {node.name}  {node.said:<16} {process:<12} {node.address:<16} {node.program}, log {node.log}"
+    if node.startup_line:
+        yield f"      {node.startup_line}"
+
+
+def _steps(proof: Proof) -> Iterator[str]:
+    group = None
+    for step in proof.steps:
+        if step.group != group:
+            group = step.group
+            yield f"  {group}"
+        yield from _step(step, [claim for claim in proof.claims if claim.step == step.id])
+
+
+def _step(step: StepRecord, claims: list[Claim]) -> Iterator[str]:
+    expect = f"  expected {step.expect}" if step.expect else ""
+    yield f"    {MARKS[step.result]:<7} {step.id:<5} {step.text}{expect}"
+    for claim in claims[-CLAIMS_SHOWN:]:
+        yield f"              {claim.node} ({claim.role}, pid {claim.pid or 'not known'})  {_line(claim.sent)}  →  {_answer(claim)}"
+    if len(claims) > CLAIMS_SHOWN:
+        yield f"              (the last {CLAIMS_SHOWN} of {len(claims)} tries)"
+
+
+def _answer(claim: Claim) -> str:
+    outcome = describe(Outcome.from_json(dict(claim.outcome)))
+    fate = f"; {claim.fate}" if claim.fate else ""
+    reply = _line(claim.received)
+    return f"{reply or 'nothing'}   [{outcome.split(':')[0]}{fate}]"
+
+
+def _line(data: str) -> str:
+    """Bytes on one line: as text where that loses nothing, else escaped."""
+    raw = to_bytes(data).strip(b"\r\n")
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = ""
+    shown = text if text.isprintable() and text else repr(raw)[2:-1]
+    return shown if len(shown) <= REPLY_SHOWN else f"{shown[:REPLY_SHOWN]}… ({len(raw)} bytes)"
+
+
+def _check(check: CheckResult) -> Iterator[str]:
+    yield f"  {MARKS[str(check.verdict)]:<7} {check.name:<29} {check.about} ({check.judged} judged)"
+    for finding in check.findings:
+        step = f"step {finding.step}: " if finding.step else ""
+        first, *rest = finding.message.splitlines() or [""]
+        yield f"          {step}{first}"
+        yield from (f"          {line}" for line in rest)
+
+
+def _verdict(proof: Proof) -> Iterator[str]:
+    if proof.ended != "finished":
+        yield f"the run did not finish: {proof.ended}"
+    yield f"again: {proof.again}"
+    yield f"VERDICT: {str(proof.verdict).upper()}"

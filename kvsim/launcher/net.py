@@ -1,0 +1,40 @@
+"""Keep a watchdog process beside a run, so that even a SIGKILL of kvsim leaves no process and no data directory behind."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+SCRIPT = Path(__file__).with_name("watchdog.py")
+LEAVE_S = 5.0
+
+
+class Net:
+    """A context manager; leaving it in order sends the watchdog home."""
+
+    def __init__(self, run: str, folders: Iterable[Path]) -> None:
+        self._argv = [sys.executable, "-I", "-S", str(SCRIPT), run, *map(str, folders)]
+
+    def __enter__(self) -> Net:
+        self._process = subprocess.Popen(
+            self._argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            env={},
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(b"done\n")
+            self._process.stdin.close()
+        try:
+            self._process.wait(LEAVE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()

@@ -1,0 +1,57 @@
+"""What every step of one run may use, and what it answers with. Holds no behaviour of any verb."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from kvsim.checks.verdict import Verdict, worst
+from kvsim.config.cluster import Cluster
+from kvsim.config.scenario import Scenario
+from kvsim.config.template import render
+from kvsim.history.journal import Journal
+from kvsim.launcher.launcher import Launcher
+from kvsim.scenario.readback import State
+from kvsim.scenario.roles import Roles, RoleSeen
+from kvsim.scenario.sessions import Sessions
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """How one step went. `why` is empty for a pass."""
+
+    verdict: Verdict
+    why: str = ""
+
+
+PASSED = StepResult(Verdict.PASS)
+
+
+def failed(why: str) -> StepResult:
+    return StepResult(Verdict.FAIL, why)
+
+
+def worst_result(results: list[StepResult]) -> StepResult:
+    """The worst of one step's results on several nodes, with all their reasons."""
+    verdict = worst(result.verdict for result in results)
+    return StepResult(verdict, "; ".join(result.why for result in results if result.why))
+
+
+@dataclass
+class Context:
+    """One run of one scenario. `seen` is who was who when the current step's target was resolved."""
+
+    scenario: Scenario
+    cluster: Cluster
+    launcher: Launcher
+    sessions: Sessions
+    roles: Roles
+    journal: Journal
+    variables: Mapping[str, str]
+    seed: int
+    state: State
+    seen: dict[str, RoleSeen] = field(default_factory=dict)
+
+    def fill(self, text: object) -> str:
+        """A scenario's text with its variables filled in."""
+        return render(str(text), self.variables)

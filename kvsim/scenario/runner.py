@@ -1,0 +1,96 @@
+"""Run a scenario's steps one after another against nodes that are up. Plain blocking code; judges steps, not the run."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from kvsim.checks.expectations import in_words
+from kvsim.checks.verdict import Verdict
+from kvsim.config.scenario import Group, Step
+from kvsim.config.target import Target
+from kvsim.errors import NodeFailed
+from kvsim.scenario.context import Context, StepResult, failed
+from kvsim.scenario.steps import STEPS, filled
+from kvsim.scenario.targets import Resolved, resolve
+
+Show = Callable[
+    [Step, str, StepResult | None], None
+]  # progress: step, its resolved target, its result when it is over
+SKIPPED = "skipped: an earlier step of its group did not pass"
+
+
+def run_steps(context: Context, show: Show, *, fail_fast: bool = False) -> None:
+    """Run every group. A step that does not pass ends its group; with `fail_fast` it ends the run."""
+    for group in context.scenario.groups:
+        went_well = _run_group(context, group, show)
+        if not went_well and fail_fast:
+            return
+
+
+def _run_group(context: Context, group: Group, show: Show) -> bool:
+    for place, step in enumerate(group.steps):
+        result = _run_step(context, group, step, show)
+        if result.verdict is not Verdict.PASS:
+            for later in group.steps[place + 1 :]:
+                _skip(context, group, later)
+            return False
+    return True
+
+
+def _run_step(context: Context, group: Group, step: Step, show: Show) -> StepResult:
+    resolved = _resolve(context, step)
+    show(step, ", ".join(resolved.nodes), None)
+    _note_begin(context, group, step, resolved)
+    result = failed(resolved.problem) if resolved.problem else _do(context, step, list(resolved.nodes))
+    result = _with_deaths(context, result)
+    context.journal.write("step_end", id=step.id, result=str(result.verdict), why=result.why)
+    show(step, ", ".join(resolved.nodes), result)
+    return result
+
+
+def _do(context: Context, step: Step, nodes: list[str]) -> StepResult:
+    try:
+        return STEPS[step.verb](context, step, nodes)
+    except NodeFailed as error:
+        return failed(str(error))
+
+
+def _resolve(context: Context, step: Step) -> Resolved:
+    context.seen = context.roles.look(step.id)
+    target = step.fields.get("at")
+    if not isinstance(target, Target):
+        return Resolved(())
+    return resolve(target, context.seen, random.Random(f"{context.seed}:{step.id}"))
+
+
+def _with_deaths(context: Context, result: StepResult) -> StepResult:
+    """A node that died during a step belongs to that step's story."""
+    died = context.launcher.reap()
+    for node in died:
+        context.sessions.drop(node.name)
+    if not died:
+        return result
+    names = ", ".join(f"{node.name} {node.process.poll().describe()}" for node in died)
+    return failed("; ".join(part for part in (result.why, f"during this step {names}") if part))
+
+
+def _note_begin(context: Context, group: Group, step: Step, resolved: Resolved) -> None:
+    expect = filled(context, step.expect) if step.expect else None
+    context.journal.write(
+        "step",
+        **_named(group, step),
+        targets=list(resolved.nodes),
+        resolved=resolved.how,
+        expect=in_words(expect),
+        wanted=expect.to_json() if expect else None,
+    )
+
+
+def _skip(context: Context, group: Group, step: Step) -> None:
+    context.journal.write("step", **_named(group, step))
+    context.journal.write("step_end", id=step.id, result="skipped", why=SKIPPED)
+
+
+def _named(group: Group, step: Step) -> dict[str, object]:
+    return {"id": step.id, "group": group.title, "verb": step.verb, "line": step.line, "text": step.text}

@@ -1,0 +1,60 @@
+"""Turn a target's words into nodes, at the moment a step runs, from what the nodes say. Pure; draws come from a seed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kvsim.config.target import ANY, EACH, MAJORITY, MINORITY, NAMED, THE, Target
+from kvsim.scenario.roles import RoleSeen
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """The nodes a target means now, and how that is known, in words. `problem` is set when it means nobody, or too many."""
+
+    nodes: tuple[str, ...]
+    how: str = ""
+    problem: str = ""
+
+
+def resolve(target: Target, seen: Mapping[str, RoleSeen], rng: random.Random) -> Resolved:
+    """Who `target` is, given who is who."""
+    if target.which == NAMED:
+        return Resolved(target.names)
+    fitting = _fitting(target, seen)
+    if not fitting:
+        return Resolved((), problem=f"`{target}` is nobody: {told(seen)}")
+    if target.which == THE and len(fitting) > 1:
+        return Resolved((), problem=f"`{target}` is not one node: {told(seen)}")
+    return Resolved(tuple(_pick(target.which, fitting, len(seen), rng)), how=_how(target, fitting, seen))
+
+
+def _fitting(target: Target, seen: Mapping[str, RoleSeen]) -> list[str]:
+    """The nodes of the wanted role that are up; when none is, those that had it when last seen."""
+    of_role = [one for one in seen.values() if target.role is None or one.role is target.role]
+    up = [one.node for one in of_role if one.up]
+    return up or [one.node for one in of_role]
+
+
+def _pick(which: str, fitting: list[str], total: int, rng: random.Random) -> list[str]:
+    sizes = {THE: 1, EACH: len(fitting), ANY: 1, MAJORITY: total // 2 + 1, MINORITY: (total - 1) // 2}
+    count = min(sizes[which], len(fitting))
+    return fitting if count == len(fitting) else sorted(rng.sample(fitting, count), key=fitting.index)
+
+
+def _how(target: Target, fitting: list[str], seen: Mapping[str, RoleSeen]) -> str:
+    if target.role is None:
+        return ""
+    ways = {seen[name].how for name in fitting}
+    return ", ".join(sorted(ways))
+
+
+def told(seen: Mapping[str, RoleSeen]) -> str:
+    """What every node said, for an error: `n1 says leader, n2 is down`."""
+    return ", ".join(f"{one.node} {_says(one)}" for one in seen.values())
+
+
+def _says(one: RoleSeen) -> str:
+    return f"{one.how} {one.role or ''}".strip() if one.up else "is down"
