@@ -35,6 +35,7 @@ class Store(http.server.BaseHTTPRequestHandler):
     """
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     data: dict[bytes, bytes]
 
     def do_PUT(self) -> None:
