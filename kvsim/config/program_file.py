@@ -105,7 +105,7 @@ def find_program(name: str, relative_to: Path) -> Path | None:
     if "\0" in name:
         return None
     for base in _bases(name, relative_to):
-        for path in (base, base / FILE, base.with_name(base.name + ".yaml")):
+        for path in (base, base / FILE, Path(f"{base}.yaml")):
             if path.suffix == ".yaml" and _is_file(path):
                 return path
     return None
@@ -114,10 +114,17 @@ def find_program(name: str, relative_to: Path) -> Path | None:
 def _bases(name: str, relative_to: Path) -> Iterable[Path]:
     start = relative_to.resolve()
     if "/" in name or name.endswith(".yaml") or name in (".", ".."):
-        yield start / Path(name).expanduser()
+        yield start / _at_home(name)
     if not Path(name).is_absolute():
         for folder in (start, *start.parents):
             yield folder / "nodes" / name
+
+
+def _at_home(name: str) -> Path:
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:  # `~nobody`
+        return Path(name)
 
 
 def _is_file(path: Path) -> bool:
@@ -129,14 +136,21 @@ def _is_file(path: Path) -> bool:
 
 def _not_found(name: str, relative_to: Path) -> str:
     """Say where was looked, and which programs there are."""
-    near = [folder / "nodes" for folder in (relative_to.resolve(), *relative_to.resolve().parents)]
-    known = sorted(
-        {path.parent.name for folder in near if folder.is_dir() for path in folder.glob(f"*/{FILE}")}
-    )
-    looked = f"no {FILE} for program {quoted(name)}: looked in nodes/ beside and above {shown(relative_to)}"
+    near = shown(relative_to)
     if "/" in name or name.endswith(".yaml"):
-        looked = f"no {FILE} for program {quoted(name)}: looked at that path from {shown(relative_to)}"
-    return looked + did_you_mean(name, known)
+        where = f"looked at that path from {near}"
+    else:
+        where = f"looked in nodes/ beside and above {near}"
+    return f"no {FILE} for program {quoted(name)}: {where}{did_you_mean(name, _programs_near(relative_to))}"
+
+
+def _programs_near(folder: Path) -> set[str]:
+    start = folder.resolve()
+    try:
+        found = [path for above in (start, *start.parents) for path in (above / "nodes").glob(f"*/{FILE}")]
+    except OSError:
+        return set()
+    return {path.parent.name for path in found}
 
 
 def _at(mark: Mark | None, message: str) -> Problem:

@@ -89,7 +89,7 @@ def _scenario() -> Iterator[str]:
     yield from _record("The file", SCENARIO)
     yield from _record("A group", GROUP)
     yield from _words("Variables", KINDS)
-    yield from _words("Targets", {word: "" for word in TARGET_WORDS})
+    yield from _words("Targets", dict.fromkeys(TARGET_WORDS, ""))
     yield from ("A node's name, or several (`n1, n3` or `[n1, n3]`), is a target too.", "")
     yield from _words("Expectations", EXPECTATION_WORDS)
     yield from _record("Expectations that say more", EXPECTED.shape.mapping)

@@ -36,7 +36,7 @@ class Mark:
     column: int
 
     def problem(self, message: str) -> Problem:
-        return Problem(self.file, self.line, self.column, message)
+        return Problem(self.file, self.line, self.column, one_line(message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +138,13 @@ def quoted(text: str) -> str:
         .replace("\r", "\\r")
     )
     return f'"{escaped}"'
+
+
+def one_line(message: str) -> str:
+    """The message with line ends and other unprintable characters of the user's own texts made visible."""
+    if message.isprintable():
+        return message
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
 
 
 def flow(tree: Tree) -> str:
