@@ -1,4 +1,6 @@
-"""`speak: command` with real commands: a tiny store client written in Python or sh, and commands that misbehave."""
+"""`speak: command` with real commands: a tiny store client written in Python or sh, and commands that
+misbehave.
+"""
 
 from __future__ import annotations
 
