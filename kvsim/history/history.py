@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from kvsim.history.operations import Operations
+from kvsim.history.operations import ABSENT, Operations
 
 
 @dataclass(frozen=True)
@@ -70,3 +70,10 @@ class History:
     leader_log: tuple[tuple[str, str | None], ...] | None = None
     initial: Mapping[str, str] = field(default_factory=dict)
     origin: str = ""
+
+    def initial_number(self, key: int) -> int:
+        """The value number with which key number `key` starts; ABSENT unless `initial` says otherwise."""
+        name = self.operations.keys[key]
+        if name not in self.initial:
+            return ABSENT
+        return self.operations.values.number(self.initial[name])

@@ -20,10 +20,10 @@ from kvsim.checks.consistency.picture import picture
 from kvsim.checks.consistency.sentence import sentence
 from kvsim.checks.verdict import Finding, Verdict
 from kvsim.history.history import History
-from kvsim.history.operations import ABSENT, Operations
+from kvsim.history.operations import Operations
 
 NAME = "linearizable"
-ABOUT = "each key behaves as one copy on which every operation happened at one instant between its call and its return"
+ABOUT = "each key behaves as one copy, and every operation happens at one instant between call and return"
 KEYS_EXPLAINED = 5  # violations with a minimal set and a picture; of the others only the fact is told
 
 
@@ -42,7 +42,7 @@ def linearizable(
     judged, undecided, methods = 0, Counter[str](), Counter[str]()
     for key, its_rows in chosen.rows_by_key().items():
         operations = chosen.of_key(key, its_rows)
-        initial = initial_number(history, key)
+        initial = history.initial_number(key)
         result = decide_key(operations, initial, budget=budget, certify=certify, use_numpy=use_numpy)
         methods[result.method] += 1
         finding = _finding(history, operations, initial, result, explain=len(findings) < KEYS_EXPLAINED)
@@ -55,15 +55,6 @@ def linearizable(
     unjudged = {f"of keys for which {why}": count for why, count in undecided.items()}
     measured: Mapping[str, int] = {f"keys decided by {method}": count for method, count in methods.items()}
     return answer(NAME, ABOUT, judged, findings, unjudged=unjudged, measured=measured)
-
-
-def initial_number(history: History, key: int) -> int:
-    """The value number with which a key number starts."""
-    operations = history.operations
-    name = operations.keys[key]
-    if name not in history.initial:
-        return ABSENT
-    return operations.values.number(history.initial[name])
 
 
 def _why(ruling: Ruling) -> str:
@@ -95,7 +86,7 @@ def _finding(
 
 
 def prove(operations: Operations, initial: int, result: KeyAnswer) -> tuple[list[int], Reason]:
-    """Rows of a minimal contradictory set for one key, in call order, and the reason as it shows in that set."""
+    """Rows of a minimal contradictory set for one key, in call order, and the reason that shows in it."""
     operations = _concerned(operations, result)
     register = register_of(operations, initial)
     core = core_of(register, result.ruling, joiner(operations))

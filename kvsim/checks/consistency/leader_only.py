@@ -1,0 +1,70 @@
+"""Do only leaders accept writes, and is there one leader an epoch? By each node's own word about its role.
+Pure.
+
+A write counts against a node when the node certainly was a follower from the call to the answer. Around a
+change of role nobody can tell, and such writes are counted as not judged.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from kvsim.checks.consistency.answer import Answer, Violation, answer, whom
+from kvsim.checks.consistency.picture import picture
+from kvsim.checks.consistency.roles import Roles
+from kvsim.checks.verdict import Finding
+from kvsim.history.history import History
+from kvsim.history.operations import APPEND, CAS, DELETE, OK, PUT
+
+NAME = "writes_only_at_leader"
+ABOUT = "only a leader accepts writes"
+EPOCHS_NAME = "one_leader_per_epoch"
+EPOCHS_ABOUT = "no two nodes call themselves leader in the same epoch"
+WRITES = frozenset({PUT, DELETE, CAS, APPEND})
+PICTURES_KEPT = 3
+NO_NODE = "writes whose node is not known"
+NOT_CERTAIN = "writes at a node whose role was not certain all the while"
+
+
+def writes_only_at_leader(history: History) -> Answer:
+    """Judge every acknowledged write against the role that its node had."""
+    operations, roles = history.operations, Roles(history.samples)
+    findings: list[Finding] = []
+    judged, unjudged = 0, {NO_NODE: 0, NOT_CERTAIN: 0}
+    for row, (kind, outcome) in enumerate(zip(operations.kind, operations.outcome, strict=True)):
+        if kind not in WRITES or outcome != OK:
+            continue
+        operation = operations.operation(row)
+        tenure = roles.throughout(operation.node, operation.call_ns, operations.return_ns[row])
+        if operation.node is None:
+            unjudged[NO_NODE] += 1
+        elif tenure is None:
+            unjudged[NOT_CERTAIN] += 1
+        else:
+            judged += 1
+            if tenure.role == "follower":
+                drawn = picture(history, [row]) if len(findings) < PICTURES_KEPT else ""
+                message = f"{whom(operations, row)} was accepted while {operation.node} was a follower"
+                findings.append(
+                    Violation(message, node=operation.node, key=operation.key, rows=(row,), picture=drawn)
+                )
+    return answer(NAME, ABOUT, judged, findings, unit="acknowledged writes", unjudged=unjudged)
+
+
+def one_leader_per_epoch(history: History) -> Answer:
+    """Judge every sample in which a node called itself leader and named its epoch."""
+    leaders: dict[int, set[str]] = defaultdict(set)
+    nameless = 0
+    for sample in history.samples:
+        if sample.role == "leader":
+            if sample.epoch is None:
+                nameless += 1
+            else:
+                leaders[sample.epoch].add(sample.node)
+    findings: list[Finding] = [
+        Violation(f"{' and '.join(sorted(nodes))} were both leader in epoch {epoch}", node=min(nodes))
+        for epoch, nodes in sorted(leaders.items())
+        if len(nodes) > 1
+    ]
+    unjudged = {"samples of leaders that name no epoch": nameless}
+    return answer(EPOCHS_NAME, EPOCHS_ABOUT, len(leaders), findings, unit="epochs", unjudged=unjudged)
