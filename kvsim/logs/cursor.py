@@ -36,7 +36,7 @@ class Cursor:
         self._pending_at = self.offset
 
     def read(self, budget: int = BUDGET) -> list[RawLine]:
-        """The lines that were completed since the last call, from at most `budget` new bytes. Never blocks."""
+        """The lines completed since the last call, from at most `budget` new bytes. Never blocks."""
         if not self._more():
             return []
         try:

@@ -19,7 +19,7 @@ LAST_MAX = 256 * 1024  # how much of the end of a file `last` looks at
 
 @dataclass(frozen=True)
 class LogLine:
-    """One line: the offset of its first byte, its number from 1 (from the file's start), and readable text."""
+    """One line: the offset of its first byte, its number in the file from 1, and readable text."""
 
     offset: int
     number: int
@@ -62,7 +62,7 @@ class LogFile:
     def final_search(
         self, pattern: str | re.Pattern[str], mark: int = 0, *, deadline: Deadline
     ) -> LogLine | None:
-        """As `search`, for a log whose writers have ended: reads up to its very end, or until the deadline."""
+        """As `search`, for a log whose writers have ended: reads to its very end, or until the deadline."""
         search = self._searches.setdefault((pattern, mark), _Search(Cursor(self.path, mark)))
         while search.found is None:
             before = search.cursor.offset
@@ -79,11 +79,11 @@ class LogFile:
         end = self.mark()
         end = end if limit_bytes is None else min(end, mark + limit_bytes)
         cursor, number = Cursor(self.path, mark), self._number(mark)
-        while cursor.offset < end:
-            found = cursor.read(min(CHUNK, end - cursor.offset))
+        while (before := cursor.offset) < end:
+            found = cursor.read(min(CHUNK, end - before))
             if cursor.offset >= end:
                 found += _listed(cursor.partial())
-            elif not found and cursor.partial() is None:
+            elif cursor.offset <= before:
                 return  # truncated meanwhile
             for offset, raw in found:
                 yield LogLine(offset, number, _text(raw))

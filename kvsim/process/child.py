@@ -9,11 +9,16 @@ import os
 import select
 import signal as signals
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from kvsim.process.identity import Identity
 from kvsim.waiting import Deadline
+
+_awaited: set[int] = (
+    set()
+)  # pids whose status a Child will ask for; the kernel keeps them from re-use until then
 
 UNKNOWN_STATUS = "ended (status unknown: not our child)"
 
@@ -59,6 +64,9 @@ class Child:
     drain: Child | None = None  # the process that copies the pseudo-terminal into the log
     _ended: Ended | None = None
 
+    def __post_init__(self) -> None:
+        _awaited.add(self.pid)
+
     @property
     def pid(self) -> int:
         return self.identity.pid
@@ -71,6 +79,10 @@ class Child:
         """How it ended, or None while it lives. Asking again gives the same answer."""
         if self._ended is None:
             self._ended = take_status(self.pid)
+            if self._ended:
+                _awaited.discard(self.pid)
+        if self._ended and self.drain:
+            self.drain.poll()
         return self._ended
 
     def wait(self, deadline: Deadline) -> Ended | None:
@@ -97,6 +109,15 @@ def take_status(pid: int) -> Ended | None:
     if found is None:
         return None
     return Ended(status=found.si_status) if found.si_code == os.CLD_EXITED else Ended(signal=found.si_status)
+
+
+def reap_adopted(pids: Iterable[int]) -> None:
+    """Take the dead among `pids` off the process table: orphans that came to us as subreaper.
+
+    What a `Child` waits for is left alone, and so is what is not our child.
+    """
+    for pid in set(pids) - _awaited:
+        take_status(pid)
 
 
 def wait_dead(identity: Identity, deadline: Deadline) -> bool:

@@ -15,13 +15,14 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from kvsim.process.child import Child, Ended, signal_name
+from kvsim.process.child import Child, Ended, reap_adopted, signal_name
 from kvsim.process.environment import Mark
 from kvsim.process.identity import STOPPED_STATES, Identity
-from kvsim.process.tree import Snapshot, reap
+from kvsim.process.tree import Snapshot
 from kvsim.waiting import Deadline
 
 KILL_WAIT_S = 5.0
+DRAIN_WAIT_S = 1.0  # for the last words on a pseudo-terminal, once all who could write are gone
 LOOK_AGAIN_S = 0.25  # a look at the whole table at least this often: a fork leaves no other trace
 
 
@@ -181,8 +182,8 @@ class _Climb:
         """
         if isinstance(self.target.root, Child):
             self.target.root.poll()
-        adopted = snapshot.belonging(self.root, self.target.mark, self.handles) - {self.root.pid}
-        reap(pid for pid in adopted if snapshot.table[pid].ppid == os.getpid())
+        adopted = snapshot.belonging(self.root, self.target.mark, self.handles)
+        reap_adopted(pid for pid in adopted if snapshot.table[pid].ppid == os.getpid())
 
     def _late(self) -> bool:
         return self.deadline is not None and self.deadline.passed()
@@ -256,6 +257,8 @@ class _Climb:
     def result(self) -> Stopped:
         child = self.target.root
         ended = (child.poll() if isinstance(child, Child) else None) or Ended()
+        if isinstance(child, Child) and not self.living:
+            child.drained(Deadline.after(DRAIN_WAIT_S))
         return Stopped(
             ended=ended,
             was_running=self.was_running,

@@ -84,8 +84,8 @@ def environ(pid: int, holding: bytes = b"") -> dict[str, str]:
 
 
 def cmdline(pid: int) -> str:
-    """The command line on one line, arguments joined by a space; the bracketed name where there is none (a zombie, a
-    kernel thread).
+    """The command line on one line, arguments joined by a space; the bracketed name where there is none (a
+    zombie, a kernel thread).
     """
     raw = _read(f"/proc/{pid}/cmdline").rstrip(b"\0")
     if raw:

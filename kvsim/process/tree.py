@@ -125,21 +125,9 @@ def members(root: Identity, mark: Mark | None = None, known: Iterable[Identity] 
     return Snapshot().members(root, mark, known)
 
 
-def become_subreaper() -> None:
+def become_subreaper(on: bool = True) -> None:
     """Orphans below kvsim become kvsim's children, so that they can be seen dead (a pid 1 that never reaps
     hides it).
     """
-    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, int(on), 0, 0, 0):
         raise KvsimError(f"cannot become subreaper: {os.strerror(ctypes.get_errno())}")
-
-
-def reap(pids: Iterable[int]) -> None:
-    """Take the dead among `pids` off the process table where they are our adopted children.
-
-    Never give it a `Child`.
-    """
-    for pid in pids:
-        try:
-            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
-        except ChildProcessError:
-            continue
