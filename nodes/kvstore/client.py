@@ -12,7 +12,7 @@ from kvstore import lines
 
 USAGE = """usage: kv_client --port PORT [--host HOST] [--timeout SECONDS] REQUEST
 
-  REQUEST is one of: put KEY VALUE, get KEY, delete KEY, ping, status
+  REQUEST is one of: put KEY VALUE, get KEY, delete KEY, ping, status, digest, wait INDEX, promote
 
 Sends one request to a node and prints its reply: OK, the value, NOT_FOUND, or ERR and why.
 Exit status: 0 done or not found, 1 refused, 2 wrong usage, 3 no connection or no answer in time.
@@ -97,14 +97,15 @@ def build(words):
     parts[0] = parts[0].upper()
     if any(b"\n" in part for part in parts) or parts[-1].endswith(b"\r"):
         raise UsageError("keys and values cannot hold a newline")
-    if len(parts) - 1 != lines.VERBS.get(parts[0]) or (len(parts) > 2 and not parts[1]):
+    fewest, most, _ = lines.VERBS.get(parts[0], (99, 0, ""))
+    if not fewest <= len(parts) - 1 <= most or most == 99 or (len(parts) > 2 and not parts[1]):
         raise UsageError(
-            f"cannot send {' '.join(words)!r}; {' | '.join(lines.SHAPES.values())}, the value as one word"
+            f"cannot send {' '.join(words)!r}; {' | '.join(lines.FOR_USERS)}, the value as one word"
         )
     try:
         lines.decode(b" ".join(parts))
-        for key in parts[1:2]:
-            lines.check_key(key)
+        if parts[0] in lines.WITH_KEY:
+            lines.check_key(parts[1])
     except lines.BadLine as error:
         raise UsageError(str(error)) from error
     return b" ".join(parts) + b"\n"

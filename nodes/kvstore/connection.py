@@ -1,57 +1,89 @@
 """One client's socket and what waits to be sent to it. Knows nothing of requests, epoll or other clients."""
 
-OUT_BYTES_MAX = 1 << 20  # replies held for one client before its requests are left waiting
+from select import EPOLLIN, EPOLLOUT
+
+from kvstore.limits import OUT_BYTES_MAX
+from kvstore.replies import CLOSE, Later
 
 
 class Connection:
-    """A socket, its session, and its unsent replies."""
+    """A socket, its session, and its unsent replies.
 
-    __slots__ = ("closed", "fd", "out", "out_bytes", "peer", "replies", "session", "sock", "stalled_since_s")
+    `replies` is the rest of what the session has to answer, `later` the answer it waits for, `out` what can be sent,
+    `held_bytes` what is sent as soon as enough nodes have it (see holds.py).
+    """
+
+    __slots__ = (
+        "closed",
+        "closing",
+        "fd",
+        "free",
+        "held_bytes",
+        "later",
+        "mask",
+        "on_close",
+        "out",
+        "peer",
+        "recv",
+        "replies",
+        "session",
+        "sock",
+        "stalled_since_s",
+    )
 
     def __init__(self, sock, peer):
         self.sock = sock
+        self.recv = sock.recv
         self.fd = sock.fileno()
         self.peer = peer
         self.session = None
         self.replies = None
+        self.later = None
         self.out = []
-        self.out_bytes = 0
+        self.held_bytes = 0
+        self.mask = EPOLLIN
         self.stalled_since_s = 0.0
+        self.free = False  # nothing this connection is sent waits for a commit
+        self.on_close = None
+        self.closing = False
         self.closed = False
 
     def pump(self):
-        """Move replies from the session to the output until it is full; return whether there is something to
-        send.
-        """
-        if self.replies is None:
-            return bool(self.out)
-        while self.out_bytes < OUT_BYTES_MAX:
+        """Move replies from the session to the output until it is full or has to wait for one."""
+        size = sum(map(len, self.out)) + self.held_bytes
+        while self.replies is not None and self.later is None and size < OUT_BYTES_MAX:
             reply = next(self.replies, None)
             if reply is None:
                 self.replies = None
-                break
-            self.out.append(reply)
-            self.out_bytes += len(reply)
-        return bool(self.out)
+            elif reply is CLOSE:
+                self.closing, self.replies = True, None
+            elif isinstance(reply, Later):
+                self.later = reply
+                self.take_later()
+            else:
+                self.out.append(reply)
+                size += len(reply)
 
-    def send(self):
-        """Send what waits, in one call; return whether all of it went. Raises OSError (BlockingIOError:
-        nothing went).
-        """
-        data = self.out[0] if len(self.out) == 1 else b"".join(self.out)
-        self.out = [data]
-        sent = self.sock.send(data) if data else 0
-        if sent == len(data):
-            self.out = []
-            self.out_bytes = 0
-            return True
-        self.out = [data[sent:]]
-        self.out_bytes = len(data) - sent
-        return False
+    def take_later(self):
+        """Move the awaited reply to the output once it is there; return whether it was."""
+        if self.later is None or self.later.reply is None:
+            return False
+        self.out.append(self.later.reply)
+        self.later = None
+        return True
+
+    def wanted(self):
+        """Return what epoll should tell: requests only while the client takes its replies, which bounds them."""
+        mask = EPOLLOUT if self.out else 0
+        if not self.out and self.replies is None and self.later is None and not self.closing:
+            mask |= EPOLLIN if self.held_bytes < OUT_BYTES_MAX else 0
+        return mask
 
     def close(self):
         """Close the socket and let everything go."""
         self.closed = True
-        self.replies = None
+        self.replies = self.later = None
         self.out = []
         self.sock.close()
+        if self.on_close is not None:
+            self.on_close()

@@ -12,7 +12,19 @@ USAGE = "usage: kvstore --port=PORT --data-dir=DIR --role=leader|follower [--lea
 class Settings:
     """What a node was told, never changed afterwards (a dataclass would cost 15 ms at start)."""
 
-    __slots__ = ("data_dir", "host", "leader", "port", "role")
+    __slots__ = (
+        "ack_timeout",
+        "data_dir",
+        "epoch",
+        "fsync",
+        "host",
+        "leader",
+        "nodes",
+        "port",
+        "repair",
+        "replication",
+        "role",
+    )
 
     def __init__(self, **values):
         for name, value in values.items():
@@ -41,11 +53,30 @@ def parse_text(text, flag):
     return text
 
 
-def parse_role(text, flag):
-    """Return "leader" or "follower"; raises StartError."""
-    if text not in ("leader", "follower"):
-        raise StartError(f"--{flag} must be leader or follower, not {text!r}")
-    return text
+def one_of(*words):
+    """Return a check that a text is one of these words."""
+
+    def check(text, flag):
+        if text not in words:
+            raise StartError(f"--{flag} must be {', '.join(words[:-1])} or {words[-1]}, not {text!r}")
+        return text
+
+    return check
+
+
+def number(least, most, kind=int):
+    """Return a check that a text is a number from `least` to `most`."""
+
+    def check(text, flag):
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not least <= value <= most:
+            raise StartError(f"--{flag} must be a number from {least} to {most}, not {text!r}")
+        return value
+
+    return check
 
 
 def parse_address(text, flag):
@@ -62,15 +93,41 @@ REQUIRED = object()
 FLAGS = {
     "port": (parse_port, REQUIRED, "PORT: where clients connect, 1 to 65535"),
     "data-dir": (parse_text, REQUIRED, "DIR: where this node keeps its data; made if missing, one node each"),
-    "role": (parse_role, REQUIRED, "leader accepts writes; follower serves reads and refuses writes"),
+    "role": (
+        one_of("leader", "follower"),
+        REQUIRED,
+        "leader accepts writes; follower serves reads and refuses writes",
+    ),
     "leader": (parse_address, None, "HOST:PORT or PORT of the leader (followers only); named when refusing"),
     "host": (parse_text, "127.0.0.1", "HOST: the address to listen on (default 127.0.0.1)"),
+    "fsync": (
+        one_of("always", "interval", "never"),
+        "interval",
+        "always: OK means it is on disk; interval (default): within a second; never: when the system likes",
+    ),
+    "replication": (
+        one_of("none", "async", "majority", "all"),
+        None,
+        "none (default): followers copy nothing; else OK means: leader, a majority, or all nodes have it",
+    ),
+    "nodes": (number(1, 15), 3, "how many nodes there are, for majority and all (default 3)"),
+    "ack-timeout": (
+        number(0.001, 3600, float),
+        1.0,
+        "seconds until a write without enough copies is in doubt",
+    ),
+    "epoch": (
+        number(1, 2**31),
+        None,
+        "lead a new epoch with this number, higher than any before (leaders only)",
+    ),
+    "repair": (None, False, "cut a damaged log where the damage begins, saying what is lost"),
 }
 
 
 def help_text():
     """Return what `--help` prints: every flag, then how to try it."""
-    rows = "\n".join(f"  --{flag:<10} {says}" for flag, (_, _, says) in FLAGS.items())
+    rows = "\n".join(f"  --{flag:<12} {says}" for flag, (_, _, says) in FLAGS.items())
     return f"""{USAGE}
 
 A key-value store with two roles. The leader accepts writes, a follower refuses them and says who leads.
@@ -98,7 +155,11 @@ def split_flags(argv):
             raise StartError(f"unknown argument {word!r}; the flags are --{', --'.join(FLAGS)} (see --help)")
         if flag in found:
             raise StartError(f"--{flag} is given twice")
-        if not equals:
+        if FLAGS[flag][0] is None:
+            if equals:
+                raise StartError(f"--{flag} takes no value")
+            text = flag
+        elif not equals:
             if not rest or rest[0].startswith("--"):
                 raise StartError(f"--{flag} needs a value")
             text = rest.pop(0)
@@ -112,7 +173,7 @@ def parse(argv):
     values = {}
     for flag, (check, default, _) in FLAGS.items():
         if flag in found:
-            values[flag.replace("-", "_")] = check(found[flag], flag)
+            values[flag.replace("-", "_")] = check is None or check(found[flag], flag)
         elif default is REQUIRED:
             raise StartError(f"--{flag} is missing; {USAGE}")
         else:
@@ -122,6 +183,8 @@ def parse(argv):
 
 def agree(values):
     """Return the values, checked against each other: who leads, and who may be told of a leader."""
+    if values["epoch"] and values["role"] != "leader":
+        raise StartError("--epoch is for leaders: a follower learns its epoch from its leader")
     if values["leader"]:
         host, port = values["leader"]
         values["leader"] = (host or values["host"], port)

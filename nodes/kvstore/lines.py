@@ -1,27 +1,32 @@
-"""The line protocol, pure: one request and one reply a line. Bytes in, values out; knows no sockets and no
-state.
+"""The line protocol, pure: one request and one reply a line. Bytes in, values out; knows no sockets and no state.
 
-PUT key value | GET key | DELETE key | PING | STATUS        verbs in any case, value: the rest of the line
-OK | VALUE value | NOT_FOUND | PONG | {json} | ERR what was wrong with what
+    PUT key value | GET key | DELETE key | PING | STATUS        verbs in any case, value: the rest of the line
+    OK | VALUE value | NOT_FOUND | PONG | {json} | ERR what was wrong with what
+
+VERBS is the single source of what can be asked for; nodes use the last few verbs among themselves.
 """
 
-KEY_BYTES_MAX = 1024
-VALUE_BYTES_MAX = 1 << 20
-LINE_BYTES_MAX = KEY_BYTES_MAX + VALUE_BYTES_MAX + 64
+from kvstore.limits import KEY_BYTES_MAX, LINE_BYTES_MAX, VALUE_BYTES_MAX
 
-OK = b"OK\n"
 NOT_FOUND = b"NOT_FOUND\n"
 PONG = b"PONG\n"
 
-# verb: how many words follow it (PUT's last word is the rest of the line)
-VERBS = {b"PUT": 2, b"GET": 1, b"DELETE": 1, b"PING": 0, b"STATUS": 0}
-SHAPES = {
-    b"PUT": "PUT key value",
-    b"GET": "GET key",
-    b"DELETE": "DELETE key",
-    b"PING": "PING",
-    b"STATUS": "STATUS",
+# verb: (fewest words behind it, most words, its shape); PUT's last word is the rest of the line
+VERBS = {
+    b"PUT": (2, 2, "PUT key value"),
+    b"GET": (1, 1, "GET key"),
+    b"DELETE": (1, 1, "DELETE key"),
+    b"PING": (0, 0, "PING"),
+    b"STATUS": (0, 0, "STATUS"),
+    b"DIGEST": (0, 0, "DIGEST"),
+    b"WAIT": (1, 2, "WAIT index [milliseconds]"),
+    b"PROMOTE": (0, 1, "PROMOTE [FORCE]"),
+    b"FOLLOW": (1, 99, "FOLLOW (between nodes)"),
+    b"PROMISE": (1, 99, "PROMISE (between nodes)"),
+    b"ANNOUNCE": (1, 99, "ANNOUNCE (between nodes)"),
 }
+WITH_KEY = (b"PUT", b"GET", b"DELETE")
+FOR_USERS = [shape for _, _, shape in VERBS.values() if "between" not in shape]
 
 
 class BadLine(Exception):
@@ -29,9 +34,7 @@ class BadLine(Exception):
 
 
 class Decoder:
-    """Cuts a byte stream into lines. A line longer than the limit is dropped up to its end and comes out as
-    None.
-    """
+    """Cuts a byte stream into lines. A line longer than the limit is dropped up to its end and comes out as None."""
 
     def __init__(self, line_bytes_max=LINE_BYTES_MAX):
         self.line_bytes_max = line_bytes_max
@@ -55,25 +58,25 @@ class Decoder:
 
 
 def decode(line):
-    """Return (verb, key or None, value or None) of one line; raises BadLine."""
+    """Return (verb, [words behind it]) of one line; raises BadLine."""
     if line.endswith(b"\r"):
         line = line[:-1]
-    words = line.split(b" ", 2)
-    verb = words[0].upper()
+    verb, *words = line.split(b" ", 2)
+    verb = verb.upper()
     if verb not in VERBS:
-        raise BadLine(f"unknown request {shown(words[0])}; requests are {', '.join(SHAPES.values())}")
+        raise BadLine(f"unknown request {shown(verb)}; requests are {', '.join(FOR_USERS)}")
     if not line.isascii():
         check_text(line, verb)
-    if len(words) - 1 != VERBS[verb]:
-        raise BadLine(f"{SHAPES[verb].split()[0]} has this shape: {SHAPES[verb]}")
-    if len(words) == 1:
-        return verb, None, None
-    check_key(words[1])
-    if len(words) == 2:
-        return verb, words[1], None
-    if len(words[2]) > VALUE_BYTES_MAX:
-        raise BadLine(f"the value has {len(words[2])} bytes, at most {VALUE_BYTES_MAX} are kept")
-    return verb, words[1], words[2]
+    fewest, most, shape = VERBS[verb]
+    if most > 2 and len(words) == 2:
+        words[1:] = words[1].split()
+    if not fewest <= len(words) <= most:
+        raise BadLine(f"{verb.decode()} has this shape: {shape}")
+    if verb in WITH_KEY:
+        check_key(words[0])
+        if len(words) == 2 and len(words[1]) > VALUE_BYTES_MAX:
+            raise BadLine(f"the value has {len(words[1])} bytes, at most {VALUE_BYTES_MAX} are kept")
+    return verb, words
 
 
 def check_key(key):
@@ -94,7 +97,7 @@ def check_text(line, verb):
 
 def shown(data):
     """Return bytes as a short quoted text, fit for a reply or a log line."""
-    return ascii(data[:60].decode("utf-8", "replace")) + ("…" if len(data) > 60 else "")
+    return ascii(data[:60].decode("utf-8", "replace")) + ("..." if len(data) > 60 else "")
 
 
 def encode_value(value):

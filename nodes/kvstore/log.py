@@ -1,84 +1,227 @@
-"""The append-only log of one node: records in files that only grow. Knows nothing of keys or roles."""
+"""The append-only log of one node: segments, one after the other. Knows the order of records; knows nothing
+of keys.
+
+`append` returns when the operating system has the bytes, so they survive a SIGKILL; `sync` when the disk has
+them.
+"""
 
 import posix
 
 from kvstore import record
 from kvstore.errors import StartError
+from kvstore.segment import HEADER, BadSegment, Segment
 
-LOG_FILE = "log-%016d"
-GENESIS_CHAIN = 0
+PREFIX = "log-"
 
 
 class Log:
-    """Records on disk, in order. `append` returns when the operating system has the bytes, so they survive a
-    SIGKILL.
+    """Records in order. `start` is (index, epoch, chain) of what a snapshot holds already, (0, 0, 0) for
+    nothing.
     """
 
-    def __init__(self, folder):
-        self.path = f"{folder}/{LOG_FILE % 1}"
-        self.last = 0
-        self.epoch = 0
-        self.chain = GENESIS_CHAIN
-        self.fd = posix.open(self.path, posix.O_RDWR | posix.O_CREAT | posix.O_CLOEXEC, 0o644)
-        self.end = 0
+    def __init__(self, folder, start=(0, 0, 0), sync_always=False, repair=None):
+        self.folder = folder
+        self.sync_always = sync_always
+        self.repair = repair
+        self.last, self.epoch, self.chain = start
+        self.start = start
+        self.segments = []
+
+    # -- coming back -----------------------------------------------------------------------------------------
 
     def replay(self):
-        """Yield the payload of every whole record, then cut what a crash left unfinished behind the last one.
+        """Yield the payload of every record behind `start`; then the log can be written.
 
-        Raises StartError, naming file and offset, when whole records follow a damaged one.
+        What a crash left unfinished at the very end is cut. Raises StartError, naming file and offset, when something
+        before the end is damaged and `repair` is None; otherwise cuts there and calls `repair` with what is lost.
         """
-        data = self._read_all()
-        while self.end < len(data):
+        paths = self._paths()
+        for number, path in enumerate(paths):
+            later = paths[number + 1 :]
             try:
-                payload, self.epoch, count, first, self.chain, self.end = record.decode(
-                    data, self.end, self.chain
-                )
-            except record.BadRecord as error:
-                self._check_nothing_follows(data, error)
-                posix.ftruncate(self.fd, self.end)
+                segment = Segment.open(path)
+            except BadSegment as error:
+                self._damaged(path, 0, error, later)
+                posix.unlink(path)
                 return
-            self.last = first + count - 1
-            yield payload
+            self.segments.append(segment)
+            if not self._follows(segment):
+                self._damaged(
+                    path, 0, f"it begins with index {segment.first}, {self.last + 1} is due", [path]
+                )
+                self._forget(later)
+                return
+            if (yield from self._replay_one(segment, later)):
+                break
+        if self.segments and self.segments[-1].last < self.start[0]:
+            self._forget([])  # the snapshot knows more than the log: begin a new one behind it
 
-    def append(self, payload, count):
-        """Write one record of `count` commands; raises OSError when the disk will not take it (nothing is
-        kept then).
-        """
-        packed, chain = record.encode(payload, self.epoch, count, self.last + 1, self.chain)
-        view, done = memoryview(packed), 0
-        try:
-            while done < len(packed):
-                done += posix.pwrite(self.fd, view[done:], self.end + done)
-        except OSError:
-            posix.ftruncate(self.fd, self.end)
-            raise
-        self.end += done
-        self.last += count
-        self.chain = chain
+    def _paths(self):
+        """Return the paths of the segments, oldest first; those a snapshot has replaced are removed."""
+        firsts = sorted(
+            int(name[len(PREFIX) :]) for name in posix.listdir(self.folder) if name.startswith(PREFIX)
+        )
+        paths = [f"{self.folder}/{PREFIX}{first:016d}" for first in firsts]
+        while len(firsts) > 1 and firsts[1] <= self.start[0] + 1:
+            firsts.pop(0)
+            posix.unlink(paths.pop(0))
+        return paths
+
+    def _follows(self, segment):
+        if segment.first - 1 == self.last:
+            return segment.chain == self.chain
+        return len(self.segments) == 1 and segment.first - 1 < self.last
+
+    def _replay_one(self, segment, later):
+        """Yield what one segment holds; return whether the log was cut in it."""
+        data, chain, at = segment.read_all(), segment.chain, segment.end
+        while at < len(data):
+            try:
+                payload, epoch, count, first, chain, after = record.decode(data, at, chain)
+            except record.BadRecord as error:
+                self._damaged(segment.path, at, error, later or whole_record_behind(data, at))
+                self._unlink(later)
+                segment.cut(at)
+                return True
+            segment.passed(first, count, at, after)
+            at = after
+            if segment.last > self.start[0]:
+                self.last, self.epoch, self.chain = segment.last, epoch, chain
+                yield payload
+        return False
+
+    def _damaged(self, path, offset, error, lost):
+        """Refuse to start, or say what a repair loses, when more than an unfinished tail would be lost."""
+        if not lost:
+            return
+        if self.repair is None:
+            raise StartError(
+                f"{path} is damaged at offset {offset}: {error}; there is more behind it. "
+                f"Start with --repair to keep the writes up to index {self.last} and lose all later ones"
+            )
+        self.repair(
+            f"repair: cut {path} at offset {offset} ({error}); writes after index {self.last} are lost"
+        )
+
+    def _forget(self, later):
+        """Remove the newest segment and the files behind it."""
+        segment = self.segments.pop()
+        segment.close()
+        self._unlink([segment.path, *later])
+
+    def _unlink(self, paths):
+        for path in paths:
+            posix.unlink(path)
+
+    # -- writing ---------------------------------------------------------------------------------------------
+
+    @property
+    def room(self):
+        """Bytes that can be written before more has to be reserved."""
+        return self.segments[-1].room if self.segments else 0
+
+    @property
+    def bytes_kept(self):
+        """Bytes of records in all segments."""
+        return sum(segment.end for segment in self.segments)
+
+    def reserve(self, size):
+        """Make room for `size` bytes. Raises OSError when the disk is full; nothing is lost then."""
+        if not self.segments:
+            self.roll()
+        self.segments[-1].reserve(size, zeros=self.sync_always)
+
+    def append(self, packed, last, epoch, chain):
+        """Write records that follow the last one; room for them must be reserved. Raises OSError."""
+        self.segments[-1].append(packed, last)
+        self.last, self.epoch, self.chain = last, epoch, chain
+
+    def sync(self):
+        """Wait until everything appended is on disk. Raises OSError."""
+        if self.segments:
+            posix.fdatasync(self.segments[-1].fd)
+
+    def roll(self):
+        """Begin a new segment; what was written is sealed. Raises OSError."""
+        if self.segments:
+            if self.segments[-1].first == self.last + 1:
+                return
+            self.segments[-1].seal()
+            if self.sync_always:
+                self.sync()
+        self.segments.append(Segment.create(self.folder, self.last + 1, self.epoch, self.chain))
+        if self.sync_always:
+            sync_folder(self.folder)
+
+    def drop_before(self, index):
+        """Remove the segments that hold nothing behind `index`."""
+        while len(self.segments) > 1 and self.segments[1].first <= index + 1:
+            segment = self.segments.pop(0)
+            segment.close()
+            posix.unlink(segment.path)
 
     def close(self):
-        """Sync and close the file."""
-        posix.fsync(self.fd)
-        posix.close(self.fd)
+        """Give back reserved room, sync and close the files."""
+        for segment in self.segments:
+            segment.seal()
+        self.sync()
+        for segment in self.segments:
+            segment.close()
+        self.segments = []
 
-    def _read_all(self):
-        size, parts, at = posix.fstat(self.fd).st_size, [], 0
-        while at < size:
-            part = posix.pread(self.fd, min(size - at, 1 << 24), at)
-            if not part:
+    # -- reading back, for followers -------------------------------------------------------------------------
+
+    def find(self, index, chain):
+        """Return (segment, offset) of what follows the record that ends with this index and chain; None if
+        not here.
+        """
+        if (index, chain) == (self.last, self.chain) and self.segments:
+            return self.segments[-1], self.segments[-1].end
+        for segment in reversed(self.segments):
+            if segment.first - 1 <= index:
+                offset = segment.find(index, chain)
+                return None if offset is None else (segment, offset)
+        return None
+
+    def after(self, segment):
+        """Return the segment that follows this one, or None."""
+        later = [other for other in self.segments if other.first > segment.first]
+        return later[0] if later else None
+
+    def ends(self, most):
+        """Return up to `most` (index, chain) at which records end, newest first: what a leader compares with
+        its own.
+        """
+        found = []
+        for segment in reversed(self.segments):
+            mine, at, data = [], HEADER.size, segment.read_all()
+            while at < segment.end:
+                size, _, count, first, chain = record.read_header(data, at)
+                at += size
+                mine.append((first + count - 1, chain))
+            found += [*mine[::-1], (segment.first - 1, segment.chain)]
+            if len(found) >= most:
                 break
-            parts.append(part)
-            at += len(part)
-        return b"".join(parts)
+        return found[:most]
 
-    def _check_nothing_follows(self, data, error):
-        at = data.find(record.MAGIC, self.end + 1)
-        while at >= 0:
-            try:
-                record.decode(data, at, None)
-            except record.BadRecord:
-                at = data.find(record.MAGIC, at + 1)
-                continue
-            raise StartError(
-                f"{self.path} is damaged at offset {self.end}: {error}, but whole records follow at {at}"
-            )
+
+def whole_record_behind(data, at):
+    """Return the offset of a whole record somewhere behind `at`, or 0."""
+    at = data.find(record.MAGIC, at + 1)
+    while at >= 0:
+        try:
+            record.decode(data, at, None)
+        except record.BadRecord:
+            at = data.find(record.MAGIC, at + 1)
+        else:
+            return at
+    return 0
+
+
+def sync_folder(folder):
+    """Make new and renamed files of a folder durable."""
+    fd = posix.open(folder, posix.O_RDONLY | posix.O_CLOEXEC)
+    try:
+        posix.fsync(fd)
+    finally:
+        posix.close(fd)

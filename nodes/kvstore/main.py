@@ -34,8 +34,10 @@ def run_node(settings, server_class, node_class, engine_class):
     server = server_class(settings)
     server.starting()
     lock = open_data_dir(settings.data_dir)
-    engine = engine_class(settings.data_dir)
-    server.node = node_class(settings, engine)
+    engine = engine_class(
+        settings.data_dir, settings.fsync, server.say if settings.repair else None, server.say
+    )
+    server.node = node_class(settings, engine, server)
     server.watch_signals()
     server.listen()
     server.ready()

@@ -13,11 +13,15 @@ index mean equal histories up to it.
 from _struct import Struct
 from zlib import crc32
 
+from kvstore import resp
+
 MAGIC = b"kvR1"
 BODY = Struct("<4sIIIQI")
 HEADER = Struct("<4sIIIQII")
 HEADER_SIZE = HEADER.size
 PAYLOAD_BYTES_MAX = 64 << 20
+NOTHING = [b"NOTHING"]  # the command that opens an epoch: it changes no key, but has an index
+MARK = b"*1\r\n$7\r\nNOTHING\r\n"
 
 
 class BadRecord(Exception):
@@ -62,29 +66,39 @@ def decode(data, offset, chain):
     return payload, epoch, count, first, said, start + size
 
 
+def read_header(data, offset=0):
+    """Return (record size, epoch, count, first, chain) of the record whose header is at `offset`; raises
+    BadRecord.
+    """
+    magic, size, epoch, count, first, _, chain = HEADER.unpack_from(data, offset)
+    if magic != MAGIC or size > PAYLOAD_BYTES_MAX:
+        raise BadRecord("no record begins here")
+    return HEADER_SIZE + size, epoch, count, first, chain
+
+
 def commands(payload):
-    """Yield (key, value) for each command of a payload, value None for a delete; raises BadRecord."""
-    at, end = 0, len(payload)
-    while at < end:
-        words, at = _command(payload, at)
-        if len(words) == 3 and words[0] == b"SET":
-            yield words[1], words[2]
-        elif len(words) == 2 and words[0] == b"DEL":
-            yield words[1], None
-        else:
-            raise BadRecord(f"unknown command {words[0][:20]!r} in the log")
-
-
-def _command(payload, at):
+    """Return [(key, value)] for the commands of a payload, value None for a delete; raises BadRecord."""
+    found = sets(payload)
+    if found:
+        return list(zip(*found, strict=True))
     try:
-        line = payload.index(b"\r\n", at)
-        count, at, words = int(payload[at + 1 : line]), line + 2, []
-        for _ in range(count):
-            line = payload.index(b"\r\n", at)
-            start = line + 2
-            stop = start + int(payload[at + 1 : line])
-            words.append(payload[start:stop])
-            at = stop + 2
-    except ValueError as error:
+        done, rest, _ = resp.decode(payload)
+    except resp.BadRequest as error:
         raise BadRecord("a command in the log cannot be read") from error
-    return words, at
+    if rest:
+        raise BadRecord("a command in the log is cut short")
+    return [_effect(words) for words in done if words != NOTHING]
+
+
+def sets(payload):
+    """Return (keys, values) when the payload is a run of SET commands only, else None; quick."""
+    found = resp.run_of_sets(payload)
+    return found[:2] if found and not found[2] else None
+
+
+def _effect(words):
+    if len(words) == 3 and words[0] == b"SET":
+        return words[1], words[2]
+    if len(words) == 2 and words[0] == b"DEL":
+        return words[1], None
+    raise BadRecord(f"unknown command {words[0][:20]!r} in the log")

@@ -1,26 +1,25 @@
 """Sockets of one node: a single-threaded epoll loop. Knows nothing of keys, roles or what a request means.
 
-One turn of the loop: read what is readable, let sessions answer into their connections, commit once, then
-send, once a connection. So a reply never leaves before what it promises is in the log, and many writes share
-one commit. Seams for a changed node: `starting`, `listen`, `ready`, `accept`, `session_for`, `send`,
-`refused`, `say`, `on_signal`, `commit`, `stop`.
+One turn of the loop: read what is readable, let sessions answer into their connections, commit once, then send, once a
+connection. So a reply never leaves before what it promises is in the log, and many writes share one commit.
+Seams for a changed node: `starting`, `listen`, `ready`, `accept`, `session_for`, `send`, `refused`, `say`, `on_signal`,
+`commit`, `stop`.
 """
 
 import errno
 import posix
 from _signal import SIGINT, SIGTERM, set_wakeup_fd, signal
 from _socket import AF_INET, AF_INET6, IPPROTO_TCP, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, TCP_NODELAY, socket
-from select import EPOLLHUP, EPOLLIN, EPOLLOUT, epoll
+from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, epoll
 from time import monotonic
 
 from kvstore.connection import Connection
 from kvstore.errors import StartError
+from kvstore.limits import CONNECTIONS_MAX, READ_BYTES, REFUSALS_LOGGED_PER_S, STALL_S
 from kvstore.nodelog import NodeLog
-from kvstore.session import LineSession
+from kvstore.sniff import FirstBytes
+from kvstore.timers import Timers
 
-READ_BYTES = 65536
-CONNECTIONS_MAX = 10_000
-STALL_S = 30.0  # a client that has replies waiting and takes none of them for so long is dropped
 TICK_S = 1.0
 SIGNAL_NAMES = {SIGTERM: "SIGTERM", SIGINT: "SIGINT"}
 
@@ -32,6 +31,7 @@ class Server:
         self.settings = settings
         self.node = None  # set before `listen`
         self.log = NodeLog()
+        self.timers = Timers()
         self.connections = {}
         self.dirty = []
         self.stopping = False
@@ -39,8 +39,9 @@ class Server:
         self.listener = None
         self.wakeup = None
         self.next_tick_s = 0.0
+        self.refusals = 0
 
-    # -- the life of a node ----------------------------------------------------------------------------------
+    # -- the life of a node -----------------------------------------------------------------------------
 
     def starting(self):
         """Say the first line."""
@@ -73,20 +74,24 @@ class Server:
 
     def serve(self):
         """Run the loop until something stops it."""
+        poll, connections = self.poller.poll, self.connections
         while not self.stopping:
-            for fd, event in self.poller.poll(TICK_S):
-                connection = self.connections.get(fd)
-                if connection is not None:
+            for fd, event in poll(self.timers.wait_s(TICK_S)):
+                connection = connections.get(fd)
+                if connection is None:
+                    self.on_own_event(fd)
+                elif event == EPOLLIN:
+                    self.readable(connection)
+                else:
                     self.on_event(connection, event)
-                elif fd == self.wakeup:
-                    self.on_wakeup()
-                elif fd == self.listener.fileno():
-                    self.accept()
             self.end_turn()
 
-    def on_wakeup(self):
-        for number in posix.read(self.wakeup, 64):
-            self.on_signal(number)
+    def on_own_event(self, fd):
+        if fd == self.wakeup:
+            for number in posix.read(self.wakeup, 64):
+                self.on_signal(number)
+        elif fd == self.listener.fileno():
+            self.accept()
 
     def on_signal(self, number):
         """Leave the loop after this turn."""
@@ -101,34 +106,39 @@ class Server:
             self.listener.close()
         self.poller.close()
 
-    # -- one turn --------------------------------------------------------------------------------------------
+    # -- one turn ---------------------------------------------------------------------------------------
 
     def end_turn(self):
-        """Commit what this turn wrote, then send what it answered; once a second, look for clients that do
-        not read.
-        """
-        if self.dirty:
-            dirty, self.dirty = self.dirty, []
-            self.commit()
-            for connection in dirty:
-                self.flush(connection)
+        """Do what is due, commit what this turn wrote, then send what it answered."""
         now_s = monotonic()
+        self.timers.run(now_s)
         if now_s >= self.next_tick_s:
             self.next_tick_s = now_s + TICK_S
             self.tick(now_s)
+        if self.dirty:
+            self.commit()
+            dirty, self.dirty = self.dirty, []
+            if self.node.holds:
+                dirty = self.node.hold(now_s, dirty)
+            for connection in dirty:
+                self.flush(connection)
 
     def commit(self):
-        """Make this turn's writes durable, before any of its replies leave."""
+        """Make this turn's writes durable, before any of its replies leave. Raises OSError."""
         self.node.commit()
 
     def tick(self, now_s):
-        """Drop clients that let their replies lie."""
+        """Once a second: drop clients that let their replies lie, and let the node look after itself."""
+        if self.refusals > REFUSALS_LOGGED_PER_S:
+            self.say(f"refused {self.refusals - REFUSALS_LOGGED_PER_S} more writes in the last second")
+        self.refusals = 0
         for connection in list(self.connections.values()):
             if connection.stalled_since_s and now_s - connection.stalled_since_s > STALL_S:
                 self.say(f"dropped {connection.peer}: it reads no replies")
                 self.drop(connection)
+        self.node.tick(now_s)
 
-    # -- connections -----------------------------------------------------------------------------------------
+    # -- connections ------------------------------------------------------------------------------------
 
     def accept(self):
         """Take every client that waits."""
@@ -139,22 +149,32 @@ class Server:
                 if error.errno in (errno.EMFILE, errno.ENFILE):
                     self.make_room()
                 return
-            self.add(socket(fileno=fd), f"{address[0]}:{address[1]}")
+            sock, peer = socket(fileno=fd), f"{address[0]}:{address[1]}"
+            sock.setblocking(False)
+            if len(self.connections) >= CONNECTIONS_MAX:
+                self.turn_away(sock, peer)
+            else:
+                sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+                connection = Connection(sock, peer)
+                connection.session = self.session_for(connection)
+                self.add(connection)
 
-    def add(self, sock, peer):
-        sock.setblocking(False)
-        if len(self.connections) >= CONNECTIONS_MAX:
-            self.turn_away(sock, peer)
-            return
-        sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-        connection = Connection(sock, peer)
-        connection.session = self.session_for(connection)
+    def add(self, connection):
+        """Take a connection into the loop."""
         self.connections[connection.fd] = connection
-        self.poller.register(connection.fd, EPOLLIN)
+        self.poller.register(connection.fd, connection.mask)
 
     def session_for(self, connection):
         """Return the conversation of a new client."""
-        return LineSession(self.node, lambda verb, key, why: self.refused(connection, verb, key, why))
+
+        def on_refused(verb, key, why):
+            self.refused(connection, verb, key, why)
+
+        def become(session):
+            connection.session = session
+            session.connection = connection
+
+        return FirstBytes(self.node, on_refused, become)
 
     def turn_away(self, sock, peer):
         try:
@@ -165,27 +185,25 @@ class Server:
         sock.close()
 
     def make_room(self):
-        """Out of file descriptors: let the client that was quiet for longest go, so that others can come."""
+        """Out of file descriptors: let the client that came first go, so that others can come."""
         for connection in self.connections.values():
             self.say(f"dropped {connection.peer}: out of file descriptors")
             self.drop(connection)
             return
 
     def on_event(self, connection, event):
+        """Handle what is not simply readable."""
         if event & EPOLLOUT:
             self.flush(connection)
-            if connection.closed:
-                return
-            self.pump(connection)
-        if event & EPOLLIN:
+        if event & EPOLLIN and not connection.closed:
             self.readable(connection)
-        elif event & ~EPOLLOUT and event & EPOLLHUP:
+        elif event & (EPOLLHUP | EPOLLERR):
             self.drop(connection)
 
     def readable(self, connection):
         """Read once and let the session answer."""
         try:
-            data = connection.sock.recv(READ_BYTES)
+            data = connection.recv(READ_BYTES)
         except BlockingIOError:
             return
         except OSError:
@@ -193,43 +211,71 @@ class Server:
         if not data:
             self.drop(connection)
             return
-        connection.replies = connection.session.feed(data)
-        self.pump(connection)
+        replies = connection.session.feed(data)
+        if isinstance(replies, bytes):
+            if replies:
+                connection.out.append(replies)
+                self.dirty.append(connection)
+        else:
+            connection.replies = replies
+            self.pump(connection)
 
     def pump(self, connection):
-        """Take replies from the session while the output has room; the rest waits until the client has read
-        some.
-        """
-        if connection.pump():
-            self.dirty.append(connection)
+        """Take replies from the session while the output has room; the rest waits until the client has read some."""
+        connection.pump()
+        if connection.later is not None:
+            connection.later.when_filled = lambda: self.filled(connection)
+        self.dirty.append(connection)
+
+    def filled(self, connection):
+        """An answer a connection waited for is there."""
+        if not connection.closed and connection.take_later():
+            self.pump(connection)
 
     def flush(self, connection):
         """Send what is waiting, in one call; wait for the client when it does not take everything."""
+        out = connection.out
+        if out:
+            data = out[0] if len(out) == 1 else b"".join(out)
+            try:
+                sent = self.send(connection, data)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self.drop(connection)
+                return
+            connection.out = [] if sent == len(data) else [data[sent:]]
+        if (
+            connection.out
+            or connection.replies is not None
+            or connection.mask != EPOLLIN
+            or connection.closing
+        ):
+            self.settle(connection)
+
+    def send(self, connection, data):
+        """Write to a client's socket; return how many bytes it took. Raises OSError."""
+        return connection.sock.send(data)
+
+    def settle(self, connection):
+        """After sending: go on answering, close what is to be closed, and ask epoll for what can come next."""
         if connection.closed:
             return
-        try:
-            whole = self.send(connection)
-        except BlockingIOError:
-            whole = False
-        except OSError:
+        if not connection.out and connection.closing and not connection.held_bytes:
             self.drop(connection)
             return
-        self.await_room(connection, not whole)
-
-    def send(self, connection):
-        """Write this connection's waiting replies to its socket; return whether all went."""
-        return connection.send()
-
-    def await_room(self, connection, waiting):
-        """While a client has replies to take, its requests are not read: that bounds what it can make us
-        hold.
-        """
-        if waiting or connection.replies is not None:
-            connection.stalled_since_s = connection.stalled_since_s or monotonic()
-            self.poller.modify(connection.fd, EPOLLOUT)
-        elif connection.stalled_since_s:
+        if not connection.out and connection.replies is not None and connection.later is None:
+            self.pump(connection)
+        if not connection.out:
             connection.stalled_since_s = 0.0
-            self.poller.modify(connection.fd, EPOLLIN)
+        elif not connection.stalled_since_s:
+            connection.stalled_since_s = monotonic()
+        self.ask_for(connection, connection.wanted())
+
+    def ask_for(self, connection, mask):
+        if mask != connection.mask:
+            connection.mask = mask
+            self.poller.modify(connection.fd, mask)
 
     def drop(self, connection):
         """Close one connection; nobody else notices."""
@@ -237,13 +283,15 @@ class Server:
             del self.connections[connection.fd]
             connection.close()
 
-    # -- what is said ----------------------------------------------------------------------------------------
+    # -- what is said -----------------------------------------------------------------------------------
 
     def refused(self, connection, verb, key, why):
         """Say who asked for which write and was refused."""
         from kvstore.lines import shown
 
-        self.say(f"refused {verb} {shown(key)[1:-1]} from {connection.peer}: {why}")
+        self.refusals += 1
+        if self.refusals <= REFUSALS_LOGGED_PER_S:
+            self.say(f"refused {verb} {shown(key)[1:-1]} from {connection.peer}: {why}")
 
     def say(self, text):
         """Write one log line."""

@@ -1,10 +1,22 @@
 """One client's conversation in the line protocol: bytes in, replies out, through the node. Knows no sockets.
 
-Seams for a changed node: `do_put`, `do_get`, `do_delete`, `do_ping`, `do_status`, and `on_refused`, called
-with what was asked for when a write is refused.
+Seams for a changed node: `do_put`, `do_get`, `do_delete`, `do_ping`, `do_status`, and `on_refused`, called with what was
+asked for when a write is refused.
 """
 
 from kvstore import lines
+from kvstore.errors import DiskFullError
+from kvstore.replies import Free, Later, ack
+
+PONG = Free(lines.PONG)
+
+
+def doubt(why):
+    """Return the reply to one write that may have happened."""
+    return lines.encode_error(f"unknown: {why}")
+
+
+OK = ack(b"OK\n", doubt)
 
 
 class LineSession:
@@ -16,19 +28,28 @@ class LineSession:
         self.decoder = lines.Decoder()
 
     def feed(self, data):
-        """Yield the reply to each request that is now whole, in order."""
-        for line in self.decoder.feed(data):
-            yield self.answer(line)
+        """Return the replies to the requests that are now whole: bytes, or an iterator of replies."""
+        whole = self.decoder.feed(data)
+        if len(whole) == 1:
+            reply = self.answer(whole[0])
+            return iter((reply,)) if isinstance(reply, Later) else reply
+        return map(self.answer, whole)
+
+    def encode_error(self, text):
+        """Return an error reply."""
+        return lines.encode_error(text)
 
     def answer(self, line):
         """Return the reply to one line; whatever the line holds, there is one."""
         if line is None:
             return lines.encode_error(f"line longer than {self.decoder.line_bytes_max} bytes; it was ignored")
         try:
-            verb, key, value = lines.decode(line)
+            verb, words = lines.decode(line)
+            return ANSWERS[verb](self, *words)
         except lines.BadLine as error:
             return lines.encode_error(str(error))
-        return ANSWERS[verb](self, key, value)
+        except DiskFullError as error:
+            return lines.encode_error(str(error))
 
     def refuse(self, verb, key):
         """Return the refusal of a write, or None when the node accepts writes."""
@@ -43,31 +64,54 @@ class LineSession:
         if refused:
             return refused
         self.node.put(key, value)
-        return lines.OK
+        return OK
 
-    def do_get(self, key, _):
+    def do_get(self, key):
         value = self.node.get(key)
         return lines.NOT_FOUND if value is None else lines.encode_value(value)
 
-    def do_delete(self, key, _):
+    def do_delete(self, key):
         refused = self.refuse("DELETE", key)
         if refused:
             return refused
-        return lines.OK if self.node.delete(key) else lines.NOT_FOUND
+        return OK if self.node.delete(key) else lines.NOT_FOUND
 
-    def do_ping(self, _, __):
-        return lines.PONG
+    def do_ping(self):
+        return PONG
 
-    def do_status(self, _, __):
+    def do_status(self):
         from kvstore import jsonline
 
-        return jsonline.encode(self.node.status()).encode() + b"\n"
+        return Free(jsonline.encode(self.node.status()).encode() + b"\n")
+
+    def do_digest(self):
+        return Free(f"VALUE {self.node.engine.applied} {self.node.engine.digest()}\n".encode())
+
+    def do_wait(self, index, within_ms=b"1000"):
+        if not (index.isdigit() and within_ms.isdigit()) or len(index) > 18 or len(within_ms) > 7:
+            raise lines.BadLine(f"WAIT wants an index and milliseconds as numbers: {lines.VERBS[b'WAIT'][2]}")
+        return self.node.wait(int(index), int(within_ms) / 1000)
+
+    def do_promote(self, force=b""):
+        if force.upper() not in (b"", b"FORCE"):
+            raise lines.BadLine("PROMOTE has this shape: PROMOTE [FORCE]")
+        return self.node.promote(bool(force))
+
+    def do_peer(self, verb, words):
+        """Answer another node."""
+        return self.node.from_peer(self, verb, words)
 
 
 ANSWERS = {
     b"PUT": lambda session, key, value: session.do_put(key, value),
-    b"GET": lambda session, key, value: session.do_get(key, value),
-    b"DELETE": lambda session, key, value: session.do_delete(key, value),
-    b"PING": lambda session, key, value: session.do_ping(key, value),
-    b"STATUS": lambda session, key, value: session.do_status(key, value),
+    b"GET": lambda session, key: session.do_get(key),
+    b"DELETE": lambda session, key: session.do_delete(key),
+    b"PING": lambda session: session.do_ping(),
+    b"STATUS": lambda session: session.do_status(),
+    b"DIGEST": lambda session: session.do_digest(),
+    b"WAIT": lambda session, *words: session.do_wait(*words),
+    b"PROMOTE": lambda session, *words: session.do_promote(*words),
+    b"FOLLOW": lambda session, *words: session.do_peer("FOLLOW", words),
+    b"PROMISE": lambda session, *words: session.do_peer("PROMISE", words),
+    b"ANNOUNCE": lambda session, *words: session.do_peer("ANNOUNCE", words),
 }

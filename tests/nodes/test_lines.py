@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kvstore import jsonline, lines
+from kvstore import jsonline, limits, lines
 
 
 def cut(data, at):
@@ -33,27 +33,29 @@ def test_where_the_stream_is_cut_changes_nothing(data, at):
 @given(st.binary(max_size=80))
 def test_any_line_is_a_request_or_explained(data):
     try:
-        verb, key, _ = lines.decode(data)
+        verb, words = lines.decode(data)
     except lines.BadLine as error:
         assert "\n" not in str(error)
     else:
         assert verb in lines.VERBS
-        assert key is None or (key and not set(key) & set(b" \t\r\n\x0b\x0c"))
+        key = words[0] if verb in lines.WITH_KEY else b"k"
+        assert key and not set(key) & set(b" \t\r\n\x0b\x0c")
 
 
 @pytest.mark.parametrize(
-    ("line", "verb", "key", "value"),
+    ("line", "verb", "words"),
     [
-        (b"PUT k v", b"PUT", b"k", b"v"),
-        (b"put k  two  words ", b"PUT", b"k", b" two  words "),
-        (b"PUT k ", b"PUT", b"k", b""),
-        (b"Get k\r", b"GET", b"k", None),
-        (b"PING", b"PING", None, None),
-        ("PUT ключ значение".encode(), b"PUT", "ключ".encode(), "значение".encode()),
+        (b"PUT k v", b"PUT", [b"k", b"v"]),
+        (b"put k  two  words ", b"PUT", [b"k", b" two  words "]),
+        (b"PUT k ", b"PUT", [b"k", b""]),
+        (b"Get k\r", b"GET", [b"k"]),
+        (b"PING", b"PING", []),
+        (b"WAIT 7 100", b"WAIT", [b"7", b"100"]),
+        ("PUT ключ значение".encode(), b"PUT", ["ключ".encode(), "значение".encode()]),
     ],
 )
-def test_good_lines(line, verb, key, value):
-    assert lines.decode(line) == (verb, key, value)
+def test_good_lines(line, verb, words):
+    assert lines.decode(line) == (verb, words)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +71,7 @@ def test_good_lines(line, verb, key, value):
         (b"GET a\tb", "no white space"),
         (b"PUT k \xff", "not UTF-8"),
         (b"GET " + b"k" * 2000, "at most 1024"),
-        (b"PUT k " + b"v" * (lines.VALUE_BYTES_MAX + 1), "at most 1048576"),
+        (b"PUT k " + b"v" * (limits.VALUE_BYTES_MAX + 1), "at most 1048576"),
     ],
 )
 def test_wrong_lines_say_what_is_wrong(line, says):
