@@ -352,7 +352,10 @@ def _probes(values: Values) -> tuple[Probe, ...]:
 def _settings(value: Any) -> dict[str, object]:
     if isinstance(value, tuple):  # a bare command
         return {"run": value, "exit": (0,)}
-    return {} if value is True else {name: setting for name, setting in value.items() if setting is not None}
+    if value is True:
+        return {}
+    given = {name: setting for name, setting in value.items() if setting is not None}
+    return {"request" if name == "send" else name: setting for name, setting in given.items()}
 
 
 def _stop(values: Values | None) -> Stop:

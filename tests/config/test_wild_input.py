@@ -19,7 +19,9 @@ from kvsim.config.scenario_file import load_scenario
 from kvsim.errors import FileProblems, Problem
 
 QUICK = settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=120,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
@@ -72,9 +74,51 @@ WORDS = sorted(
         *scenario_words.FIELDS,
         *scenario_words.VERBS,
         *(name for verb in scenario_words.VERBS.values() for name in verb.record("").fields),
-        *("group", "leader", "follower", "n1", "each follower", "ok", "value", "refused", "any_of", "toy", "steps"),
-        *("2s", "500ms", "true", "9001", "0", "KILL", "{key}", "{port}", "{all:{name}|", "{{x}}", "(", "$.role", "$.", "lines"),
-        *("", "~", "null", "random_key", "random_kye", "/", "..", ".", "nodes/toy", "a\\nb", "\\x00", "\\q", "file", "owned"),
+        *(
+            "group",
+            "leader",
+            "follower",
+            "n1",
+            "each follower",
+            "ok",
+            "value",
+            "refused",
+            "any_of",
+            "toy",
+            "steps",
+        ),
+        *(
+            "2s",
+            "500ms",
+            "true",
+            "9001",
+            "0",
+            "KILL",
+            "{key}",
+            "{port}",
+            "{all:{name}|",
+            "{{x}}",
+            "(",
+            "$.role",
+            "$.",
+            "lines",
+        ),
+        *(
+            "",
+            "~",
+            "null",
+            "random_key",
+            "random_kye",
+            "/",
+            "..",
+            ".",
+            "nodes/toy",
+            "a\\nb",
+            "\\x00",
+            "\\q",
+            "file",
+            "owned",
+        ),
     }
 )
 WORD = st.sampled_from(WORDS) | st.text(max_size=6)
@@ -91,7 +135,10 @@ def as_yaml(tree: object) -> bytes:
 
 @pytest.mark.parametrize("language", LOADERS)
 @QUICK
-@given(data=st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))
+@given(
+    data=st.binary(max_size=200)
+    | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass"))
+)
 def test_any_bytes(language: str, folder: Path, data: bytes) -> None:
     read_wildly(LOADERS[language], folder / "wild.yaml", data)
 
@@ -108,13 +155,21 @@ STEP = st.dictionaries(st.sampled_from(sorted(scenario_words.VERBS)), TREE, min_
 
 
 @QUICK
-@given(steps=st.lists(STEP | st.fixed_dictionaries({"group": WORD, "steps": st.lists(STEP) | TREE}), max_size=4))
+@given(
+    steps=st.lists(STEP | st.fixed_dictionaries({"group": WORD, "steps": st.lists(STEP) | TREE}), max_size=4)
+)
 def test_any_steps(folder: Path, steps: list[object]) -> None:
     tree = {"scenario": "wild", "cluster": "cluster.yaml", "steps": steps}
     read_wildly(load_and_lint, folder / "wild.yaml", as_yaml(tree))
 
 
 @QUICK
-@given(nodes=st.dictionaries(WORD, st.fixed_dictionaries({}, optional=dict.fromkeys(cluster_words.NODE.fields, TREE)), max_size=4))
+@given(
+    nodes=st.dictionaries(
+        WORD, st.fixed_dictionaries({}, optional=dict.fromkeys(cluster_words.NODE.fields, TREE)), max_size=4
+    )
+)
 def test_any_nodes(folder: Path, nodes: dict[str, object]) -> None:
-    read_wildly(load_cluster, folder / "wild.yaml", as_yaml({"cluster": "wild", "program": "toy", "nodes": nodes}))
+    read_wildly(
+        load_cluster, folder / "wild.yaml", as_yaml({"cluster": "wild", "program": "toy", "nodes": nodes})
+    )
