@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from kvsim.client.exchange import Client
+from kvsim.client.settings import Setting
 from kvsim.config.program import Program
 from kvsim.errors import KvsimError, UsageError
 
@@ -39,6 +40,11 @@ def connect(program: Program, host: str, port: int, *, names: Mapping[str, str])
             f"program {program.name}: speak: `{kind}` is none of {known}, and not package.module:Class"
         )
     return _users_own(program, kind, host, port, names)
+
+
+def settings_of(kind: str) -> Mapping[str, Setting] | None:
+    """The settings a protocol reads, by name; None for a kind that is no protocol of kvsim's own."""
+    return import_module(PROTOCOLS[kind]).SETTINGS if kind in PROTOCOLS else None
 
 
 def _users_own(program: Program, kind: str, host: str, port: int, names: Mapping[str, str]) -> Client:

@@ -58,8 +58,8 @@ class StreamClient:
         wire, self._wire = self._wire, None
         if wire is None:
             return b""
-        unasked, _ = wire.unasked()
-        wire.close()
+        unasked, gone = wire.unasked()
+        wire.close(gone=gone)
         return unasked
 
     def _exchange(self, verb: str, data: bytes, deadline: float) -> Exchange:
@@ -88,6 +88,11 @@ class StreamClient:
             failure, problem = "oversize", str(error)
         except Malformed as error:
             failure, problem = "malformed", str(error)
+        except (
+            BaseException
+        ):  # interrupted: the reply may still come, and must not find a later request waiting
+            self._drop()
+            raise
         completed_ns = time.monotonic_ns()
         reply = trip.reply or _NOTHING
         clean = failure is None and trip.sent == len(data) and not reply.last
@@ -119,7 +124,7 @@ class StreamClient:
         if unasked:
             self._lasting = False
         if unasked or gone:
-            self._drop()
+            self._drop(gone=gone)
         return unasked
 
     def _release(self, wire: Wire, *, clean: bool, babbled: bool) -> bytes:
@@ -129,13 +134,13 @@ class StreamClient:
         self._lasting = self._lasting and not babbled
         if clean and self._lasting:
             return b""
-        unasked = wire.unasked()[0] if clean else b""
-        self._drop()
+        unasked, gone = wire.unasked() if clean else (b"", False)
+        self._drop(gone=gone)
         return unasked
 
-    def _drop(self) -> None:
+    def _drop(self, *, gone: bool = False) -> None:
         if self._wire is not None:
-            self._wire.close()
+            self._wire.close(gone=gone)
             self._wire = None
 
     def _open(self, deadline: float) -> Wire:

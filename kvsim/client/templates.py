@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from kvsim.config.template import NAME
 from kvsim.errors import UsageError
 
-_PLACE = re.compile(r"\{(\{[A-Za-z_][\w.-]*\})\}|\{([A-Za-z_][\w.-]*)\}|\{0x((?:[0-9a-fA-F]{2})+)\}")
+_PLACE = re.compile(rf"\{{(\{{{NAME}\}})\}}|\{{({NAME})\}}|\{{0x((?:[0-9a-fA-F]{{2}})+)\}}")
 
 
 class UnknownVerb(UsageError):

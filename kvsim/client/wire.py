@@ -11,9 +11,11 @@ import errno
 import os
 import select
 import socket
+import struct
 import time
 
 CHUNK_BYTES = 65536
+_NO_LINGER = struct.pack("ii", 1, 0)
 UNASKED_BYTES_MAX = 65536  # of a flood nobody asked for, this much is kept
 
 
@@ -82,7 +84,13 @@ class Wire:
             got += chunk
         return bytes(got[:UNASKED_BYTES_MAX]), False
 
-    def close(self) -> None:
+    def close(self, *, gone: bool = False) -> None:
+        """Close. When the peer has `gone`, with a reset: its port is then free at once for a restart,
+        whatever it set.
+        """
+        if gone:
+            with contextlib.suppress(OSError):
+                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         self._sock.close()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kvsim.client.codec import Shake
-from kvsim.client.connect import PROTOCOLS
+from kvsim.client.connect import PROTOCOLS, settings_of
 from kvsim.client.exchange import Request
 from kvsim.client.lines import LinesCodec
 from kvsim.client.settings import BadSetting
@@ -185,11 +185,10 @@ def test_handshakes_are_compiled_with_the_nodes_names():
 
 
 def test_settings_are_described_for_every_protocol():
-    from importlib import import_module
-
-    for module in PROTOCOLS.values():
-        for name, setting in import_module(module).SETTINGS.items():
+    for kind in PROTOCOLS:
+        for name, setting in settings_of(kind).items():
             assert setting.description, name
+    assert settings_of("my.own:Client") is None
 
 
 def test_speaking_lines_imports_no_other_protocol():

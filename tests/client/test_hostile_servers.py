@@ -212,6 +212,35 @@ def test_an_idle_connection_that_was_closed_is_replaced_before_sending():
         to.close()
 
 
+def test_a_server_that_ended_first_can_have_its_port_back_at_once():
+    def once(connection: socket.socket) -> None:
+        next(lines_of(connection))
+        connection.sendall(b"OK\n")
+
+    with serving(once) as port:
+        to = client(port, program())
+        put(to)
+        wait_until(lambda: to._wire.unasked()[1], Deadline.after(LONG_S), "the server has closed")
+    to.close()
+    with socket.socket() as strict:  # without SO_REUSEADDR, as many a first server is written
+        strict.bind(("127.0.0.1", port))
+
+
+def test_an_interrupted_request_leaves_no_reply_for_the_next(monkeypatch):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with serving(answering(lambda line: b"VALUE " + line[4:])) as port:
+        to = client(port, program())
+        get(to, "warm")
+        with monkeypatch.context() as patch:
+            patch.setattr("kvsim.client.stream._receive", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                get(to, "first")
+        assert get(to, "second").outcome.value == "second"
+        to.close()
+
+
 def test_reset_on_accept_is_unknown_never_refused():
     with serving(reset) as port:
         to = client(port, program())
