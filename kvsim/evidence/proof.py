@@ -134,7 +134,7 @@ def _startup_line(record: Record, name: str, incarnation: int) -> str:
 
 def _end(record: Record, name: str) -> str:
     exits = [event for event in record.of_kind("exit") if event["node"] == name]
-    return exits[-1]["says"] if exits else "left running" if record.nodes[name].get("attached") else ""
+    return exits[-1]["says"] if exits else "left running" if record.meta["attached"] else ""
 
 
 def _claim(record: Record, operation: Operation) -> Claim:

@@ -66,7 +66,7 @@ def _compare_text(run: RunDir, text: str) -> list[str]:
         written = run.proof_text.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         return [f"{run.proof_text}: cannot be read: {error}"]
-    pairs = zip(written.splitlines() + [""], text.splitlines() + [""], strict=False)
+    pairs = zip([*written.splitlines(), ""], [*text.splitlines(), ""], strict=False)
     place = next((n for n, (one, other) in enumerate(pairs, 1) if one != other), None)
     return [f"{run.proof_text}:{place or 1}: is not what the recorded run gives"] if written != text else []
 

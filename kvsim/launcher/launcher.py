@@ -6,7 +6,7 @@ Spawns from the main thread only. Everything that happens to a process is noted 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -53,10 +53,11 @@ class Launcher:
 
     # --- starting ----------------------------------------------------------------------------------------------------
 
-    def start_all(self) -> None:
+    def start_all(self, on_spawn: Callable[[], None] = lambda: None) -> None:
         """Start every node in the program's order and wait until all are ready. Raises NodeFailed, PortLost, SpawnError."""
         for batch in self._batches():
             gates = [self._spawn(node) for node in batch]
+            on_spawn()
             self._wait_ready(gates)
         self._wait_cluster_ready()
 
@@ -83,24 +84,32 @@ class Launcher:
         node.folder.mkdir(parents=True, exist_ok=True)
         prepare(node, names)
         self._refuse_strangers(node)
-        node.incarnation += 1
+        node.next_incarnation()
         argv = (*node.program.start[node.spec.role], *node.spec.args)
         start = plan(node, argv, names, node.log_path, die_with_parent=self.die_with_parent)
         child = spawn(start)
         node.process, node.log = child, LogFile(node.log_path)
         node.end_wanted = node.end_noted = node.flooded = False
         self._guard.add(node.name, node.log_path)
+        self._note_spawn(node, list(start.argv))
+        return Gates(node, names, node.program.ready)
+
+    def _note_spawn(self, node: Node, argv: list[str], *, attached: bool = False) -> None:
         self.note(
             "spawn",
             node=node.name,
             incarnation=node.incarnation,
-            pid=child.pid,
-            start_ticks=child.identity.start_ticks,
-            argv=list(start.argv),
-            address=node.place.host + f":{node.place.port}",
-            log=str(node.log_path),
+            pid=node.process.pid,
+            start_ticks=node.process.identity.start_ticks,
+            argv=argv,
+            address=f"{node.place.host}:{node.place.port}",
+            attached=attached,
         )
-        return Gates(node, names, node.program.ready)
+
+    def note_attached(self, node: Node) -> None:
+        """Note a node that an earlier command started and that is found running."""
+        if node.process is not None:
+            self._note_spawn(node, [], attached=True)
 
     def _refuse_strangers(self, node: Node) -> None:
         """Yesterday's server on the port is named, not believed."""
@@ -227,6 +236,10 @@ class Launcher:
             if n.process is not None
         ]
         ladder.kill_all(targets)
+        self._guard.close()
+
+    def leave(self) -> None:
+        """Let the nodes run on after kvsim has ended."""
         self._guard.close()
 
     def _running(self, name: str, what: str) -> Node:

@@ -66,6 +66,12 @@ class Node:
         """The process of the present incarnation lives; says nothing about whether it serves."""
         return self.process is not None and self.process.poll() is None
 
+    def next_incarnation(self) -> None:
+        """Count one start more; a log that is there already (of an `up` long ago) is never written to again."""
+        self.incarnation += 1
+        while self.log_path.exists():
+            self.incarnation += 1
+
     @property
     def log_path(self) -> Path:
         return self.folder / f"{self.incarnation}.log"

@@ -21,11 +21,12 @@ from kvsim.config.cluster import Cluster
 from kvsim.config.names import Place
 from kvsim.config.scenario import Scenario, Step
 from kvsim.config.variables import draw, new_seed
-from kvsim.errors import NodeFailed
+from kvsim.errors import NodeFailed, UsageError
 from kvsim.evidence.proof import Proof
 from kvsim.evidence.verify import write_proof
 from kvsim.history.journal import Journal
-from kvsim.launcher.launcher import Launcher, PortLost
+from kvsim.launcher.background import Background
+from kvsim.launcher.launcher import Launcher
 from kvsim.launcher.net import Net
 from kvsim.launcher.node import Node
 from kvsim.process.environment import Mark
@@ -38,7 +39,10 @@ from kvsim.scenario.roles import Roles
 from kvsim.scenario.runner import run_steps
 from kvsim.scenario.sessions import Sessions
 
-PORT_TRIES = 3
+# what an attached run cannot be asked for, because it neither starts nor stops the nodes
+OF_START_AND_STOP = frozenset(
+    {"nodes_start", "log_is_prompt", "nodes_stay_up", "exits_clean", "no_leftovers"}
+)
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class Options:
     out: Path | None = None
     keep: bool = False
     fail_fast: bool = False
+    attach: bool = False  # to the cluster that is up, which goes on afterwards
     arguments: tuple[str, ...] = ()  # what else the command that repeats the run needs
 
 
@@ -64,49 +69,43 @@ Show = Callable[[Step, str, StepResult | None], None]
 
 
 def run_scenario(scenario: Scenario, cluster: Cluster, options: Options, show: Show) -> Done:
-    """Run a scenario on a private cluster. Raises UsageError when nothing could be started, RunInvalid when nothing can be recorded."""
+    """Run a scenario and judge it. Raises UsageError when nothing could be started, RunInvalid when nothing can be recorded."""
     seed = options.seed if options.seed is not None else new_seed()
     run = new_run(options.out or cluster.root / "runs", scenario.name)
-    mark = Mark(uuid.uuid4().hex)
-    with Net(mark.run, [run.data(node.name) for node in cluster.nodes]):
-        try:
-            _run_recorded(scenario, cluster, options, seed, run, mark, show)
-        finally:
-            if not options.keep:
-                run.remove_data()
-    return Done(run, write_proof(run))
-
-
-def _run_recorded(
-    scenario: Scenario, cluster: Cluster, options: Options, seed: int, run: RunDir, mark: Mark, show: Show
-) -> None:
     shutil.copyfile(scenario.path, run.scenario)
     shutil.copyfile(cluster.path, run.cluster)
+    job = Job(scenario, cluster, options, seed, run, show)
     with contextlib.closing(Journal(run.journal)) as journal, orderly_interrupts() as interrupts:
         how = "finished"
         try:
-            with _private_cluster(scenario, cluster, options, seed, run, mark, journal) as launcher:
+            with (_attached if options.attach else _private_cluster)(job, journal) as launcher:
                 interrupts.kill_all = launcher.kill_all
-                how = _steps(scenario, cluster, options, seed, launcher, journal, show)
+                how = _steps(job, launcher, journal)
         except Interrupted:
             how = "interrupted"
         journal.write("end", how=how)
+    return Done(run, write_proof(run))
 
 
-def _steps(
-    scenario: Scenario,
-    cluster: Cluster,
-    options: Options,
-    seed: int,
-    launcher: Launcher,
-    journal: Journal,
-    show: Show,
-) -> str:
+@dataclass(frozen=True)
+class Job:
+    """What is to be run, and where it is recorded."""
+
+    scenario: Scenario
+    cluster: Cluster
+    options: Options
+    seed: int
+    run: RunDir
+    show: Show
+
+
+def _steps(job: Job, launcher: Launcher, journal: Journal) -> str:
     """Start the nodes and run the steps; in words, how that ended. A node that does not start ends the run: checks say so."""
+    scenario, seed = job.scenario, job.seed
     sessions = Sessions(launcher, journal, scenario.request_timeout_s)
     context = Context(
         scenario=scenario,
-        cluster=cluster,
+        cluster=job.cluster,
         launcher=launcher,
         sessions=sessions,
         roles=Roles(launcher, sessions, journal),
@@ -116,12 +115,11 @@ def _steps(
         state=State(launcher, sessions),
     )
     try:
-        launcher.start_all()
-        run_steps(context, show, fail_fast=options.fail_fast)
+        if not job.options.attach:
+            launcher.start_all()
+        run_steps(context, job.show, fail_fast=job.options.fail_fast)
     except Interrupted:
         return "interrupted"
-    except PortLost:
-        raise
     except NodeFailed as error:
         return f"stopped early: {str(error).splitlines()[0]}"
     finally:
@@ -130,26 +128,53 @@ def _steps(
 
 
 @contextlib.contextmanager
-def _private_cluster(
-    scenario: Scenario,
-    cluster: Cluster,
-    options: Options,
-    seed: int,
-    run: RunDir,
-    mark: Mark,
-    journal: Journal,
-) -> Iterator[Launcher]:
-    """A launcher for the cluster on ports of its own; on leaving, everything it started is stopped."""
+def _private_cluster(job: Job, journal: Journal) -> Iterator[Launcher]:
+    """A launcher for the cluster on ports of its own; on leaving, everything it started is stopped and its data removed."""
+    cluster, run, mark = job.cluster, job.run, Mark(uuid.uuid4().hex)
     extra = sum(len(node.program.ports) for node in cluster.nodes)
-    with reserve(len(cluster.nodes) + extra, cluster.host) as reservation:
+    with (
+        Net(mark.run, [run.data(node.name) for node in cluster.nodes]),
+        reserve(len(cluster.nodes) + extra, cluster.host) as reservation,
+    ):
         places = private_places(cluster, list(reservation.ports), run)
-        run.write_meta(_meta(scenario, cluster, options, seed, mark, places))
+        run.write_meta(_meta(job, mark.run, places))
         nodes = [Node(place, Mark(mark.run, place.node.name), run.node(place.node.name)) for place in places]
         launcher = Launcher(cluster, nodes, journal.write)
         try:
             yield launcher
         finally:
             launcher.stop_all()
+            if not job.options.keep:
+                run.remove_data()
+
+
+@contextlib.contextmanager
+def _attached(job: Job, journal: Journal) -> Iterator[Launcher]:
+    """A launcher for the cluster that is up, which is left as the scenario left it. Its logs are copied into the run."""
+    background = Background(job.cluster)
+    with background.locked("attach to it"):
+        found = background.found(journal.write)
+        if found is None:
+            raise UsageError(
+                f"no cluster is up for {job.cluster.path}; kvsim up starts it, or run without --attach"
+            )
+        mark, launcher = found
+        job.run.write_meta(_meta(job, mark, list(launcher.places.values())))
+        for node in launcher.nodes.values():
+            launcher.note_attached(node)
+        try:
+            yield launcher
+        finally:
+            launcher.leave()
+            background.write(mark, launcher)
+            _copy_logs(job.run, launcher)
+
+
+def _copy_logs(run: RunDir, launcher: Launcher) -> None:
+    for node in launcher.nodes.values():
+        run.node(node.name).mkdir(parents=True, exist_ok=True)
+        for log in node.folder.glob("*.log"):
+            shutil.copyfile(log, run.node(node.name) / log.name)
 
 
 def private_places(cluster: Cluster, ports: list[int], run: RunDir) -> list[Place]:
@@ -166,15 +191,14 @@ def private_places(cluster: Cluster, ports: list[int], run: RunDir) -> list[Plac
     ]
 
 
-def _meta(
-    scenario: Scenario, cluster: Cluster, options: Options, seed: int, mark: Mark, places: list[Place]
-) -> dict[str, Any]:
+def _meta(job: Job, mark: str, places: list[Place]) -> dict[str, Any]:
+    scenario, cluster, seed = job.scenario, job.cluster, job.seed
     return {
         "kvsim": kvsim.__version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()}",
         "when": time.strftime("%Y-%m-%d %H:%M:%S %z"),
-        "run": mark.run,
+        "run": mark,
         "scenario": scenario.name,
         "title": scenario.title,
         "scenario_file": _shown(scenario.path),
@@ -183,8 +207,11 @@ def _meta(
         "seed": seed,
         "vars": dict(scenario.variables),
         "variables": draw(scenario.variables, seed),
-        "checks": list(scenario.checks),
-        "again": _again(scenario, options, seed),
+        "checks": [
+            name for name in scenario.checks if not (job.options.attach and name in OF_START_AND_STOP)
+        ],
+        "again": _again(job),
+        "attached": job.options.attach,
         "nodes": {place.node.name: _node_meta(place) for place in places},
     }
 
@@ -205,8 +232,9 @@ def _node_meta(place: Place) -> dict[str, Any]:
     }
 
 
-def _again(scenario: Scenario, options: Options, seed: int) -> str:
-    words = ["python", "-m", "kvsim", "run", _shown(scenario.path), "--seed", str(seed), *options.arguments]
+def _again(job: Job) -> str:
+    file = _shown(job.scenario.path)
+    words = ["python", "-m", "kvsim", "run", file, "--seed", str(job.seed), *job.options.arguments]
     return shlex.join(words)
 
 
@@ -215,15 +243,3 @@ def _shown(path: Path) -> str:
     with contextlib.suppress(ValueError):
         return str(path.resolve().relative_to(Path.cwd()))
     return str(path)
-
-
-def refuse_unfit(scenario: Scenario, cluster: Cluster) -> str | None:
-    """Why the scenario cannot be held against the cluster's program, in one line; None when it can."""
-    have = frozenset.intersection(*(node.program.capabilities for node in cluster.nodes))
-    missing = sorted(scenario.needs - have)
-    programs = ", ".join(sorted({node.program.name for node in cluster.nodes}))
-    return (
-        f"{programs} has no capability {', '.join(missing)}, which scenario {scenario.name} needs"
-        if missing
-        else None
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -113,10 +114,8 @@ def _settle(context: Context, step: Step, operation: Operation, leader: str, key
         values.update(context.state.read(key, step=step.id, phase="after"))
         return leader not in values or values[leader].value == operation.value
 
-    try:
+    with contextlib.suppress(TimedOut):  # the fate of the write says what that means
         wait_until(arrived, Deadline.after(context.cluster.lag.within_s), "the leader to show the write")
-    except TimedOut:
-        pass  # the fate of the write says what that means
     return values
 
 

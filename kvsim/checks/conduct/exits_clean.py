@@ -8,7 +8,8 @@ from kvsim.history.record import Record
 
 
 def judge(record: Record) -> tuple[int, list[Finding]]:
-    """Judges every node that was running when kvsim began to stop it. Status and time limit are those of its node.yaml."""
+    """Judges every node that was running when kvsim began to stop it. Status and time limit are those of its node.yaml;
+    the status of a process that an earlier kvsim started cannot be known."""
     exits = {(event["node"], event["incarnation"]): event for event in record.of_kind("exit")}
     stops = [event for event in record.of_kind("stopped") if event["was_running"]]
     findings = [
@@ -23,7 +24,7 @@ def _problem(record: Record, stop: Event, end: Event | None) -> str | None:
     node = stop["node"]
     if stop["ignored"]:
         return f"{node} ignored {', '.join(stop['ignored'])} and had to be killed"
-    if end is None or record.nodes[node].get("attached"):
+    if end is None or (end["status"] is None and end["signal"] is None):
         return None
     clean = record.nodes[node]["clean_exits"]
     by_stop_signal = end["status"] is None and end["signal"] != "SIGKILL" and not clean

@@ -11,7 +11,9 @@ from kvsim.history.record import Record
 def judge(record: Record) -> tuple[int, list[Finding]]:
     """Judges every start of a program whose node.yaml has `role_log`."""
     judged, findings = 0, []
-    for event in record.of_kind("ready"):
+    for event in record.of_kind("ready", "spawn"):
+        if event.kind == "spawn" and not event["attached"]:
+            continue  # judged once it is ready
         node = event["node"]
         patterns = record.nodes[node].get("role_log") or {}
         role = record.nodes[node]["role"]

@@ -13,7 +13,7 @@ def judge(record: Record) -> tuple[int, list[Finding]]:
         for event in record.of_kind("start_failed")
         if event["missing"] != ["log"]
     ]
-    return sum(1 for _ in record.of_kind("spawn")), findings
+    return sum(not event.get("attached") for event in record.of_kind("spawn")), findings
 
 
 def _verdict(why: str) -> Verdict:

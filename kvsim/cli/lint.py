@@ -1,0 +1,58 @@
+"""Check files without starting anything: scenarios, cluster files and node.yaml files, told apart by what stands in them.
+
+Every mistake is one line, file:line:column. Exit status 4 when there is one.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from kvsim.checks.table import CHECKS
+from kvsim.config.cluster_file import load_cluster
+from kvsim.config.kinds import kind_of
+from kvsim.config.lint import lint, missing_capabilities
+from kvsim.config.program_file import load_program
+from kvsim.config.scenario_file import load_scenario
+from kvsim.errors import FileProblems, Problem
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file", nargs="+", type=Path, metavar="FILE", help="scenario, cluster or node.yaml files"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    problems: list[Problem] = []
+    for path in arguments.file:
+        try:
+            print(f"{path}: {LINTERS[kind_of(path)](path, problems)}")
+        except FileProblems as error:
+            problems += error.problems
+    if problems:
+        raise FileProblems(list(dict.fromkeys(problems)))
+    return 0
+
+
+def _scenario(path: Path, problems: list[Problem]) -> str:
+    scenario = load_scenario(path, checks=frozenset(CHECKS))
+    cluster = load_cluster(scenario.cluster)
+    problems += lint(scenario, cluster)
+    unfit = "; ".join(missing_capabilities(scenario, cluster))
+    return f"scenario {scenario.name}, {len(scenario.steps)} steps" + (
+        f"; would be skipped: {unfit}" if unfit else ""
+    )
+
+
+def _cluster(path: Path, problems: list[Problem]) -> str:
+    cluster = load_cluster(path)
+    return f"cluster {cluster.name}, {len(cluster.nodes)} nodes"
+
+
+def _program(path: Path, problems: list[Problem]) -> str:
+    program = load_program(str(path.resolve()), path.parent, problems)
+    return f"program {program.name}" if program else "not a program that can be read"
+
+
+LINTERS = {"scenario": _scenario, "cluster": _cluster, "program": _program}

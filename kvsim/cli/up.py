@@ -1,0 +1,51 @@
+"""Start the cluster in the background, on the ports of its file, and wait until every node is ready.
+
+Prints node, role, pid, address, data directory and log. `kvsim down` ends it. Starting twice says that it is up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from kvsim.cli.arguments import add_cluster, add_json, add_program, options_of
+from kvsim.cli.nodes_table import print_nodes
+from kvsim.config.cluster_file import load_cluster
+from kvsim.errors import Exit
+from kvsim.launcher.background import Background, bring_up
+from kvsim.scenario.interrupt import Interrupted, orderly_interrupts
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_cluster(parser)
+    add_program(parser)
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    background = Background(load_cluster(arguments.cluster, arguments.program, options_of(arguments)))
+    with background.locked("start it"):
+        found = background.found(lambda *_, **__: None)
+        if found is not None:
+            return _already(found[1], arguments)
+        try:
+            with orderly_interrupts():
+                launcher = bring_up(background, lambda *_, **__: None)
+        except Interrupted:
+            print("kvsim: interrupted; everything that was started is stopped again", file=sys.stderr)
+            return 130
+    print_nodes(launcher, as_json=arguments.json)
+    return int(Exit.PASS)
+
+
+def _already(launcher, arguments: argparse.Namespace) -> int:
+    down = [node.name for node in launcher.nodes.values() if not node.up]
+    if not down:
+        print(f"cluster {launcher.cluster.name} is up already", file=sys.stderr)
+    else:
+        print(
+            f"cluster {launcher.cluster.name} was started before, but {', '.join(down)} is down; kvsim down, then kvsim up",
+            file=sys.stderr,
+        )
+    print_nodes(launcher, as_json=arguments.json)
+    return int(Exit.FAIL if down else Exit.PASS)
