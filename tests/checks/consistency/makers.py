@@ -5,12 +5,26 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
+from array import array
 from collections.abc import Iterator, Sequence
 
 from kvsim.checks.consistency.linear.register import Register
-from kvsim.history.operations import ABSENT, CAS, CAS_MISSED, DELETE, GET, NEVER, PUT
+from kvsim.history.operations import (
+    ABSENT,
+    CAS,
+    CAS_MISSED,
+    DELETE,
+    GET,
+    NEVER,
+    NOWHERE,
+    OK,
+    PUT,
+    UNKNOWN,
+    Names,
+    Operations,
+)
 
-# a shape of one operation: kind, unknown?, what it reads or expects (None: absent; else the n-th written value)
+# a shape of one operation: kind, unknown?, what it reads or expects (None: absent; n: the n-th written value)
 SHAPES = {
     "put": (PUT, False, None),
     "put?": (PUT, True, None),
@@ -88,7 +102,7 @@ def random_register(rng: random.Random, size: int, kinds: Sequence[int], *, ties
         if kind in (PUT, CAS):
             value = index + 1
             values.append(value)
-        if kind == CAS or kind == CAS_MISSED:
+        if kind in (CAS, CAS_MISSED):
             expected = rng.choice(values)
         if kind == GET:
             value = rng.choice(values) if rng.random() < 0.8 else rng.randrange(size + 1)
@@ -162,3 +176,32 @@ def disturbed(rng: random.Random, register: Register) -> Register:
     if reads:
         copy.value[rng.choice(reads)] = rng.choice([*register.value, ABSENT])
     return copy
+
+
+MIXES: list[list[int]] = [
+    [PUT, GET],
+    [PUT, GET, DELETE],
+    [PUT, GET, CAS],
+    [PUT, GET, DELETE, CAS],
+    [CAS, DELETE, GET],
+    [DELETE, DELETE, CAS, CAS, PUT, GET],
+]
+
+
+def operations_of(register: Register) -> Operations:
+    """The same history as columns: one key, one process an operation, value numbers kept."""
+    count = len(register)
+    operations = Operations(
+        call_ns=array("q", register.call),
+        return_ns=array("q", register.until),
+        process=array("q", range(count)),
+        node=array("q", [NOWHERE] * count),
+        key=array("q", [0] * count),
+        kind=array("b", register.kind),
+        value=array("q", register.value),
+        expected=array("q", register.expected),
+        outcome=array("b", [UNKNOWN if until == NEVER else OK for until in register.until]),
+        values=Names([None, *(f"v{number}" for number in range(1, INITIAL + 1))]),
+    )
+    operations.keys.number("k")
+    return operations

@@ -7,7 +7,7 @@ from __future__ import annotations
 from itertools import chain, combinations, permutations
 
 from kvsim.checks.consistency.linear.register import Register
-from kvsim.history.operations import ABSENT, APPEND, CAS, CAS_MISSED, DELETE, GET, NEVER, PUT
+from kvsim.history.operations import ABSENT, CAS, CAS_MISSED, DELETE, GET, NEVER, PUT
 
 
 def step(state: int, kind: int, value: int, expected: int) -> tuple[bool, int]:
@@ -22,7 +22,7 @@ def step(state: int, kind: int, value: int, expected: int) -> tuple[bool, int]:
 
 
 def linearizable(register: Register) -> bool:
-    """Every next operation that nothing waiting must come before, depth first; unknown ones may be left out."""
+    """Every next operation that nothing waiting must precede, depth first; unknown ones may be left out."""
     count = len(register)
     call, until = register.call, register.until
     answered = [at for at in range(count) if until[at] != NEVER]
@@ -42,7 +42,7 @@ def linearizable(register: Register) -> bool:
 
 
 def linearizable_by_permutations(register: Register) -> bool:
-    """The definition word by word: some subset of the unknown ones, some permutation, real time and legality."""
+    """The definition word by word: a subset of the unknown ones, a permutation, real time and legality."""
     count = len(register)
     must = [at for at in range(count) if register.until[at] != NEVER]
     may = [at for at in range(count) if register.until[at] == NEVER]
@@ -60,7 +60,3 @@ def _legal(register: Register, order: tuple[int, ...]) -> bool:
         if not legal:
             return False
     return True
-
-
-def uses(register: Register, kind: int) -> bool:
-    return kind in register.kind or (kind == APPEND and APPEND in register.kind)

@@ -122,7 +122,9 @@ class _Sweep:
         self.trace = trace
         self.absent = layout.clusters.register.initial == ABSENT
         self.last_absent = -NEVER * 2  # the latest instant at which the absent state ended
-        self.last_clear = -NEVER * 2  # the latest instant at which any pending killer could be served
+        self.last_clear = (
+            -NEVER * 2
+        )  # the latest delete: what was pending then could be served just before it
         self.deletes: list[tuple[int, int]] = []
         self.consumers: list[tuple[int, int]] = []
         self.used_deletes: set[int] = set()
@@ -181,7 +183,7 @@ class _Sweep:
             self._spend_absent(time)
             self.last_absent = time
         self._record(time, Act.ZONE, item)
-        self.absent, self.last_clear = False, time
+        self.absent = False
         return True
 
     def _delete_now(self, time: int) -> bool:
@@ -208,7 +210,7 @@ class _Sweep:
                 return
 
     def _present(self, time: int) -> None:
-        self.absent, self.last_absent, self.last_clear = False, time, time
+        self.absent, self.last_absent = False, time
 
     def _record(self, time: int, act: Act, item: int) -> None:
         if self.trace is not None:

@@ -1,0 +1,218 @@
+"""A test of the tests: small mistakes in the algorithm must show. Each mutant is the module's own text with
+one change.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from kvsim.checks.consistency.linear import absent, chains, zones
+from kvsim.checks.consistency.linear.chains import Layout, lay_out
+from kvsim.checks.consistency.linear.register import Register
+from kvsim.checks.consistency.linear.ruling import Ruling
+from kvsim.checks.consistency.linear.search import search
+from kvsim.history.operations import CAS, DELETE, GET, PUT
+from tests.checks.consistency.makers import MIXES, disturbed, true_register
+
+ABSENT_MUTANTS = {
+    "a reader is content with an absence before its window": (
+        "if self.absent or self.last_absent >= start:",
+        "if self.absent or self.last_absent >= start - 3:",
+    ),
+    "a reader is not content with an absence inside its window": (
+        "if self.absent or self.last_absent >= start:",
+        "if self.absent:",
+    ),
+    "a killer kills although it was served": (
+        "if self.absent and start > self.last_clear:",
+        "if self.absent:",
+    ),
+    "a killer never kills": ("if self.absent and start > self.last_clear:", "if False:"),
+    "a killer at the edge is not served": (
+        "if self.absent and start > self.last_clear:",
+        "if self.absent and start >= self.last_clear:",
+    ),
+    "nobody may have an absence for nothing": (
+        "while self.consumers:\n            item",
+        "while self.consumers and False:\n            item",
+    ),
+    "a delete may be used twice": ("self.used_deletes.add(item)\n        self._record", "self._record"),
+    "a delete that must happen is forgotten": (
+        "            self._place_delete(time, item)\n        return True\n\n    def consumer",
+        "            pass\n        return True\n\n    def consumer",
+    ),
+    "a delete does not serve killers": (
+        "self.absent, self.last_clear = True, time\n",
+        "self.absent = True\n",
+    ),
+    "a delete does not begin an absence": (
+        "self.absent, self.last_clear = True, time\n",
+        "self.last_clear = time\n",
+    ),
+    "a consumer may be served twice": (
+        "                self.used_consumers.add(item)\n                self._record(time, Act.CONSUME, item)\n"
+        "                return",
+        "                self._record(time, Act.CONSUME, item)\n                return",
+    ),
+    "a consumer needs no absence": (
+        "        if not self.absent and not self._delete_now(time):\n            return False\n        self.used",
+        "        self.used",
+    ),
+    "a consumer leaves the key absent": (
+        "self._record(time, Act.CONSUME, item)\n        self._present(time)",
+        "self._record(time, Act.CONSUME, item)",
+    ),
+    "the latest delete first": (
+        "heappush(self.deletes if kind == DELETE else self.consumers, (end, item))",
+        "heappush(self.deletes if kind == DELETE else self.consumers, (-end if kind == DELETE else end, item))",
+    ),
+    "a zone does not end the absence": (
+        "self.absent = False\n        return True\n\n    def _delete_now",
+        "return True\n\n    def _delete_now",
+    ),
+    "a zone that needs an absence does not": (
+        "            if not self.absent and not self._delete_now(time):\n                return False\n"
+        "            self.last_absent",
+        "            self.last_absent",
+    ),
+    "windows reach into zones": ("            end = self.begins[last]\n", "            pass\n"),
+    "windows inside zones are not seen": (
+        "            return None\n        last",
+        "            pass\n        last",
+    ),
+}
+CHAINS_MUTANTS = {
+    "zones forget reads' returns": ("first = min(first, reads)", "first = first"),
+    "zones forget reads' calls": ("last = max(last, read_last[value])", "last = last"),
+    "zones forget a cas's return": ("first = min(first, register.until[cas])", "first = first"),
+    "zones forget a cas's call": ("last = max(last, register.call[cas])", "last = last"),
+    "a read may be earlier than its write": ("if reads < last:", "if False:"),
+    "a cas may be earlier than what it found": ("if register.until[cas] < last:", "if False:"),
+    "an unknown put never happened": (
+        "if until[at] != NEVER or value in first or value in follower:",
+        "if until[at] != NEVER:",
+    ),
+    "an unknown cas never happened": (
+        "if register.until[at] != NEVER or register.value[at] in clusters.read_first",
+        "if register.until[at] != NEVER",
+    ),
+    "an instant counts as a period": (
+        "(forward if zone.first < zone.last else backward)",
+        "(forward if zone.first <= zone.last else backward)",
+    ),
+    "circles are not seen": ("if reached != len(clusters.kept):", "if False:"),
+}
+ZONES_MUTANTS = {
+    "periods may overlap": ("zone[0] < end:", "zone[0] < end and False:"),
+    "periods may not touch": ("zone[0] < end:", "zone[0] <= end:"),
+    "instants may lie inside periods": ("if at and zone[0] < forward[at - 1][1]:", "if False:"),
+    "instants may not touch the end of periods": (
+        "if at and zone[0] < forward[at - 1][1]:",
+        "if at and zone[0] <= forward[at - 1][1]:",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def judged() -> list[tuple[Register, bool]]:
+    """Histories with many deletes and compare-and-sets in tight windows, and what the search says of them."""
+    rng, found = random.Random(5), []
+    mixes = [{PUT: 1, DELETE: 2, GET: 2}, {CAS: 2, DELETE: 2, GET: 1}, {PUT: 1, CAS: 1, DELETE: 3, GET: 3}]
+    mixes += [dict.fromkeys(mix, 1) for mix in MIXES]
+    for number in range(9_000):
+        mix, ties = mixes[number % len(mixes)], number % 2 == 0
+        size, unknown = rng.randrange(3, 14), rng.choice([0.0, 0.2])
+        register = true_register(rng, size, rng.randrange(2, 6), mix, unknown=unknown, ties=ties)
+        if number % 3:
+            register = disturbed(rng, register)
+        found.append((register, search(register).linearizable is True))
+    circle = Register()
+    circle.add(0, 9, CAS, 2, 1, 0)
+    circle.add(0, 9, CAS, 1, 2, 1)
+    return [*found, (circle, False)]
+
+
+Decide = Callable[[Register], bool | None]
+
+
+def mutated(module: types.ModuleType, before: str, after: str) -> types.ModuleType:
+    """`module` with the one place that reads `before` changed to `after`."""
+    text = Path(module.__file__ or "").read_text()
+    assert text.count(before) == 1, f"{before!r} stands {text.count(before)} times in {module.__name__}"
+    mutant = types.ModuleType(f"mutant_of_{module.__name__.rpartition('.')[2]}")
+    sys.modules[mutant.__name__] = mutant
+    exec(compile(text.replace(before, after), mutant.__name__, "exec"), mutant.__dict__)
+    return mutant
+
+
+def absent_decider(mutant: types.ModuleType) -> Decide:
+    def decide(register: Register) -> bool | None:
+        layout = lay_out(register)
+        if isinstance(layout, Ruling):
+            return layout.linearizable
+        if zones.first_conflict(layout.forward, layout.backward):
+            return False
+        return mutant.explain_absent(layout).linearizable
+
+    return decide
+
+
+def chains_decider(mutant: types.ModuleType) -> Decide:
+    def decide(register: Register) -> bool | None:
+        layout = mutant.lay_out(register)
+        return layout.linearizable if isinstance(layout, Ruling) else zones.decide_layout(layout).linearizable
+
+    return decide
+
+
+def zones_decider(mutant: types.ModuleType) -> Decide:
+    return lambda register: mutant.decide(register).linearizable
+
+
+KINDS = [
+    (absent, ABSENT_MUTANTS, absent_decider),
+    (chains, CHAINS_MUTANTS, chains_decider),
+    (zones, ZONES_MUTANTS, zones_decider),
+]
+MUTANTS = [
+    pytest.param(module, change, decider, id=name)
+    for module, mutants, decider in KINDS
+    for name, change in mutants.items()
+]
+
+
+@pytest.fixture(autouse=True)
+def no_mutant_stays() -> Iterator[None]:
+    yield
+    for name in [name for name in sys.modules if name.startswith("mutant_of_")]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize(("module", "change", "decider"), MUTANTS)
+def test_a_mistake_in_the_algorithm_shows(
+    module: types.ModuleType,
+    change: tuple[str, str],
+    decider: Callable[[types.ModuleType], Decide],
+    judged: list[tuple[Register, bool]],
+) -> None:
+    decide = decider(mutated(module, *change))
+    assert any(wrong(decide, register, truth) for register, truth in judged)
+
+
+def wrong(decide: Decide, register: Register, truth: bool) -> bool:
+    """True also when the mutant falls over."""
+    try:
+        return decide(register) is not truth
+    except (IndexError, KeyError, AttributeError):
+        return True
+
+
+def test_without_a_mistake_nothing_shows(judged: list[tuple[Register, bool]]) -> None:
+    assert not any(zones.decide(register).linearizable is not truth for register, truth in judged)
+    assert isinstance(lay_out(judged[0][0]), Layout | Ruling)

@@ -1,0 +1,195 @@
+"""The zone decision against the definition: every small history, many random ones, and the quick deciders
+against it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+
+from kvsim.checks.consistency.linear import columns, numpy_columns, zones
+from kvsim.checks.consistency.linear.certificate import linearize, replays
+from kvsim.checks.consistency.linear.key import decide_key
+from kvsim.checks.consistency.linear.register import Register, register_of
+from kvsim.checks.consistency.linear.ruling import Reason
+from kvsim.history.operations import ABSENT, CAS, CAS_MISSED, DELETE, GET, NEVER, PUT
+from tests.checks.consistency.makers import (
+    MIXES,
+    SHAPES,
+    disturbed,
+    every_register,
+    operations_of,
+    random_register,
+    true_register,
+)
+from tests.checks.consistency.oracles import linearizable, linearizable_by_permutations
+
+ALL = [shape for shape in SHAPES if shape not in ("miss", "cas absent?")]
+
+
+def agrees(register: Register, truth: bool) -> None:
+    """The decision is the truth, and a yes comes with an order that replays."""
+    assert zones.decide(register).linearizable is truth, register
+    order = linearize(register)
+    assert (isinstance(order, list) and replays(register, order)) is truth, register
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_every_history_of_up_to_three_operations(count: int) -> None:
+    seen: Counter[bool] = Counter()
+    for register in every_register(count, ALL):
+        truth = linearizable_by_permutations(register)
+        agrees(register, truth)
+        seen[truth] += 1
+    assert seen[True] and seen[False]
+
+
+def test_every_history_of_four_operations_of_the_kinds_around_absent() -> None:
+    for register in every_register(4, ["put", "cas absent", "delete", "get absent"]):
+        agrees(register, linearizable(register))
+
+
+@pytest.mark.slow
+def test_every_history_of_four_operations() -> None:
+    count = 0
+    for register in every_register(4, ALL):
+        assert zones.decide(register).linearizable is linearizable(register), register
+        count += 1
+    assert count > 1_000_000
+
+
+def some_register(rng: random.Random, size: int) -> Register:
+    """Random, true, or true with one read changed; up to `size` operations; sometimes with ties."""
+    kinds = rng.choice(MIXES)
+    if rng.random() < 0.25:
+        return random_register(rng, rng.randrange(1, min(size, 6) + 1), kinds)
+    mix = dict.fromkeys(kinds, 1.0)
+    unknown, ties = rng.choice([0.0, 0.3]), rng.random() < 0.5
+    register = true_register(
+        rng, rng.randrange(1, size + 1), rng.randrange(1, 6), mix, unknown=unknown, ties=ties
+    )
+    return disturbed(rng, register) if rng.random() < 0.7 else register
+
+
+def test_random_histories_against_the_definition() -> None:
+    rng = random.Random(1)
+    seen: Counter[bool] = Counter()
+    for _ in range(8_000):
+        register = some_register(rng, 8)
+        truth = linearizable(register)
+        agrees(register, truth)
+        seen[truth] += 1
+    assert min(seen[True], seen[False]) > 500
+
+
+def test_a_store_that_is_right_is_never_accused() -> None:
+    rng = random.Random(2)
+    for _ in range(150):
+        mix = dict.fromkeys(rng.choice(MIXES), 1.0)
+        register = true_register(rng, 300, rng.randrange(2, 40), mix, unknown=rng.choice([0.0, 0.2]))
+        agrees(register, True)
+
+
+DECIDERS = [
+    "columns",
+    pytest.param("numpy", marks=pytest.mark.skipif(not numpy_columns.numpy(), reason="no numpy")),
+]
+
+
+@pytest.mark.parametrize("which", DECIDERS)
+def test_quick_deciders_answer_as_the_zones_do(which: str) -> None:
+    decide = columns.decide if which == "columns" else numpy_columns.decide
+    rng, decided = random.Random(3), Counter[bool]()
+    for _ in range(4_000):
+        register = some_register(rng, 30)
+        operations = operations_of(register)
+        quick = decide(operations, register.initial).linearizable
+        if {*register.kind} <= {PUT, GET}:
+            slow = zones.decide(register_of(operations, register.initial)).linearizable
+            assert quick is slow, register
+            decided[bool(quick)] += 1
+        else:
+            assert quick is None
+    assert min(decided.values()) > 50
+
+
+@pytest.mark.parametrize("use_numpy", [False, None])
+def test_the_door_agrees_with_the_definition_on_every_kind(use_numpy: bool | None) -> None:
+    rng = random.Random(4)
+    for _ in range(1_500):
+        kinds = rng.choice([*MIXES, [PUT, GET, CAS, DELETE, CAS_MISSED], [PUT, GET, CAS_MISSED]])
+        register = true_register(rng, rng.randrange(1, 8), 4, dict.fromkeys(kinds, 1.0), unknown=0.2)
+        register = disturbed(rng, register)
+        truth = linearizable(register)
+        for certify in (False, True):
+            answer = decide_key(
+                operations_of(register), register.initial, certify=certify, use_numpy=use_numpy
+            )
+            assert answer.ruling.linearizable is truth, register
+            assert answer.order is not None or not (certify and truth and answer.method != "search")
+
+
+def made(*rows: tuple[int, int, int, int, int], initial: int = ABSENT) -> Register:
+    register = Register(initial=initial)
+    for index, row in enumerate(rows):
+        register.add(*row, index)
+    return register
+
+
+VIOLATIONS = {
+    Reason.NEVER_WRITTEN: made((0, 1, GET, 7, 0)),
+    Reason.READ_TOO_EARLY: made((0, 1, GET, 1, 0), (2, 3, PUT, 1, 0)),
+    Reason.OVERLAP: made(
+        (0, 1, PUT, 1, 0), (0, 1, PUT, 2, 0), (2, 3, GET, 1, 0), (4, 5, GET, 2, 0), (6, 7, GET, 1, 0)
+    ),
+    Reason.SWALLOWED: made((0, 1, PUT, 1, 0), (2, 3, PUT, 2, 0), (4, 5, GET, 1, 0)),
+    Reason.CAS_FROM_NOWHERE: made((0, 1, CAS, 1, 5)),
+    Reason.CONSUMED_TWICE: made((0, 1, PUT, 1, 0), (2, 3, CAS, 2, 1), (2, 3, CAS, 3, 1)),
+    Reason.CAS_TOO_EARLY: made((0, 1, CAS, 2, 1), (2, 3, PUT, 1, 0)),
+    Reason.CAS_CIRCLE: made((0, 9, CAS, 2, 1), (0, 9, CAS, 1, 2)),
+    Reason.ABSENT_INSIDE: made((0, 1, PUT, 1, 0), (2, 3, GET, ABSENT, 0), (4, 5, GET, 1, 0)),
+    Reason.DELETE_INSIDE: made((0, 1, PUT, 1, 0), (2, 3, DELETE, ABSENT, 0), (4, 5, GET, 1, 0)),
+    Reason.ABSENT_UNEXPLAINED: made((0, 1, PUT, 1, 0), (2, 3, GET, ABSENT, 0)),
+    Reason.CAS_UNEXPLAINED: made((0, 1, PUT, 1, 0), (2, 3, CAS, 2, ABSENT)),
+}
+
+
+@pytest.mark.parametrize("reason", VIOLATIONS, ids=lambda reason: reason.name)
+def test_each_violation_is_called_by_its_name(reason: Reason) -> None:
+    assert zones.decide(VIOLATIONS[reason]).reason is reason
+
+
+def test_ties_count_as_overlap() -> None:
+    assert zones.decide(made((0, 1, PUT, 1, 0), (1, 2, GET, ABSENT, 0))).linearizable
+    assert not zones.decide(made((0, 1, PUT, 1, 0), (2, 2, GET, ABSENT, 0))).linearizable
+
+
+def test_an_unknown_write_may_take_effect_late_or_never() -> None:
+    late = made((0, NEVER, PUT, 1, 0), (5, 6, GET, ABSENT, 0), (100, 101, GET, 1, 0))
+    never = made((0, NEVER, PUT, 1, 0), (5, 6, GET, ABSENT, 0))
+    gone = made((0, NEVER, PUT, 1, 0), (5, 6, GET, 1, 0), (100, 101, GET, ABSENT, 0))
+    assert [zones.decide(one).linearizable for one in (late, never, gone)] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("register", "reason"),
+    [
+        (made((0, 1, PUT, 1, 0), (2, 3, PUT, 1, 0)), Reason.WRITTEN_TWICE),
+        (made((0, 1, PUT, 5, 0), initial=5), Reason.WRITTEN_TWICE),
+        (made((0, 1, CAS, ABSENT, 1)), Reason.WRITES_ABSENT),
+    ],
+)
+def test_outside_its_class_it_does_not_speak(register: Register, reason: Reason) -> None:
+    ruling = zones.decide(register)
+    assert ruling.linearizable is None and ruling.reason is reason
+
+
+def test_a_replay_rejects_what_is_not_an_order() -> None:
+    register = made((0, 1, PUT, 1, 0), (2, 3, PUT, 2, 0), (4, 5, GET, 2, 0))
+    assert replays(register, [0, 1, 2])
+    assert not replays(register, [1, 0, 2])  # against real time
+    assert not replays(register, [0, 1])  # an answered operation is missing
+    assert not replays(register, [0, 1, 1, 2])  # one of them twice
+    assert not replays(made((0, 9, PUT, 1, 0), (0, 9, GET, 1, 0)), [1, 0])  # not legal on the state
