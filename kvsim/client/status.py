@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from kvsim.client.exchange import Answer, Client, Request
+from kvsim.client.json_path import find, parse_path, read_json
 from kvsim.config.program import Program, Query, Role
 from kvsim.history.outcome import Kind
 
@@ -34,15 +34,13 @@ def ask_status(client: Client, program: Program, timeout_s: float) -> NodeStatus
         return None
     answer = client.ask(Request(program.status.request), timeout_s)
     ok = answer.outcome.kind is Kind.OK
-    fields = read_fields(program.status, answer.exchange.received.decode("utf-8", "replace")) if ok else {}
+    fields = read_fields(program.status, answer.exchange.text) if ok else {}
     return NodeStatus(answer, _role(program.status, fields.get("role")), fields)
 
 
 def read_fields(query: Query, text: str) -> dict[str, str]:
-    """The fields of a status answer: `$.a.b` reads JSON, anything else is a pattern whose first group is the
-    value.
-    """
-    document = _json(text)
+    """The fields of a status answer: `$.a.b` reads JSON, anything else is a pattern with its first group."""
+    document = read_json(text[text.find("{") :]) if "{" in text else None
     found = {name: _read(path, text, document) for name, path in query.fields.items()}
     return {name: value for name, value in found.items() if value is not None}
 
@@ -58,27 +56,6 @@ def _role(query: Query, word: str | None) -> Role | None:
 
 def _read(path: str, text: str, document: Any) -> str | None:
     if path.startswith("$"):
-        return _walk(document, path)
+        return find(document, parse_path(path))
     match = re.search(path, text, re.MULTILINE)
     return (match.group(1) if match.re.groups else match.group()) if match else None
-
-
-def _walk(document: Any, path: str) -> str | None:
-    for part in path.removeprefix("$").strip(".").split("."):
-        if isinstance(document, list) and part.isdigit() and int(part) < len(document):
-            document = document[int(part)]
-        elif isinstance(document, dict) and part in document:
-            document = document[part]
-        else:
-            return None
-    if document is None:
-        return None
-    return document if isinstance(document, str) else json.dumps(document)
-
-
-def _json(text: str) -> Any:
-    start = text.find("{")
-    try:
-        return json.loads(text[start:]) if start >= 0 else None
-    except ValueError:
-        return None
