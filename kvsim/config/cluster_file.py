@@ -74,12 +74,12 @@ class _Reader:
     def read_programs(
         self, values: Values, nodes: Mapping[str, Values], reading: Reading
     ) -> dict[str, Program | None]:
+        shared = values.at("program") if values.get("program") is not None else None
         programs = {}
         for name, node in nodes.items():
-            reference = node.node.get("program") if isinstance(node.node, Fields) else None
-            reference = values.node.get("program") if reference is None else reference
-            programs[name] = self.program(reference, nodes)
-        if values.node.get("program") is None and not self.override:
+            own = node.get("program") is not None
+            programs[name] = self.program(node.at("program") if own else shared, nodes)
+        if not values.wrote("program") and not self.override:
             lacking = [name for name, node in nodes.items() if not node.wrote("program")]
             if lacking or not nodes:
                 reading.say(values.node, "`program` is missing: what the nodes run" + _for(lacking, nodes))

@@ -141,7 +141,7 @@ def _not_found(name: str, relative_to: Path) -> str:
         where = f"looked at that path from {near}"
     else:
         where = f"looked in nodes/ beside and above {near}"
-    return f"no {FILE} for program {quoted(name)}: {where}{did_you_mean(name, _programs_near(relative_to))}"
+    return f"no {FILE} for program {quoted(name)}: {where}{did_you_mean(name.strip('./').split('/')[-1], _programs_near(relative_to))}"
 
 
 def _programs_near(folder: Path) -> set[str]:

@@ -5,9 +5,11 @@ Reader (`program_file.py`), JSON Schema and reference page all come from here. N
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from kvsim.config.shape import (
+    WRONG,
     ByKind,
     Duration,
     Field,
@@ -26,6 +28,7 @@ from kvsim.config.shape import (
     Text,
     Word,
 )
+from kvsim.config.spelling import did_you_mean
 from kvsim.config.yaml_tree import Scalar
 
 WORD = r"[a-z][a-z0-9_]*"
@@ -73,6 +76,21 @@ class Signal(OfScalar):
 
     def json_schema(self, defs: dict[str, Any]) -> dict[str, Any]:
         return {"enum": [*SIGNALS, *("SIG" + name for name in SIGNALS)]}
+
+
+class ProtocolName(OfScalar):
+    """A protocol kvsim speaks, or a Python class of the user's own."""
+
+    means = "a protocol (" + ", ".join(PROTOCOLS) + ") or package.module:Class"
+
+    def take(self, node: Scalar, reading: Reading) -> Any:
+        if node.text in PROTOCOLS or re.fullmatch(CLASS, node.text):
+            return node.text
+        reading.say(node, f"expected {self.means}, found {node.said()}{did_you_mean(node.text, PROTOCOLS)}")
+        return WRONG
+
+    def json_schema(self, defs: dict[str, Any]) -> dict[str, Any]:
+        return {"anyOf": [{"enum": list(PROTOCOLS)}, {"type": "string", "pattern": f"^{CLASS}$"}]}
 
 
 class SafePath(Text):
@@ -246,14 +264,11 @@ STOP = Record(
     },
 )
 
-PROTOCOL_TEXT = Text(
-    "a protocol (" + ", ".join(PROTOCOLS) + ") or package.module:Class", pattern="|".join((*PROTOCOLS, CLASS))
-)
 SPEAK = Record(
     "speak",
     {
         "kind": Field(
-            PROTOCOL_TEXT,
+            ProtocolName(),
             "which protocol: " + "; ".join(f"{k}: {v}" for k, v in PROTOCOLS.items()),
             required=True,
         )
@@ -292,8 +307,6 @@ class FieldPath(OfScalar):
     pattern = Pattern(group=True)
 
     def take(self, node: Scalar, reading: Reading) -> Any:
-        import re
-
         if not node.text.startswith("$."):
             return self.pattern.take(node, reading)
         return node.text if re.fullmatch(self.PATH, node.text) else reading.expected(node, self.means)

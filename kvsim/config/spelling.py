@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+KNOWN_MAX = 16  # so many known words fit into a message
+
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """` (did you mean …?)` for a close known word, else ` (known: …)` for a short list, else an empty text."""
@@ -13,7 +15,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
         return f"; did you mean `{close}`?"
     if not words:
         return ""
-    return "; known: " + ", ".join(words[:24]) + (", …" if len(words) > 24 else "")
+    return "; known: " + ", ".join(words[:KNOWN_MAX]) + (", …" if len(words) > KNOWN_MAX else "")
 
 
 def _closest(word: str, words: list[str]) -> str | None:

@@ -107,7 +107,7 @@ def _unknown(parts: tuple[Part, ...], known: Known, inside: bool) -> Iterable[st
     for part in parts:
         if isinstance(part, Name) and not known.has(part.name, inside):
             words = known.names | known.item_names if inside else known.names
-            hint = did_you_mean(part.name, words)
+            hint = did_you_mean(part.name, (word for word in words if "*" not in word))
             yield f"{{{part.name}}} is no name that can stand here{hint} (literal braces: {{{{{part.name}}}}})"
         elif isinstance(part, Each):
             if not known.item_names:

@@ -1,0 +1,215 @@
+"""cluster.yaml and its programs: read together, and every mistake of both told together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kvsim.config.cluster import Lag
+from kvsim.config.cluster_file import load_cluster
+from kvsim.config.names import Place, names_for
+from kvsim.config.program import Role
+from kvsim.config.template import render
+
+
+@pytest.fixture
+def wrong(folder: Path, complaints: Callable[..., list[str]]) -> Callable[..., list[str]]:
+    def call(text: str, **kwargs: object) -> list[str]:
+        (folder / "cluster.yaml").write_text(text)
+        return complaints(load_cluster, "cluster.yaml", **kwargs)
+
+    return call
+
+
+def test_a_cluster_of_three(folder: Path) -> None:
+    cluster = load_cluster("cluster.yaml")
+    assert [(node.name, node.id, node.role, node.port) for node in cluster.nodes] == [
+        ("n1", 1, Role.LEADER, 9001),
+        ("n2", 2, Role.FOLLOWER, 9002),
+        ("n3", 3, Role.FOLLOWER, 9003),
+    ]
+    assert (cluster.root, cluster.host, cluster.lag) == (folder.resolve(), "127.0.0.1", Lag())
+    assert cluster.node("n2").options == {"fsync": "never"}
+
+
+def test_a_mixed_cast_with_its_own_words(folder: Path) -> None:
+    (folder / "cluster.yaml").write_text(
+        """\
+cluster: mixed
+program: toy
+host: 127.0.0.2
+options: {fsync: always}
+lag: {follower: must, within: 1s}
+nodes:
+  n1: {role: leader, args: ["--x={port}"], env: {A: "{leader.addr}"}}
+  n2: {role: follower, options: {fsync: interval}}
+  n3: {role: follower, program: {like: toy, program: mine, start: [./mine]}}
+"""
+    )
+    cluster = load_cluster("cluster.yaml")
+    n1, n2, n3 = cluster.nodes
+    assert (n1.args, n1.env, n1.options) == (("--x={port}",), {"A": "{leader.addr}"}, {"fsync": "always"})
+    assert n2.options == {"fsync": "interval"}
+    assert (n3.program.name, n3.program.start[Role.FOLLOWER]) == (
+        "mine",
+        ("./mine", "--leader={leader.addr}"),
+    )
+    assert cluster.lag == Lag("must", 1.0)
+
+
+def test_arguments_win_over_the_file(folder: Path) -> None:
+    (folder / "nodes" / "other").mkdir()
+    (folder / "nodes" / "other" / "node.yaml").write_text(
+        "program: other\nstart: [x]\noptions: {fsync: a, b: c}\n"
+    )
+    cluster = load_cluster("cluster.yaml", program="other", options={"fsync": "z"})
+    assert {node.program.name for node in cluster.nodes} == {"other"}
+    assert cluster.nodes[0].options == {"fsync": "z", "b": "c"}
+
+
+def test_a_program_given_by_argument_may_be_the_only_one(folder: Path) -> None:
+    (folder / "cluster.yaml").write_text("cluster: c\nnodes: {n1: {role: leader}}\n")
+    assert load_cluster("cluster.yaml", program="toy").nodes[0].program.name == "toy"
+
+
+def test_programs_that_elect_need_no_leader(folder: Path) -> None:
+    (folder / "cluster.yaml").write_text(
+        "cluster: c\nprogram: {like: toy, capabilities: [elects]}\nnodes: {n1: {}, n2: {}}\n"
+    )
+    assert [node.role for node in load_cluster("cluster.yaml").nodes] == [Role.FOLLOWER, Role.FOLLOWER]
+
+
+HEAD = "cluster: c\nprogram: toy\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("cluster: c\nprogram: toy", ["1:1: `nodes` is missing: the nodes: name → role, port, …"]),
+        (HEAD + "nodes: {}", ["3:8: nodes: expected at least 1 in this mapping, found a mapping"]),
+        (
+            HEAD + "nodes:\n  n1: {role: leader}\n  n1: {role: follower}",
+            ['5:3: key "n1" a second time (first at line 4)'],
+        ),
+        (
+            HEAD + "nodes: {n1: {role: leadr}}",
+            ['3:20: nodes.n1.role: expected a known word, found "leadr"; did you mean `leader`?'],
+        ),
+        (
+            HEAD + "nodes: {n1: {role: leader, prot: 1}}",
+            ['3:28: nodes.n1: unknown key "prot"; did you mean `port`?'],
+        ),
+        (
+            HEAD + "nodes: {n1: {role: leader, port: 0}}",
+            ['3:34: nodes.n1.port: expected a port from 1 to 65535, found "0"'],
+        ),
+        (
+            HEAD + "nodes: {n1: {role: leader, port: 012}}",
+            ['3:34: nodes.n1.port: expected a port from 1 to 65535, found "012"'],
+        ),
+        (
+            HEAD + "nodes: {n1: {role: leader, port: 9}, n2: {role: follower, port: 9}}",
+            ["3:65: nodes.n2.port: port 9 a second time (first: nodes.n1.port)"],
+        ),
+        (
+            HEAD + "nodes: {n1: {role: leader}, n2: {role: leader}}",
+            ["3:40: nodes.n2: a second leader (n1 is one already); roles of this program are fixed"],
+        ),
+        (
+            HEAD + "nodes: {n1: {role: follower}}",
+            [
+                "3:8: nodes: none of them is the leader, and their program does not elect one (capability `elects`)"
+            ],
+        ),
+        (HEAD + "nodes: {n1: {}}", ["3:13: nodes.n1: `role` is missing: leader or follower"]),
+        (
+            HEAD + "nodes: {N1: {role: leader}}",
+            ['3:9: nodes: expected a node name (small letters, digits, - and _), found "N1"'],
+        ),
+        (
+            HEAD + "nodes: {leader: {role: leader}}",
+            ["3:9: a node cannot be called `leader`: that is a word for a target"],
+        ),
+        (
+            HEAD + "nodes: {n1: {role: leader, options: {fsnc: a}}}\noptions: {fsyn: b}",
+            [
+                "3:38: nodes.n1: options: the program has no option `fsnc`; did you mean `fsync`?",
+                "4:11: options: the program has no option `fsyn`; did you mean `fsync`?",
+            ],
+        ),
+        (
+            HEAD + "nodes: {n1: {role: leader, ports: {peer: 7}}}",
+            ["3:35: nodes.n1.ports: program toy has no port `peer`"],
+        ),
+        (
+            HEAD + 'nodes: {n1: {role: leader, args: ["{prot}"]}}',
+            [
+                "3:35: nodes.n1: {prot} is no name that can stand here; did you mean `port`? (literal braces: {{prot}})"
+            ],
+        ),
+        ("cluster: c\nnodes: {n1: {role: leader}}", ["1:1: `program` is missing: what the nodes run"]),
+        (
+            "cluster: c\nprogram: tyo\nnodes: {n1: {role: leader}}",
+            [
+                '2:10: no node.yaml for program "tyo": looked in nodes/ beside and above .; did you mean `toy`?'
+            ],
+        ),
+        (
+            "cluster: c\nprogram: {program: x}\nnodes: {n1: {role: leader, port: no}}",
+            [
+                "2:10: `start` is missing: the command that starts a node; an argument may hold spaces",
+                '3:34: nodes.n1.port: expected a port from 1 to 65535, found "no"',
+            ],
+        ),
+        (
+            "cluster: c\nprogram: [toy]\nnodes: {n1: {role: leader}}",
+            ["2:10: program: expected a program: a name in nodes/"],
+        ),
+    ],
+)
+def test_what_is_wrong(wrong: Callable[..., list[str]], text: str, said: list[str]) -> None:
+    found = wrong(text)
+    assert [line[: len(start) + 13] for line, start in zip(found, said, strict=True)] == [
+        f"cluster.yaml:{s}" for s in said
+    ]
+
+
+def test_mistakes_of_the_program_are_told_once_with_its_own_file(
+    wrong: Callable[..., list[str]], folder: Path
+) -> None:
+    (folder / "nodes" / "toy" / "node.yaml").write_text("program: toy\nstart: [x]\nredy: {}\n")
+    found = wrong(HEAD + "nodes: {n1: {role: leadr}, n2: {role: follower}}")
+    assert found[1:] == ['nodes/toy/node.yaml:3:1: unknown key "redy"; did you mean `ready`?']
+    assert len(found) == 2
+
+
+def test_mistakes_in_arguments(wrong: Callable[..., list[str]]) -> None:
+    text = HEAD + "nodes: {n1: {role: leader}}"
+    assert wrong(text, options={"fsnc": "x"}) == [
+        "--option: no program here has an option `fsnc`; did you mean `fsync`?"
+    ]
+    assert wrong(text, program="tyo")[0].startswith('--program: no node.yaml for program "tyo"')
+
+
+def test_a_cluster_file_that_is_not_there(folder: Path, complaints: Callable[..., list[str]]) -> None:
+    assert complaints(load_cluster, "no.yaml") == ["no.yaml: cannot be read: No such file or directory"]
+
+
+def test_names_for_templates(folder: Path) -> None:
+    (folder / "cluster.yaml").write_text(
+        "cluster: c\nprogram: {like: toy, ports: [peer], role_words: {leader: primary}}\n"
+        "nodes: {n1: {role: leader}, n2: {role: follower}, n3: {role: follower}}\n"
+    )
+    cluster = load_cluster("cluster.yaml")
+    places = [
+        Place(node, "h", 10 + node.id, f"/d/{node.name}", {"peer": 20 + node.id}) for node in cluster.nodes
+    ]
+    names = names_for(cluster, places[1], places)
+    text = "{name} {id} {role} {addr} {ports.peer} {leader.addr} {leader.role} {nodes.n3.ports.peer} {fsync} {cluster} {data_dir}"
+    assert render(text, names) == "n2 2 follower h:12 22 h:11 primary 23 never c /d/n2"
+    assert (
+        render("{all:{name}={ports.peer}|,} {others:{id}|-} {followers:{name}|+}", names)
+        == "n1=21,n2=22,n3=23 1-3 n2+n3"
+    )
