@@ -70,7 +70,7 @@ class _Steps:
         if node is None:
             return ()
         if not isinstance(node, Items) or not node.items:
-            self.reading.say(node, f"steps: expected a list of steps, found {_empty(node)}")
+            self.reading.say(node, f"steps: expected a list of steps, found {node.said()}")
             return ()
         groups: list[Group] = []
         for run in _runs(node.items):
@@ -90,7 +90,7 @@ class _Steps:
             return ()
         if isinstance(node, Items) and node.items:
             return self.steps(list(node.items), prefix)
-        self.reading.say(node, f"expected a list of steps, found {_empty(node)}")
+        self.reading.say(node, f"expected a list of steps, found {node.said()}")
         return ()
 
     def steps(self, nodes: Iterable[Tree], prefix: str) -> tuple[Step, ...]:
@@ -126,8 +126,8 @@ class _Steps:
     def verb_of(self, node: Tree) -> tuple[Scalar, Tree] | None:
         """The one verb of a step and what stands behind it; None, and a problem, when there is not exactly one."""
         if not isinstance(node, Fields):
-            word = node.text if isinstance(node, Scalar) else ""
-            hint = did_you_mean(word, self.verbs) if word else ""
+            unknown = isinstance(node, Scalar) and node.text and node.text not in self.verbs
+            hint = did_you_mean(node.text, self.verbs) if unknown else ""
             self.reading.say(node, f"expected a step such as `- put: {{…}}`, found {node.said()}{hint}")
             return None
         known = [entry for entry in node.entries if entry[0].text in self.verbs]
@@ -192,10 +192,6 @@ def _runs(nodes: Iterable[Tree]) -> Iterator[list[Tree]]:
 
 def _is_group(node: Tree) -> bool:
     return isinstance(node, Fields) and (node.get("group") is not None or node.get("steps") is not None)
-
-
-def _empty(node: Tree) -> str:
-    return "an empty one" if isinstance(node, Items) else node.said()
 
 
 def _as_written(key: Scalar, behind: Tree, verb: Verb) -> str:

@@ -62,7 +62,7 @@ class Items:
     items: tuple[Tree, ...]
 
     def said(self) -> str:
-        return "a list"
+        return "a list" if self.items else "an empty list"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Fields:
     entries: tuple[tuple[Scalar, Tree], ...]
 
     def said(self) -> str:
-        return "a mapping"
+        return "a mapping" if self.entries else "an empty mapping"
 
     def get(self, name: str) -> Tree | None:
         return next((value for key, value in self.entries if key.text == name), None)

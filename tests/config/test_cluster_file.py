@@ -88,7 +88,7 @@ HEAD = "cluster: c\nprogram: toy\n"
     ("text", "said"),
     [
         ("cluster: c\nprogram: toy", ["1:1: `nodes` is missing: the nodes: name → role, port, …"]),
-        (HEAD + "nodes: {}", ["3:8: nodes: expected at least 1 in this mapping, found a mapping"]),
+        (HEAD + "nodes: {}", ["3:8: nodes: expected at least 1 in this mapping, found an empty mapping"]),
         (
             HEAD + "nodes:\n  n1: {role: leader}\n  n1: {role: follower}",
             ['5:3: key "n1" a second time (first at line 4)'],
