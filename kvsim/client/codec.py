@@ -50,6 +50,11 @@ class Reply:
 class Decoder(Protocol):
     """Finds the end of one reply in bytes that come in any pieces. One decoder for each reply."""
 
+    @property
+    def wants(self) -> str:
+        """What has to come before the reply is whole, in words: `a line end`."""
+        ...
+
     def feed(self, data: bytes) -> Reply | None:
         """The reply once it is whole. Raises Malformed or Oversize."""
         ...

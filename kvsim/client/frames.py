@@ -76,6 +76,13 @@ class FrameDecoder:
     def finish(self) -> Reply | None:
         return None
 
+    @property
+    def wants(self) -> str:
+        size = self._framing.size
+        if len(self._buffer) < size:
+            return f"{size - len(self._buffer)} bytes of a length of {size}"
+        return f"{size + self._length(self._buffer[:size]) - len(self._buffer)} bytes of the frame"
+
     def _length(self, header: bytes) -> int:
         announced = int.from_bytes(header, self._framing.byte_order)  # type: ignore[arg-type]
         length = announced - self._framing.own

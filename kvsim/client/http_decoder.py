@@ -61,6 +61,12 @@ class HttpDecoder:
     def finish(self) -> Reply | None:
         return self._reply(last=True) if self._step == self._until_close else None
 
+    @property
+    def wants(self) -> str:
+        if self._head is None:
+            return "the empty line that ends an HTTP head"
+        return "the end of the connection" if self._step == self._until_close else "the rest of the HTTP body"
+
     # Each step returns True when the response is whole, False to go on at once, None to wait for more bytes.
 
     def _read_head(self) -> bool | None:

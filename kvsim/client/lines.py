@@ -127,6 +127,19 @@ class LineDecoder:
             return None
         return Reply(bytes(self._buffer).removesuffix(self._framing.end), last=True)
 
+    @property
+    def wants(self) -> str:
+        framing = self._framing
+        if framing.close:
+            return "the end of the connection"
+        if framing.prompt:
+            return f"the prompt {show(framing.prompt)}"
+        return (
+            f"a line that matches {show(framing.until.pattern)}"
+            if framing.until
+            else f"the line end {framing.end!r}"
+        )
+
     def _look(self) -> Reply | None:
         framing = self._framing
         while True:

@@ -73,6 +73,12 @@ class RespDecoder:
     def finish(self) -> Reply | None:
         return None
 
+    @property
+    def wants(self) -> str:
+        if self._bulk is None:
+            return "the line end b'\\r\\n' of a RESP line"
+        return f"{self._at + self._bulk + 2 - len(self._buffer)} bytes of a bulk string"
+
     def _header(self) -> bool:
         """Read one line when it is whole; False when it is not."""
         stop = self._buffer.find(b"\r\n", self._from)

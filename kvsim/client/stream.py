@@ -3,9 +3,10 @@ travel).
 
 Its one promise: the reply it hands back belongs to the request it sent. After a failure the connection is
 thrown away, and before each request whatever had arrived unasked is reported as `unsolicited` and costs the
-connection too. A server that once spoke unasked gets a new connection for every later request. The one thing
-no client can tell is an unasked answer that arrives between sending and the true reply; the true reply is
-then found unasked and reported with the next request.
+connection too. Behind the first reply of each verb it listens a moment longer, because a server that answers
+twice does so from the start; a server that once spoke unasked gets a new connection for every later request.
+What no client can tell is an unasked answer that arrives between sending and the true reply; the true reply
+is then found unasked and reported with the next request.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from kvsim.client.exchange import Answer, Exchange, Request
 from kvsim.client.outcomes import classify, show
 from kvsim.client.wire import Broken, Wire, dial
 from kvsim.config.program import Rule
+
+LINGER_S = 0.002
 
 
 @dataclass
@@ -46,6 +49,7 @@ class StreamClient:
         self._codec, self._rules = codec, rules
         self._host, self._port, self._lasting = host, port, lasting
         self._wire: Wire | None = None
+        self._answered: set[str] = set()  # verbs of which a whole reply has been seen
 
     def ask(self, request: Request, timeout_s: float) -> Answer:
         """Send one request and wait for its reply at most `timeout_s`, connecting included."""
@@ -79,11 +83,12 @@ class StreamClient:
                 unsolicited=before,
             )
         trip, failure, problem = _Trip(), None, ""
+        decoder = self._codec.decoder(verb)
         started_ns = time.monotonic_ns()
         try:
-            _carry(wire, data, self._codec.decoder(verb), trip, deadline)
+            _carry(wire, data, decoder, trip, deadline)
         except Broken as broken:
-            failure, problem = broken.failure, broken.problem
+            failure, problem = broken.failure, f"{broken.problem} (still to come: {decoder.wants})"
         except Oversize as error:
             failure, problem = "oversize", str(error)
         except Malformed as error:
@@ -96,7 +101,7 @@ class StreamClient:
         completed_ns = time.monotonic_ns()
         reply = trip.reply or _NOTHING
         clean = failure is None and trip.sent == len(data) and not reply.last
-        behind = reply.rest + self._release(wire, clean=clean, babbled=bool(reply.rest))
+        behind = reply.rest + self._release(wire, verb, clean=clean, babbled=bool(reply.rest))
         return Exchange(
             verb=verb,
             sent=data if trip.sent == len(data) else data[: trip.sent],
@@ -127,16 +132,20 @@ class StreamClient:
             self._drop(gone=gone)
         return unasked
 
-    def _release(self, wire: Wire, *, clean: bool, babbled: bool) -> bytes:
-        """After an exchange: keep the connection or throw it away. Returns what had come behind the reply by
+    def _release(self, wire: Wire, verb: str, *, clean: bool, babbled: bool) -> bytes:
+        """After an exchange: keep the connection or throw it away. Returns what came behind the reply until
         then.
         """
         self._lasting = self._lasting and not babbled
-        if clean and self._lasting:
+        first = verb not in self._answered
+        if clean and self._lasting and not first:
             return b""
-        unasked, gone = wire.unasked() if clean else (b"", False)
-        self._drop(gone=gone)
-        return unasked
+        self._answered.add(verb)
+        behind, gone = wire.linger(LINGER_S if first else 0.0) if clean else (b"", False)
+        self._lasting = self._lasting and not behind
+        if gone or not clean or not self._lasting:
+            self._drop(gone=gone)
+        return behind
 
     def _drop(self, *, gone: bool = False) -> None:
         if self._wire is not None:

@@ -84,6 +84,12 @@ class Wire:
             got += chunk
         return bytes(got[:UNASKED_BYTES_MAX]), False
 
+    def linger(self, seconds: float) -> tuple[bytes, bool]:
+        """`unasked`, after waiting for the first of it at most `seconds`."""
+        with contextlib.suppress(Broken):
+            self.wait(time.monotonic() + seconds, writing=False)
+        return self.unasked()
+
     def close(self, *, gone: bool = False) -> None:
         """Close. When the peer has `gone`, with a reset: its port is then free at once for a restart,
         whatever it set.

@@ -148,7 +148,7 @@ def test_a_relative_command_is_found_beside_node_yaml_and_runs_there(tmp_path):
 @pytest.mark.parametrize(
     ("command", "saying"),
     [
-        ("./build/kv_client", "there is no ./build/kv_client"),
+        ("./build/no_such_client", "there is no ./build/no_such_client"),
         ("no-such-command-anywhere {key}", "on PATH"),
         ("./plain", "not executable"),
         ("kv_client 'unclosed", "no command line"),

@@ -8,10 +8,11 @@ import socket
 import threading
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kvsim.client.exchange import Answer, Client, Request
 from kvsim.history.outcome import Kind, Outcome, Reason
-from kvsim.waiting import Deadline, wait_until
 from tests.client.programs import client, program
 from tests.client.servers import answering, lines_of, reset, serving, unused_port
 
@@ -174,6 +175,7 @@ def test_a_reply_without_its_end_is_unknown(reply):
     assert (answer.outcome.kind, answer.outcome.reason) == (Kind.UNKNOWN, Reason.TIMEOUT)
     assert answer.exchange.received == reply
     assert repr(reply) in answer.outcome.detail or not reply
+    assert r"still to come: the line end b'\n'" in answer.outcome.detail
 
 
 def test_an_end_in_the_middle_of_a_reply_is_unknown():
@@ -199,28 +201,42 @@ def test_a_server_that_closes_after_each_reply_is_reconnected_to():
     assert kinds == [Kind.OK] * 3
 
 
-def test_an_idle_connection_that_was_closed_is_replaced_before_sending():
-    def once(connection: socket.socket) -> None:
-        next(lines_of(connection))
-        connection.sendall(b"OK\n")
+class Leaving:
+    """A server that answers until it is told to go, and then goes first."""
 
-    with serving(once) as port:
+    def __init__(self) -> None:
+        self._told, self._gone = threading.Event(), threading.Event()
+
+    def __call__(self, connection: socket.socket) -> None:
+        connection.recv(100)
+        connection.sendall(b"OK\n")
+        assert self._told.wait(LONG_S)
+        connection.shutdown(socket.SHUT_RDWR)
+        self._gone.set()
+
+    def leave(self) -> None:
+        self._told.set()
+        assert self._gone.wait(LONG_S)
+
+
+def test_an_idle_connection_that_was_closed_is_replaced_before_sending():
+    server = Leaving()
+    with serving(server) as port:
         to = client(port, program())
-        put(to)
-        wait_until(lambda: to._wire.unasked()[1], Deadline.after(LONG_S), "the server has closed")
-        assert put(to).outcome.kind is Kind.OK
+        first = put(to)
+        server.leave()
+        second = put(to)
         to.close()
+    assert second.outcome.kind is Kind.OK
+    assert second.exchange.connection != first.exchange.connection
 
 
 def test_a_server_that_ended_first_can_have_its_port_back_at_once():
-    def once(connection: socket.socket) -> None:
-        next(lines_of(connection))
-        connection.sendall(b"OK\n")
-
-    with serving(once) as port:
+    server = Leaving()
+    with serving(server) as port:
         to = client(port, program())
         put(to)
-        wait_until(lambda: to._wire.unasked()[1], Deadline.after(LONG_S), "the server has closed")
+        server.leave()
     to.close()
     with socket.socket() as strict:  # without SO_REUSEADDR, as many a first server is written
         strict.bind(("127.0.0.1", port))
@@ -339,3 +355,61 @@ def test_a_frozen_server_is_unknown():
     with socket.create_server(("127.0.0.1", 0)) as nobody_accepts:
         answer = put(client(nobody_accepts.getsockname()[1], program()), timeout_s=SHORT_S)
     assert (answer.outcome.kind, answer.outcome.reason) == (Kind.UNKNOWN, Reason.TIMEOUT)
+
+
+def test_a_second_answer_in_a_breath_of_its_own_is_reported_with_some_request():
+    def twice(connection: socket.socket) -> None:
+        for line in lines_of(connection):
+            connection.sendall(b"VALUE " + line[4:])
+            connection.sendall(b"VALUE " + line[4:])
+
+    with serving(twice) as port:
+        to = client(port, program())
+        unasked = [get(to, f"k{number}").exchange.unsolicited for number in range(5)]
+        unasked.append(to.close())
+    assert any(unasked)
+
+
+FAULTS = ["good", "twice", "late", "half", "close first", "close after", "reset", "nonsense", "long"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(FAULTS), min_size=1, max_size=8))
+def test_whatever_a_server_does_a_value_belongs_to_its_key(faults):
+    gave_up = [threading.Event() for _ in faults]
+
+    def misbehave(connection: socket.socket) -> None:
+        for line in lines_of(connection):
+            number, reply = int(line[5:]), b"VALUE " + line[4:]
+            fault = faults[number]
+            if fault == "reset":
+                reset(connection)
+                return
+            if fault == "late":
+                assert gave_up[number].wait(LONG_S)
+            connection.sendall(WIRE[fault](reply))
+            if fault.startswith("close"):
+                return
+
+    with serving(misbehave) as port:
+        to = client(port, program(settings={"reply_max_bytes": "1000"}))
+        for number, fault in enumerate(faults):
+            answer = get(to, f"k{number}", SHORT_S if fault in ("late", "half") else LONG_S)
+            gave_up[number].set()
+            good = fault in ("good", "twice", "close after")
+            assert answer.outcome.value == (f"k{number}" if good else None)
+            assert answer.outcome.kind is (Kind.OK if good else Kind.UNKNOWN)
+            assert answer.exchange.sent == b"GET k%d\n" % number
+        to.close()
+
+
+WIRE = {
+    "good": lambda reply: reply,
+    "twice": lambda reply: reply * 2,
+    "late": lambda reply: reply,
+    "half": lambda reply: reply[:-1],
+    "close first": lambda reply: reply[:-2],
+    "close after": lambda reply: reply,
+    "nonsense": lambda reply: b"\x00\xff\n",
+    "long": lambda reply: b"x" * 5000,
+}
