@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from kvsim.checks.consistency.answer import Answer, Violation, answer
+from kvsim.checks.consistency.answer import Answer, Violation, answer, plural
 from kvsim.checks.consistency.linear.core import NO_WRITE, core_of
 from kvsim.checks.consistency.linear.key import KeyAnswer, decide_key, joiner
 from kvsim.checks.consistency.linear.register import register_of
@@ -77,16 +77,20 @@ def _finding(
         )
     if not explain:
         return Violation(f"key {name!r}: {_why(result.ruling)}", key=name)
-    rows, reason = prove(operations, initial, result)
+    rows, reason, loosened = prove(operations, initial, result)
     told = sentence(history.operations, rows, reason) if rows else _why(result.ruling)
+    if loosened:
+        told += f" (even if {plural(loosened, 'other delete')} nearby happened at any time, or never)"
     node = history.operations.operation(rows[-1]).node if rows else None
     return Violation(
         f"key {name!r}: {told}", key=name, rows=tuple(rows), node=node or "", picture=picture(history, rows)
     )
 
 
-def prove(operations: Operations, initial: int, result: KeyAnswer) -> tuple[list[int], Reason]:
-    """Rows of a minimal contradictory set for one key, in call order, and the reason that shows in it."""
+def prove(operations: Operations, initial: int, result: KeyAnswer) -> tuple[list[int], Reason, int]:
+    """Rows of a minimal contradictory set for one key, in call order, the reason that shows in it, and how
+    many other deletes it holds in spite of.
+    """
     operations = _concerned(operations, result)
     register = register_of(operations, initial)
     core = core_of(register, result.ruling, joiner(operations))
@@ -94,7 +98,7 @@ def prove(operations: Operations, initial: int, result: KeyAnswer) -> tuple[list
     refused = register.refused.get(operations.value[indexes[0]]) if reason in NO_WRITE else None
     if refused is not None:
         indexes, reason = [refused, *indexes], Reason.REFUSED_WRITE
-    return [operations.row(index) for index in indexes], reason
+    return [operations.row(index) for index in indexes], reason, core.loosened
 
 
 def _concerned(operations: Operations, result: KeyAnswer) -> Operations:

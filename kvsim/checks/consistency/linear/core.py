@@ -34,14 +34,15 @@ FIRST_WINDOW = 32  # operations on each side of the place the ruling names
 class Core:
     """Positions of contradictory operations, by call time, and whether nothing more could be taken away.
 
-    `register` is the part that was judged; with `starts_absent` earlier deletes stand for "absent at the
-    start".
+    With `starts_absent` earlier deletes stand for "absent at the start". The contradiction holds even when
+    `loosened` other deletes happened at any time, or never.
     """
 
     at: tuple[int, ...]
     reason: Reason
     minimal: bool
     starts_absent: bool = False
+    loosened: int = 0
 
 
 def core_of(register: Register, ruling: Ruling, join: Join | None = None, seconds: float = 5.0) -> Core:
@@ -91,7 +92,8 @@ class _Shrinker:
             chosen = self._shrink_units(units)
         at = self._original([*chosen, *(d for d in self.deletes if d not in self.loosened), *self.fixed])
         at.sort(key=self.whole.call.__getitem__)
-        return Core(tuple(at), self.reason, time.monotonic() < self.deadline, self.starts_absent)
+        in_time = time.monotonic() < self.deadline
+        return Core(tuple(at), self.reason, in_time, self.starts_absent, len(self.loosened))
 
     def _original(self, positions: Sequence[int]) -> list[int]:
         if self.register is self.whole:

@@ -1,0 +1,192 @@
+"""What can be judged without the leader's log: orders inferred key by key, final reads, shifts in time; by
+definition.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections import Counter
+
+from kvsim.checks.consistency.inferred import (
+    Point,
+    circle,
+    node_chains,
+    prefix_by_key,
+    session_chains,
+    writes_of,
+)
+from kvsim.checks.consistency.linear.register import Register, register_of
+from kvsim.checks.consistency.lost_writes import lost_by_final_read, lost_writes
+from kvsim.checks.consistency.staleness import delta_ns
+from kvsim.history.history import FinalRead, History
+from kvsim.history.operations import ABSENT, DELETE, GET, NEVER, OK, PUT, Operations
+from tests.checks.consistency.makers import operations_of, true_register
+from tests.checks.consistency.oracles import linearizable
+
+
+def linearizable_in_order(register: Register, order: tuple[int, ...]) -> bool:
+    """Is there a linearization in which the writes stand in this order of values?"""
+
+    def extend(state: int, left: frozenset[int], values: tuple[int, ...]) -> bool:
+        if not left:
+            return True
+        for at in left:
+            if any(register.until[other] < register.call[at] for other in left):
+                continue
+            rest = left - {at}
+            if register.kind[at] == GET:
+                if register.value[at] == state and extend(state, rest, values):
+                    return True
+            elif values and register.value[at] == values[0] and extend(values[0], rest, values[1:]):
+                return True
+        return False
+
+    return extend(ABSENT, frozenset(range(len(register))), order)
+
+
+def chain_fits(order: tuple[int, ...], chain: list[Point]) -> bool:
+    """No value is seen again after a later one was reached."""
+    rank = {ABSENT: -1, **{value: at for at, value in enumerate(order)}}
+    reached = -1
+    for point in chain:
+        if point.value not in rank:
+            continue
+        if not point.raises and rank[point.value] < reached:
+            return False
+        if point.raises:
+            reached = max(reached, rank[point.value])
+    return True
+
+
+def watched_history(rng: random.Random) -> tuple[Operations, list[int], list[int]]:
+    """A leader's operations, and followers' reads of values it had written: columns, leader's reads,
+    followers' reads.
+    """
+    register = true_register(rng, rng.randrange(2, 7), 3, {PUT: 2.0, GET: 1.0}, ties=rng.random() < 0.5)
+    operations = operations_of(register)
+    leader_reads = [at for at, kind in enumerate(register.kind) if kind == GET]
+    written = [value for value, kind in zip(register.value, register.kind, strict=True) if kind == PUT]
+    horizon, watched = max(register.until) + 2, []
+    for _ in range(rng.randrange(1, 5)):
+        call = rng.randrange(horizon)
+        seen = operations.values[rng.choice([ABSENT, *written])]
+        back = call + rng.randrange(1 + horizon // 3)
+        process = rng.randrange(2)
+        watched.append(operations.add(call, back, process, "k", "get", seen, node=f"n{process}"))
+    return operations, leader_reads, watched
+
+
+def test_an_order_is_found_exactly_when_there_is_one() -> None:
+    rng, seen = random.Random(15), Counter[bool]()
+    for number in range(2_500):
+        operations, leader_reads, watched = watched_history(rng)
+        writes = writes_of(operations, leader_reads)
+        assert writes is not None
+        authority = register_of(operations.select([at for at in range(len(operations)) if at not in watched]))
+        by_node, by_session = (
+            node_chains(operations, watched),
+            session_chains(operations, watched, "monotonic_reads"),
+        )
+        chains = by_node if number % 2 else by_session
+        values = [value for value in writes.first if value != ABSENT]
+        truth = any(
+            linearizable_in_order(authority, order)
+            and all(chain_fits(order, list(chain)) for chain in chains)
+            for order in itertools.permutations(values)
+        )
+        assert (circle(writes, chains) is None) is truth, list(operations)
+        seen[truth] += 1
+    assert min(seen.values()) > 200
+
+
+def test_a_follower_that_goes_back_is_shown_by_its_two_reads() -> None:
+    operations = Operations()
+    operations.add(0, 1, 0, "k", "put", "a", node="n1")
+    operations.add(2, 3, 0, "k", "put", "b", node="n1")
+    operations.add(10, 11, 1, "k", "get", "b", node="n2")
+    operations.add(12, 13, 2, "k", "get", "a", node="n2")
+    answer = prefix_by_key(History(operations), [2, 3], frozenset())
+    assert answer.judged == 2
+    (finding,) = answer.findings
+    assert "get → 'b' by client 1 at n2 came before get → 'a' by client 2 at n2" in finding.message
+    assert finding.rows == (2, 3)
+
+
+def final_history(rng: random.Random) -> tuple[History, int]:
+    register = true_register(rng, rng.randrange(1, 7), 3, {PUT: 2.0, GET: 1.0, DELETE: 0.5}, unknown=0.2)
+    operations = operations_of(register)
+    written = [value for value, kind in zip(register.value, register.kind, strict=True) if kind == PUT]
+    final = rng.choice([ABSENT, *written])
+    return History(operations, finals=(FinalRead("n1", "k", operations.values[final]),)), final
+
+
+def is_lost(register: Register, put: int, final: int) -> bool:
+    """By definition: this put, the operations on the final value (or all deletes) and the final read have
+    no order.
+    """
+    kept = [
+        at
+        for at in range(len(register))
+        if at == put or (register.kind[at] == DELETE if final == ABSENT else register.value[at] == final)
+    ]
+    end = max([time for time in (*register.call, *register.until) if time != NEVER]) + 1
+
+    def with_final(rows: list[int]) -> Register:
+        part = register.subset(rows)
+        part.add(end, end, GET, final, 0, -1)
+        return part
+
+    without = with_final([at for at in kept if at != put])
+    return not linearizable(with_final(kept)) and linearizable(without)
+
+
+def test_lost_by_the_final_read_agrees_with_its_definition() -> None:
+    rng, seen = random.Random(16), Counter[bool]()
+    for _ in range(2_000):
+        history, final = final_history(rng)
+        register = register_of(history.operations)
+        found = lost_by_final_read(history, range(len(history.operations)), final)
+        for row in range(len(register)):
+            acknowledged = register.kind[row] == PUT and history.operations.outcome[row] == OK
+            if acknowledged and register.value[row] != final:
+                truth = is_lost(register, row, final)
+                assert (row in found) is truth, (register, final, row)
+                seen[truth] += 1
+    assert min(seen.values()) > 200
+
+
+def test_a_write_that_one_node_still_holds_is_not_lost() -> None:
+    operations = Operations()
+    operations.add(0, 1, 0, "k", "put", "a", node="n1")
+    operations.add(2, 3, 0, "k", "put", "b", node="n1")
+    one = History(operations, finals=(FinalRead("n1", "k", "a"),))
+    both = History(operations, finals=(FinalRead("n1", "k", "a"), FinalRead("n2", "k", "b")))
+    (finding,) = lost_writes(one, None).findings
+    assert "acknowledged put('b') by client 0 at n1 is lost: at the end the key holds 'a'" in finding.message
+    assert not lost_writes(both, None).findings
+
+
+def shifted(register: Register, delta: int) -> Register:
+    copy = register.subset(range(len(register)))
+    copy.call = [
+        call - delta if kind == GET else call for call, kind in zip(register.call, register.kind, strict=True)
+    ]
+    return copy
+
+
+def test_delta_is_the_least_shift_that_explains_every_read() -> None:
+    rng, stale = random.Random(17), 0
+    for _ in range(400):
+        register = true_register(rng, rng.randrange(3, 8), 2, {PUT: 1.0, GET: 1.0})
+        register.call = [time // 200_000 for time in register.call]
+        register.until = [time // 200_000 for time in register.until]
+        written = [value for value, kind in zip(register.value, register.kind, strict=True) if kind == PUT]
+        for at, kind in enumerate(register.kind):
+            if kind == GET and written and rng.random() < 0.5:
+                register.value[at] = rng.choice(written)
+        found = delta_ns(register)
+        fitting = [delta for delta in range(60) if linearizable(shifted(register, delta))]
+        assert found == (fitting[0] if fitting else None), register
+        stale += bool(found)
+    assert stale > 50
