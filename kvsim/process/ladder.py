@@ -284,14 +284,23 @@ def _sleep(climbs: Sequence[_Climb], look_cost_s: float) -> None:
     if not climbs:
         return
     poller = select.poll()
-    for climb in climbs:
-        for one in climb.living:
-            if climb.handles[one] >= 0:
-                poller.register(climb.handles[one], select.POLLIN)
+    watched = {climb.handles[one] for climb in climbs for one in climb.living} - {-1}
+    for handle in watched:
+        poller.register(handle, select.POLLIN)
     left_s = min(climb.rung_ends for climb in climbs) - time.monotonic()
-    poller.poll(1000 * max(0.001, min(LOOK_AGAIN_S, left_s)))
-    if len(climbs) > 1:  # many die at about the same time: one look for several
-        time.sleep(look_cost_s)
+    _wait_for_deaths(poller, watched, max(0.001, min(LOOK_AGAIN_S, left_s)), look_cost_s)
+
+
+def _wait_for_deaths(poller: select.poll, watched: set[int], wait_s: float, more_s: float) -> None:
+    """Until one is dead; then up to `more_s` for others, which often die together: one look for several."""
+    dead = poller.poll(1000 * wait_s)
+    ends = time.monotonic() + more_s
+    while dead:
+        for handle, _ in dead:
+            poller.unregister(handle)
+            watched.discard(handle)
+        left_s = ends - time.monotonic()
+        dead = poller.poll(1000 * left_s) if watched and left_s > 0 else []
 
 
 def _signal(one: Identity, number: int) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kvsim.errors import KvsimError
-from kvsim.process.sockets import LOOPBACK, used_ports
+from kvsim.process.sockets import LOOPBACK, listeners
 
 LOWEST = 10_000
 BLOCK = 8
@@ -55,7 +55,7 @@ def reserve(count: int, host: str = LOOPBACK, *, chooser: random.Random | None =
     repeatable. Raises NoPorts when the machine has not that many.
     """
     reservation = Reservation(host)
-    used = used_ports()
+    used = {one.port for one in listeners()}  # on any address: a server may bind them all
     try:
         for first in _blocks(chooser or random.Random()):
             if len(reservation.ports) >= count:
@@ -94,16 +94,27 @@ def allowed_range(ephemeral: tuple[int, int]) -> range:
 
 
 def can_listen(host: str, port: int) -> bool:
-    """Whether a server could listen there now; tried the way a server does it."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
+    """Whether a server could listen there now; tried the way most servers do it (SO_REUSEADDR)."""
+    with _socket(host) as probe, contextlib.suppress(OSError):
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-            probe.listen(1)
-        except OSError:
-            return False
-    return True
+        probe.bind((host, port))
+        probe.listen(1)
+        return True
+    return False
+
+
+def _untouched(host: str, port: int) -> bool:
+    """Whether even a server without SO_REUSEADDR could bind it: no connection of an earlier run lingers
+    there.
+    """
+    with _socket(host) as probe, contextlib.suppress(OSError):
+        probe.bind((host, port))
+        return True
+    return False
+
+
+def _socket(host: str) -> socket.socket:
+    return socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
 
 
 def _blocks(chooser: random.Random) -> Iterator[int]:
@@ -120,11 +131,8 @@ def _take(reservation: Reservation, first: int, used: set[int], count: int) -> N
     if lock is None:
         return
     missing = count - len(reservation.ports)
-    free = (
-        port
-        for port in range(first, first + BLOCK)
-        if port not in used and can_listen(reservation.host, port)
-    )
+    unused = (port for port in range(first, first + BLOCK) if port not in used)
+    free = (port for port in unused if _untouched(reservation.host, port))
     taken = [port for port, _ in zip(free, range(missing), strict=False)]
     if taken:
         reservation.ports += taken

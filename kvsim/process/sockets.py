@@ -8,14 +8,16 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+import sys
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kvsim.process import proc
+from kvsim.process import inet_diag, proc
 from kvsim.process.identity import Identity
 
 LISTEN = b"0A"
+WORD = -1 if sys.byteorder == "little" else 1
 LOOPBACK = "127.0.0.1"
 
 
@@ -30,12 +32,14 @@ class Listener:
     port: int
     inode: int
     pid: int | None = None
+    v6only: bool = False
 
     def reaches(self, host: str) -> bool:
-        """Whether a connection to `host` could end here. `::` takes IPv4 too unless its program forbade
-        that.
-        """
-        return self.address in (host, "0.0.0.0", "::", f"::ffff:{host}")
+        """Whether a connection to `host` (an address) could end here; `::` takes IPv4 too unless told not to."""
+        if ":" in host:
+            return self.address in (host, "::")
+        dual = self.address == "::" and not self.v6only
+        return dual or self.address in (host, "0.0.0.0", f"::ffff:{host}")
 
 
 @dataclass(frozen=True)
@@ -88,17 +92,9 @@ def listeners(port: int | None = None, *, seen_by: int | None = None) -> list[Li
 
     `seen_by` is a pid whose network namespace is looked at instead of our own.
     """
-    wanted = f":{port:04X}".encode() if port is not None else b""
-    return [
-        Listener(_address(fields[1]), _port(fields[1]), int(fields[9]))
-        for fields in _tcp_rows(seen_by)
-        if fields[3] == LISTEN and fields[1].endswith(wanted)
-    ]
-
-
-def used_ports() -> set[int]:
-    """Every local TCP port in any state, connections that linger after their end included."""
-    return {_port(fields[1]) for fields in _tcp_rows(None)}
+    found = _from_kernel() if seen_by is None else None
+    found = _from_tables(seen_by) if found is None else found
+    return [one for one in found if port in (None, one.port)]
 
 
 def owned_by(
@@ -149,11 +145,32 @@ def unix_listeners(tree: Iterable[Identity]) -> list[str]:
     return sorted({name for inode, name in names.items() if inode in held})
 
 
-def _tcp_rows(seen_by: int | None) -> Iterator[list[bytes]]:
-    folder = Path("/proc/net" if seen_by is None else f"/proc/{seen_by}/net")
-    for name in ("tcp", "tcp6"):
-        for line in _lines(folder / name):
-            yield line.split(None, 10)
+def _from_kernel() -> list[Listener] | None:
+    """None where the kernel does not answer such questions."""
+    try:
+        rows = inet_diag.listening()
+    except OSError:
+        return None
+    return [Listener(_text(row.address), row.port, row.inode, v6only=row.v6only) for row in rows]
+
+
+def _from_tables(pid: int | None) -> list[Listener]:
+    """The slow way, for other namespaces and old kernels: `::` is taken to accept IPv4."""
+    folder = Path("/proc/net" if pid is None else f"/proc/{pid}/net")
+    rows = [line.split(None, 10) for name in ("tcp", "tcp6") for line in _lines(folder / name)]
+    return [Listener(*_place(fields[1]), int(fields[9])) for fields in rows if fields[3] == LISTEN]
+
+
+def _place(field: bytes) -> tuple[str, int]:
+    """`0100007F:2329` → `127.0.0.1`, 9001: words of four bytes, each in the machine's own order."""
+    address, _, port = field.partition(b":")
+    raw = bytes.fromhex(address.decode("ascii"))
+    words = b"".join(raw[place : place + 4][::WORD] for place in range(0, len(raw), 4))
+    return _text(words), int(port, 16)
+
+
+def _text(address: bytes) -> str:
+    return str(ipaddress.ip_address(address))
 
 
 def _lines(path: Path) -> list[bytes]:
@@ -161,17 +178,6 @@ def _lines(path: Path) -> list[bytes]:
     with contextlib.suppress(OSError):
         return path.read_bytes().splitlines()[1:]
     return []
-
-
-def _port(field: bytes) -> int:
-    return int(field.rpartition(b":")[2], 16)
-
-
-def _address(field: bytes) -> str:
-    """`0100007F:2329` → `127.0.0.1`: words of four bytes, each in the machine's own order."""
-    digits = bytes.fromhex(field.partition(b":")[0].decode("ascii"))
-    words = b"".join(digits[place : place + 4][::-1] for place in range(0, len(digits), 4))
-    return str(ipaddress.ip_address(words))
 
 
 def _owners(inodes: Collection[int], pids: Iterable[int]) -> dict[int, int]:
@@ -184,7 +190,7 @@ def _owners(inodes: Collection[int], pids: Iterable[int]) -> dict[int, int]:
 
 
 def _with_pid(one: Listener, pid: int | None) -> Listener:
-    return Listener(one.address, one.port, one.inode, pid)
+    return replace(one, pid=pid)
 
 
 def _owner_text(one: Listener) -> str:

@@ -80,6 +80,20 @@ def test_a_port_in_use_is_passed_over() -> None:
         assert not can_listen("127.0.0.1", taken)
 
 
+def test_a_port_where_a_connection_lingers_is_passed_over() -> None:
+    """A server without SO_REUSEADDR could not bind it."""
+    with reserve(1, chooser=random.Random(6)) as first:
+        port = first.ports[0]
+    address = ("127.0.0.1", port)
+    with socket.create_server(address) as server, socket.create_connection(address) as client:
+        accepted, _ = server.accept()
+        accepted.close()  # the side that closes first lingers
+        client.recv(1)
+    with reserve(1, chooser=random.Random(6)) as held:
+        assert held.ports != [port]
+        assert can_listen("127.0.0.1", port)
+
+
 def test_children_do_not_inherit_a_reservation() -> None:
     with reserve(1) as held:
         assert not any(os.get_inheritable(lock.fileno()) for lock in held._locks)

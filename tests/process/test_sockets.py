@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvsim.process import identity, sockets, tree
+from kvsim.process import identity, inet_diag, sockets, tree
 from kvsim.process.ports import reserve
 from kvsim.process.sockets import Listener, Ownership
 from tests.process.stage import soon
@@ -102,23 +102,35 @@ def test_unix_sockets(stage, tmp_path) -> None:
     soon(lambda: sockets.unix_listeners([one]) == [str(tmp_path / "door")], "the socket")
 
 
-def test_used_ports_hold_connections_that_linger() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        assert port in sockets.used_ports()
-        with socket.create_connection(server.getsockname()) as client:
-            accepted, _ = server.accept()
-            accepted.close()  # the side that closes first lingers
-            client.recv(1)
-    assert port in sockets.used_ports()
-    assert sockets.listeners(port) == []
+def test_both_ways_of_asking_agree(stage, port, monkeypatch) -> None:
+    serve(stage, port)
+    fast = sockets.listeners(port)
+    monkeypatch.setattr(sockets, "_from_kernel", lambda: None)
+    assert sockets.listeners(port) == fast
+    monkeypatch.undo()
+    assert sockets.listeners(port, seen_by=os.getpid()) == fast
+
+
+def test_a_listener_that_refuses_ipv4(stage, port) -> None:
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6 here")
+    only = "server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)"
+    one = stage.python(SERVE.replace("server.bind", f"{only}\nserver.bind"), "::", str(port), "0").identity
+    soon(lambda: sockets.listening([one]), "a listener")
+    assert not sockets.owned_by(port, [one]).owned
+    assert sockets.owned_by(port, [one], "::1").owned
+
+
+@given(st.binary(max_size=300))
+def test_broken_netlink_answers_end(data: bytes) -> None:
+    assert sum(len(body) for _, body in inet_diag.messages(data)) <= len(data)
 
 
 @given(st.ip_addresses())
 def test_addresses_as_the_kernel_writes_them(address) -> None:
     packed = address.packed
     words = [packed[place : place + 4][::-1].hex().upper() for place in range(0, len(packed), 4)]
-    assert sockets._address(("".join(words) + ":1F90").encode()) == str(address)
+    assert sockets._place(("".join(words) + ":1F90").encode()) == (str(address), 8080)
 
 
 def test_nothing_is_owned_of_nothing() -> None:
