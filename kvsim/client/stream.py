@@ -29,9 +29,47 @@ LINGER_S = 0.002
 class _Trip:
     """One request under way: what has been done so far, whatever happens next."""
 
+    verb: str
+    data: bytes
     sent: int = 0
     received: bytearray = field(default_factory=bytearray)
     reply: Reply | None = None
+    invoked_ns: int = field(default_factory=time.monotonic_ns)
+    completed_ns: int = 0
+    failure: str | None = None
+    problem: str = ""
+
+    def fail(self, failure: str, problem: str) -> None:
+        self.failure, self.problem = failure, problem
+
+    @property
+    def clean(self) -> bool:
+        """Whether the connection can be used again."""
+        whole = self.reply is not None and not self.reply.last
+        return whole and self.failure is None and self.sent == len(self.data)
+
+    def exchange(self, connection: str, before: bytes, behind: bytes) -> Exchange:
+        """The record of it. `before` and `behind` came unasked, before the request and behind the reply."""
+        reply = self.reply or _NOTHING
+        return Exchange(
+            verb=self.verb,
+            sent=self.data[: self.sent],
+            received=bytes(self.received),
+            invoked_ns=self.invoked_ns,
+            completed_ns=self.completed_ns,
+            failure=self.failure,
+            problem=self.problem,
+            connection=connection,
+            unsolicited=before + behind,
+            status=reply.status,
+            headers=reply.headers,
+            reply=None if self.reply is None else reply.text,
+            extracted=reply.extracted,
+            surplus=len(behind),
+        )
+
+
+_NOTHING = Reply(b"")
 
 
 class StreamClient:
@@ -67,57 +105,35 @@ class StreamClient:
         return unasked
 
     def _exchange(self, verb: str, data: bytes, deadline: float) -> Exchange:
-        before = self._clear()
-        started_ns = time.monotonic_ns()
+        before, behind, connection = self._clear(), b"", ""
+        trip = _Trip(verb, data)
         try:
             wire = self._wire or self._open(deadline)
         except Broken as broken:
-            return Exchange(
-                verb,
-                b"",
-                b"",
-                started_ns,
-                time.monotonic_ns(),
-                broken.failure,
-                broken.problem,
-                unsolicited=before,
-            )
-        trip, failure, problem = _Trip(), None, ""
-        decoder = self._codec.decoder(verb)
-        started_ns = time.monotonic_ns()
+            trip.fail(broken.failure, broken.problem)
+            trip.completed_ns = time.monotonic_ns()
+        else:
+            connection = wire.name
+            self._travel(wire, trip, deadline)
+            behind = self._release(wire, trip)
+        return trip.exchange(connection, before, behind)
+
+    def _travel(self, wire: Wire, trip: _Trip, deadline: float) -> None:
+        """There and back on an open connection."""
+        decoder = self._codec.decoder(trip.verb)
+        trip.invoked_ns = time.monotonic_ns()
         try:
-            _carry(wire, data, decoder, trip, deadline)
+            _carry(wire, decoder, trip, deadline)
         except Broken as broken:
-            failure, problem = broken.failure, f"{broken.problem} (still to come: {decoder.wants})"
+            trip.fail(broken.failure, f"{broken.problem} (still to come: {decoder.wants})")
         except Oversize as error:
-            failure, problem = "oversize", str(error)
+            trip.fail("oversize", str(error))
         except Malformed as error:
-            failure, problem = "malformed", str(error)
-        except (
-            BaseException
-        ):  # interrupted: the reply may still come, and must not find a later request waiting
-            self._drop()
+            trip.fail("malformed", str(error))
+        except BaseException:
+            self._drop()  # interrupted: the reply may still come, and must not find a later request waiting
             raise
-        completed_ns = time.monotonic_ns()
-        reply = trip.reply or _NOTHING
-        clean = failure is None and trip.sent == len(data) and not reply.last
-        behind = reply.rest + self._release(wire, verb, clean=clean, babbled=bool(reply.rest))
-        return Exchange(
-            verb=verb,
-            sent=data if trip.sent == len(data) else data[: trip.sent],
-            received=bytes(trip.received),
-            invoked_ns=started_ns,
-            completed_ns=completed_ns,
-            failure=failure,
-            problem=problem,
-            connection=wire.name,
-            unsolicited=before + behind,
-            status=reply.status,
-            headers=reply.headers,
-            reply=None if trip.reply is None else reply.text,
-            extracted=reply.extracted,
-            surplus=len(behind) if trip.reply is not None else 0,
-        )
+        trip.completed_ns = time.monotonic_ns()
 
     def _clear(self) -> bytes:
         """Make sure that nothing old is on the connection. An end seen here is before sending: a new
@@ -132,20 +148,22 @@ class StreamClient:
             self._drop(gone=gone)
         return unasked
 
-    def _release(self, wire: Wire, verb: str, *, clean: bool, babbled: bool) -> bytes:
+    def _release(self, wire: Wire, trip: _Trip) -> bytes:
         """After an exchange: keep the connection or throw it away. Returns what came behind the reply until
         then.
         """
-        self._lasting = self._lasting and not babbled
-        first = verb not in self._answered
-        if clean and self._lasting and not first:
+        rest = trip.reply.rest if trip.reply else b""
+        self._lasting = self._lasting and not rest
+        first = trip.verb not in self._answered
+        if trip.clean and self._lasting and not first:
             return b""
-        self._answered.add(verb)
-        behind, gone = wire.linger(LINGER_S if first else 0.0) if clean else (b"", False)
+        behind, gone = wire.linger(LINGER_S if first else 0.0) if trip.clean else (b"", False)
         self._lasting = self._lasting and not behind
-        if gone or not clean or not self._lasting:
+        if trip.clean:
+            self._answered.add(trip.verb)
+        if gone or not trip.clean or not self._lasting:
             self._drop(gone=gone)
-        return behind
+        return rest + behind
 
     def _drop(self, *, gone: bool = False) -> None:
         if self._wire is not None:
@@ -169,19 +187,16 @@ class StreamClient:
         return wire
 
 
-_NOTHING = Reply(b"")
-
-
-def _carry(wire: Wire, data: bytes, decoder: Decoder, trip: _Trip, deadline: float) -> None:
-    """Send `data` and receive until the reply is whole, both at once, so that neither side can wait for the
-    other.
+def _carry(wire: Wire, decoder: Decoder, trip: _Trip, deadline: float) -> None:
+    """Send the request and receive until the reply is whole, both at once, so that neither side can wait for
+    the other.
     """
-    view, writing = memoryview(data), True
+    view, writing = memoryview(trip.data), True
     while trip.reply is None:
         if writing:
             try:
                 trip.sent += wire.send_some(view[trip.sent :])
-                writing = trip.sent < len(data)
+                writing = trip.sent < len(view)
             except Broken:
                 writing = False  # what the peer said before it broke may still be there to read
         if wire.wait(deadline, writing=writing):
@@ -197,8 +212,8 @@ def _receive(wire: Wire, decoder: Decoder, trip: _Trip) -> None:
 
 
 def _prelude(wire: Wire, data: bytes, decoder: Decoder, deadline: float) -> Reply:
-    trip = _Trip()
-    _carry(wire, data, decoder, trip, deadline)
+    trip = _Trip("", data)
+    _carry(wire, decoder, trip, deadline)
     assert trip.reply is not None  # _carry returns with a reply or raises
     if trip.reply.rest:
         raise Malformed(f"{show(trip.reply.rest)} came behind {show(trip.reply.text)}, unasked")
