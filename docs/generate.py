@@ -32,7 +32,9 @@ def _judges(name: str) -> str:
 
 
 def _commands() -> str:
-    parts = [f"## kvsim {name}\n\n```text\n{parser_of(name).format_help().rstrip()}\n```\n" for name in COMMANDS]
+    parts = [
+        f"## kvsim {name}\n\n```text\n{parser_of(name).format_help().rstrip()}\n```\n" for name in COMMANDS
+    ]
     return "# Commands\n\n" + "\n".join(parts)
 
 

@@ -1,0 +1,146 @@
+"""`kvsim up`, `status`, `logs`, `client`, `down`: a cluster in the background, as a person at a shell uses it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+from kvsim.process.identity import of as identity_of
+from kvsim.process.ports import can_listen
+from kvsim.waiting import Deadline, wait_until
+
+
+def nodes(project) -> dict[str, dict]:
+    return {row["node"]: row for row in json.loads(project.run("status", "--json").stdout)["nodes"]}
+
+
+def test_up_prints_the_nodes_and_down_leaves_nothing(project):
+    up = project.run("up")
+    assert up.returncode == 0, up.stderr
+    head, *rows = up.stdout.splitlines()
+    assert head.split() == ["node", "role", "state", "pid", "address", "data", "log"]
+    assert [row.split()[:3] for row in rows] == [
+        ["n1", "leader", "up"],
+        ["n2", "follower", "up"],
+        ["n3", "follower", "up"],
+    ]
+    down = project.run("down")
+    assert down.returncode == 0
+    assert [line.split()[0] for line in down.stdout.splitlines()] == ["n1", "n2", "n3"]
+    assert not (project.folder / ".kvsim").exists()
+    assert all(can_listen("127.0.0.1", port) for port in project.ports)
+
+
+def test_a_second_up_says_that_it_is_up_and_starts_nothing(project):
+    project.run("up")
+    before = {name: row["pid"] for name, row in nodes(project).items()}
+    again = project.run("up")
+    assert again.returncode == 0
+    assert "is up already" in again.stderr
+    assert {name: row["pid"] for name, row in nodes(project).items()} == before
+
+
+def test_of_two_ups_at_the_same_moment_one_wins(project):
+    both = [project.start("up"), project.start("up")]
+    said = [process.communicate(timeout=60) for process in both]
+    codes = sorted(process.returncode for process in both)
+    assert codes in ([0, 4], [0, 0]), said
+    assert any("is changing this cluster" in err or "is up already" in err for _, err in said)
+    assert [row["state"] for row in nodes(project).values()] == ["up", "up", "up"]
+
+
+def test_status_is_right_after_somebody_killed_a_node(project):
+    project.run("up")
+    pid = nodes(project)["n2"]["pid"]
+    victim = identity_of(pid)
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not victim.alive(), Deadline.after(5), "the node to die")
+    status = project.run("status")
+    assert status.returncode == 1
+    assert [line.split()[2] for line in status.stdout.splitlines()[1:]] == ["up", "down", "up"]
+    down = project.run("down")
+    assert down.returncode == 0
+    assert "n2 was down already" in down.stdout
+
+
+def test_down_is_safe_to_repeat_and_status_says_what_to_do(project):
+    assert project.run("down").stdout == "no cluster is up\n"
+    status = project.run("status")
+    assert status.returncode == 4
+    assert "kvsim up starts it" in status.stderr
+
+
+def test_a_port_in_use_is_named_with_its_holder_and_nothing_is_started(project):
+    import socket
+
+    with socket.create_server(("127.0.0.1", project.ports[1])):
+        up = project.run("up")
+    assert up.returncode == 4
+    assert f"port {project.ports[1]} (n2) is in use by pid {os.getpid()}" in up.stderr
+    assert "Traceback" not in up.stderr
+    assert project.run("status").returncode == 4
+
+
+def test_client_speaks_to_nodes_by_name_and_its_exit_status_tells_the_outcome(project):
+    project.run("up")
+    put = project.run("client", "n1", "put", "k", "two words")
+    assert (put.returncode, put.stdout) == (0, "OK\n")
+    assert project.run("client", "leader", "get", "k").stdout == "two words\n"
+    refused = project.run("client", "n2", "put", "k", "v")
+    assert refused.returncode == 1
+    assert "read-only" in refused.stdout
+    by_port = project.run("client", "--port", project.ports[0], "get", "k")
+    assert by_port.stdout == "two words\n"
+    nobody = project.run("client", "n9", "get", "k")
+    assert nobody.returncode == 4
+    assert "n1, n2, n3" in nobody.stderr
+
+
+def test_client_tells_no_answer_apart_from_a_refusal(project):
+    project.run("up")
+    pid = nodes(project)["n1"]["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    asked = project.run("client", "--timeout", "0.3", "n1", "put", "k", "v")
+    os.kill(pid, signal.SIGCONT)
+    assert asked.returncode == 2
+    assert "unknown (timeout)" in asked.stdout
+
+
+def test_logs_name_each_line_s_node(project):
+    project.run("up")
+    logs = project.run("logs").stdout.splitlines()
+    assert any(line.startswith("n1") and "starting as LEADER" in line for line in logs)
+    assert sum("starting as FOLLOWER" in line for line in logs) == 2
+    assert all(line.startswith("n2") for line in project.run("logs", "n2").stdout.splitlines())
+
+
+def test_a_scenario_runs_on_the_cluster_that_is_up_and_leaves_it_up(project):
+    project.run("up")
+    before = {name: row["pid"] for name, row in nodes(project).items()}
+    run = project.run("run", "--attach", "scenarios/roles.yaml")
+    assert run.returncode == 0, run.stdout
+    assert {name: row["pid"] for name, row in nodes(project).items()} == before
+    assert project.run("verify", "runs/latest").returncode == 0
+
+
+def test_a_node_restarted_by_an_attached_run_stays_up_after_it(project):
+    project.run("up")
+    steps = """
+- restart: n2
+- put: {at: each follower, key: k, value: v, expect: {refused: read_only}}
+"""
+    run = project.run("run", "--attach", project.scenario(steps))
+    assert run.returncode == 0, run.stdout
+    assert [row["state"] for row in nodes(project).values()] == ["up", "up", "up"]
+
+
+def test_data_survives_down_and_up_only_when_asked_for(project):
+    project.run("up")
+    project.run("client", "n1", "put", "k", "v")
+    project.run("down", "--keep")
+    project.run("up")
+    assert project.run("client", "n1", "get", "k").stdout == "v\n"
+    project.run("down")
+    project.run("up")
+    assert project.run("client", "n1", "get", "k").returncode == 1
