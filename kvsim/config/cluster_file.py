@@ -93,8 +93,11 @@ class _Reader:
         else:
             key = reference.text if isinstance(reference, Scalar) else id(reference)
             base = self.path.parent
+        leader = any(node.get("role") == Role.LEADER for node in nodes.values())
         if key not in self.programs:
-            self.programs[key] = load_program(reference, base, self.problems, Around(nodes, self.settings_of))
+            self.programs[key] = load_program(
+                reference, base, self.problems, Around(nodes, leader, self.settings_of)
+            )
         return self.programs[key]
 
     def check_options(

@@ -57,11 +57,13 @@ RESERVED = (
 )
 
 
-def known_names(ports: Iterable[str], options: Iterable[str], nodes: Iterable[str] | None = None) -> Known:
-    """What templates of a program may name. `nodes` None: any node name is accepted."""
+def known_names(
+    ports: Iterable[str], options: Iterable[str], nodes: Iterable[str] | None = None, leader: bool = True
+) -> Known:
+    """What templates of a program may name. `nodes` None: any node name. `leader` False: nobody is started as one."""
     extra = {f"ports.{port}" for port in ports}
     per_node = frozenset(EVERY_NODE) | extra
-    who = ["leader", *(f"nodes.{node}" for node in ("*" if nodes is None else nodes))]
+    who = [*["leader"] * leader, *(f"nodes.{node}" for node in ("*" if nodes is None else nodes))]
     of_others = {f"{prefix}.{name}" for prefix in who for name in per_node}
     return Known(frozenset(THIS_NODE) | extra | of_others | frozenset(options), per_node)
 

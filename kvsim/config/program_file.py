@@ -29,7 +29,18 @@ from kvsim.config.program_words import OUTCOMES, PROBES, PROGRAM, REQUEST
 from kvsim.config.shape import WRONG, Reading, Values
 from kvsim.config.spelling import did_you_mean
 from kvsim.config.template import Known, mistakes
-from kvsim.config.yaml_tree import Fields, Items, Mark, Scalar, Tree, quoted, read_file, shown
+from kvsim.config.yaml_tree import (
+    Fields,
+    Items,
+    Mark,
+    Scalar,
+    Tree,
+    is_file,
+    quoted,
+    read_file,
+    replaced,
+    shown,
+)
 from kvsim.errors import Problem
 
 FILE = "node.yaml"
@@ -45,9 +56,11 @@ class Setting(Protocol):
 
 @dataclass(frozen=True)
 class Around:
-    """What a program is held against: names for `{nodes.NAME.…}` (None: any), and protocol → its settings (None: any)."""
+    """What a program is held against: names for `{nodes.NAME.…}` (None: any), whether a node is started as leader, and
+    protocol → its settings (None: any)."""
 
     nodes: Iterable[str] | None = None
+    leader: bool = True
     settings_of: Callable[[str], Mapping[str, Setting] | None] = lambda _: None
 
 
@@ -106,7 +119,7 @@ def find_program(name: str, relative_to: Path) -> Path | None:
         return None
     for base in _bases(name, relative_to):
         for path in (base, base / FILE, Path(f"{base}.yaml")):
-            if path.suffix == ".yaml" and _is_file(path):
+            if path.suffix == ".yaml" and is_file(path):
                 return path
     return None
 
@@ -127,20 +140,11 @@ def _at_home(name: str) -> Path:
         return Path(name)
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:
-        return False
-
-
 def _not_found(name: str, relative_to: Path) -> str:
     """Say where was looked, and which programs there are."""
     near = shown(relative_to)
-    if "/" in name or name.endswith(".yaml"):
-        where = f"looked at that path from {near}"
-    else:
-        where = f"looked in nodes/ beside and above {near}"
+    is_path = "/" in name or name.endswith(".yaml")
+    where = f"looked at that path from {near}" if is_path else f"looked in nodes/ beside and above {near}"
     return f"no {FILE} for program {quoted(name)}: {where}{did_you_mean(name.strip('./').split('/')[-1], _programs_near(relative_to))}"
 
 
@@ -158,7 +162,10 @@ def _at(mark: Mark | None, message: str) -> Problem:
 
 
 def _with_likes(tree: Fields, folder: Path, problems: list[Problem]) -> Fields | None:
-    """The tree with what `like` adds, over as many programs as it takes. None when one of them cannot be read."""
+    """The tree with what `like` adds, over as many programs as it takes. None when one of them cannot be read.
+
+    `{program_dir}` in what is taken over stays the folder it was written in.
+    """
     likes = 0
     while isinstance(tree.get("like"), Scalar):
         like = tree.get("like")
@@ -170,7 +177,7 @@ def _with_likes(tree: Fields, folder: Path, problems: list[Problem]) -> Fields |
         if found is None:
             return None
         base, folder = found
-        tree = _laid_over(tree, base)
+        tree = _laid_over(tree, replaced(base, "{program_dir}", str(folder.resolve())))
     return tree
 
 
@@ -186,7 +193,8 @@ def _laid_over(tree: Fields, base: Fields) -> Fields:
 def _check(values: Values, reading: Reading, around: Around) -> None:
     ports, options = values.get("ports", ()), values.get("options", {})
     _check_options(values, reading, options)
-    known = names.known_names(ports, options, around.nodes)
+    leaderless = "elects" in values.get("capabilities", ()) and not around.leader
+    known = names.known_names(ports, options, around.nodes, leader=not leaderless)
     in_requests = names.known_in_requests(known)
     for scalar, scope in reading.templates:
         check_template(scalar, in_requests if scope == REQUEST else known, reading)

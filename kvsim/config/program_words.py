@@ -102,15 +102,8 @@ class SafePath(Text):
         return super().take(node, reading)
 
 
-def _argv(scope: str = RUN) -> ListOf:
-    return ListOf(Text("one argument", template=scope), least=1)
-
-
-def _no_argv_text(means: str) -> ByKind:
-    return ByKind(means, items=_argv())
-
-
-ARGV = _argv()
+ARGV = ListOf(Text("one argument", template=RUN), least=1)
+MORE_ARGV = ListOf(Text("one argument", template=RUN))
 ROLE = Word({"leader": "takes writes", "follower": "follows the leader"})
 ENV = MapOf(Text("a text", template=RUN), key=r"[A-Za-z_][A-Za-z0-9_]*", key_means="the name of a variable")
 STATUSES = ListOf(Int(0, 599, "a status"), one=True, least=1)
@@ -348,8 +341,8 @@ FIELDS: dict[str, Field] = {
         "take every key that is not written here from that program (a name in nodes/ or a path)",
     ),
     "start": Field(START, "the command that starts a node; an argument may hold spaces", required=True),
-    "start_leader": Field(ARGV, "appended to `start` for a leader", default=()),
-    "start_follower": Field(ARGV, "appended to `start` for a follower", default=()),
+    "start_leader": Field(MORE_ARGV, "appended to `start` for a leader", default=()),
+    "start_follower": Field(MORE_ARGV, "appended to `start` for a follower", default=()),
     "role_words": Field(
         Record(
             "role words",
@@ -444,7 +437,7 @@ FIELDS: dict[str, Field] = {
     "speak": Field(SPEAK, "the protocol", shows="lines"),
     "requests": Field(
         MapOf(Plain(template=REQUEST), key=WORD, key_means="a verb"),
-        "verb → what is sent: a text (lines), a list (resp, command) or a mapping (http, command); verbs left out are skipped with the reason",
+        "verb → what is sent: a text (lines, frames), a list (resp, command) or a mapping (http, command)",
         default={},
     ),
     "replies": Field(

@@ -14,14 +14,14 @@ from kvsim.config.scenario_words import GROUP, KINDS, MODIFIERS, SCENARIO, VERBS
 from kvsim.config.shape import WRONG, Reading, Values
 from kvsim.config.spelling import did_you_mean
 from kvsim.config.template import Known, TemplateError, mistakes, names_in
-from kvsim.config.yaml_tree import Fields, Items, Scalar, Tree, flow, quoted, read_file
+from kvsim.config.yaml_tree import Fields, Items, Scalar, Tree, flow, is_file, quoted, read_file, shown
 from kvsim.errors import FileProblems, Problem
 
 
 def load_scenario(path: Path | str, checks: frozenset[str] | None = None) -> Scenario:
     """Read a scenario file. `checks` are the names of checks that exist; None: any name.
 
-    Raises FileProblems with everything that is wrong in the file. The cluster file it names is not opened.
+    Raises FileProblems with everything that is wrong in the file. The cluster file it names must exist; it is not opened.
     """
     path = Path(path)
     problems: list[Problem] = []
@@ -38,6 +38,7 @@ def _read(
     reading = Reading(problems)
     values = SCENARIO.read(tree, reading)
     groups = _Steps(reading, VERBS).groups(values.get("steps"))
+    cluster = _cluster_of(values, path, reading)
     _check_variables(values, reading)
     _check_checks(values, checks, reading)
     if problems:
@@ -46,7 +47,7 @@ def _read(
         name=values["scenario"],
         title=values["title"],
         path=path.resolve(),
-        cluster=(path.resolve().parent / values["cluster"]).resolve(),
+        cluster=cluster,
         groups=groups,
         needs=frozenset(values["needs"]),
         variables=values["vars"],
@@ -202,6 +203,14 @@ def _as_written(key: Scalar, behind: Tree, verb: Verb) -> str:
 
 
 # --- what a shape cannot see -----------------------------------------------------------------------------------------
+
+
+def _cluster_of(values: Values, path: Path, reading: Reading) -> Path:
+    """The cluster file, as seen from the scenario; it must be there."""
+    cluster = (path.resolve().parent / values.get("cluster", ".")).resolve()
+    if values.get("cluster") and not is_file(cluster):
+        reading.say(values.at("cluster"), f"cluster: there is no file {quoted(shown(cluster))}")
+    return cluster
 
 
 def _check_variables(values: Values, reading: Reading) -> None:

@@ -1,7 +1,7 @@
 """The language of scenarios as tables: the verbs, their fields, and the keys of the file.
 
-A new verb is one row in VERBS; a verb that holds steps names the field they stand in (`holds`). Reader (`scenario_file.py`), JSON Schema and
-reference page all come from here.
+A new verb is one row in VERBS; a verb that holds steps names the field they stand in (`holds`). Reader
+(`scenario_file.py`), JSON Schema and reference page all come from here.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ MODIFIERS = {
 class OneTarget(Shape):
     """Who a step is for: words, a node's name, or a list of names."""
 
-    means = "a target: a node's name, a list of names, or one of " + ", ".join(TARGET_WORDS)
+    means = "a target"
 
     def read(self, node: Tree, reading: Reading) -> Any:
         try:
@@ -60,7 +60,9 @@ class OneTarget(Shape):
         except ValueError as error:
             reading.say(node, str(error))
             return WRONG
-        return reading.expected(node, self.means)
+        return reading.expected(
+            node, "a target: a node's name, a list of names, or one of " + ", ".join(TARGET_WORDS)
+        )
 
     def json_schema(self, defs: dict[str, Any]) -> dict[str, Any]:
         names = {"type": "array", "items": {"type": "string"}, "minItems": 1}

@@ -27,7 +27,7 @@ from kvsim.config.program_words import (
 )
 from kvsim.config.scenario_words import GROUP, KINDS, SCENARIO, VERBS, Verb
 from kvsim.config.shape import ByKind, Field, Kept, ListOf, Record, Shape, Word
-from kvsim.config.target import WORDS as TARGET_WORDS
+from kvsim.config.target import MEANINGS as TARGET_MEANINGS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 LANGUAGES: dict[str, tuple[Record, str]] = {
@@ -89,8 +89,7 @@ def _scenario() -> Iterator[str]:
     yield from _record("The file", SCENARIO)
     yield from _record("A group", GROUP)
     yield from _words("Variables", KINDS)
-    yield from _words("Targets", dict.fromkeys(TARGET_WORDS, ""))
-    yield from ("A node's name, or several (`n1, n3` or `[n1, n3]`), is a target too.", "")
+    yield from _words("Targets", TARGET_MEANINGS)
     yield from _words("Expectations", EXPECTATION_WORDS)
     yield from _record("Expectations that say more", EXPECTED.shape.mapping)
     yield from _words("Reasons of a refusal", REASONS)

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from kvsim.config.spelling import did_you_mean
 from kvsim.config.yaml_tree import Fields, Items, Mark, Scalar, Tree, quoted
@@ -139,7 +139,14 @@ class Flag(OfScalar):
     """`true` or `false` (also yes, no, on, off)."""
 
     means = "true or false"
-    WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+    WORDS: ClassVar[dict[str, bool]] = {
+        "true": True,
+        "yes": True,
+        "on": True,
+        "false": False,
+        "no": False,
+        "off": False,
+    }
 
     def take(self, node: Scalar, reading: Reading) -> Any:
         value = self.WORDS.get(node.text.lower())
@@ -172,7 +179,7 @@ class Duration(OfScalar):
 
     means = "a time with its unit, such as 500ms, 2s or 1m"
     WRITTEN = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)")
-    UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+    UNITS: ClassVar[dict[str, float]] = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
     MAX_S = 86400.0
 
     def take(self, node: Scalar, reading: Reading) -> Any:

@@ -25,6 +25,18 @@ WORDS = {  # the words of a target → (which, role)
     "majority": (MAJORITY, None),
     "minority": (MINORITY, None),
 }
+MEANINGS = {  # for the reference page
+    "leader": "the node that is the leader when the step runs",
+    "follower": "the only follower",
+    "each": "every node, one after another; also `all`",
+    "each follower": "every follower; also `all followers`",
+    "each leader": "every node that says it is the leader",
+    "any": "one node, drawn from the seed",
+    "any follower": "one follower, drawn from the seed; also `one follower`",
+    "majority": "more than half of the nodes, drawn from the seed",
+    "minority": "as many as can be without a majority, drawn from the seed",
+    "n2": "the node of that name; several: `n1, n3` or `[n1, n3]`",
+}
 RESERVED = frozenset(
     {"leader", "follower", "each", "all", "any", "one", "majority", "minority", "client", "cluster"}
 )

@@ -2,14 +2,17 @@
 
 Only these forms are touched, so that configuration files, JSON and shell survive as they are:
 
-| written                      | becomes                                                                     |
-| ---------------------------- | --------------------------------------------------------------------------- |
-| `{name}`, `{leader.addr}`    | the value of that name; a name nobody knows is an error                     |
-| `{{name}}`                   | `{name}`, literally                                                         |
-| `{all:ITEM|SEPARATOR}`       | ITEM for every node, its own names inside, joined; `{others:…}` leaves out the node itself, `{followers:…}` the leader |
-| any other brace              | itself: `{ "a": {} }`, `{"a":1}`, `\\d{2}`, `${HOME:-x}`                       |
+| written                 | becomes                                                            |
+| ----------------------- | ------------------------------------------------------------------ |
+| `{name}`, `{leader.id}` | the value of that name; a name nobody knows is an error            |
+| `{{name}}`              | `{name}`, literally                                                |
+| `{all:ITEM|SEPARATOR}`  | ITEM for every node, its own names inside it, joined by SEPARATOR  |
+| `{others:…}`            | the same without the node itself                                   |
+| `{followers:…}`         | the same without leaders                                           |
+| any other brace         | itself: `{ "a": {} }`, `{"a":1}`, `\\d{2}`, `${HOME:-x}`           |
 
-The separator is what follows the last `|` that stands outside braces; `\\n` and `\\t` in it are a line end and a tab; without `|` it is `,`.
+The separator is what follows the last `|` that stands outside braces; `\\n` and `\\t` in it are a line end and a tab;
+without a `|` it is a comma.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """From the text of a YAML file to a tree that remembers where everything stands. Below every reader of this folder.
 
-Scalars keep the author's text: `on`, `no`, `012`, `12:30:00` stay what was typed, whatever YAML thinks of them. A repeated
-key, a tag, a merge key (`<<`), a second document, an alias inside its own anchor, a control character: each is one Problem. Aliases are allowed and
-stand for a copy; a mistake inside one is shown where the anchor is. Knows nothing of clusters, programs or scenarios.
+Scalars keep the author's text: `on`, `no`, `012`, `12:30:00` stay what was typed, whatever YAML thinks of them. A
+repeated key, a tag, a merge key (`<<`), a second document, an alias inside its own anchor, a control character: each is
+one Problem. Aliases are allowed and stand for a copy; a mistake inside one is shown where the anchor is. Knows nothing
+of clusters, programs or scenarios.
 """
 
 from __future__ import annotations
@@ -127,6 +128,14 @@ def shown(path: Path) -> str:
         return str(path)
 
 
+def is_file(path: Path) -> bool:
+    """Whether a file is there; a path that cannot even be looked at is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def quoted(text: str) -> str:
     """The text in double quotes on one short line, for messages."""
     cut = text if len(text) <= 60 else text[:57] + "..."
@@ -172,6 +181,15 @@ def walk(tree: Tree) -> Iterator[Scalar]:
     else:
         for _, value in tree.entries:
             yield from walk(value)
+
+
+def replaced(tree: Tree, old: str, new: str) -> Tree:
+    """The tree with a text replaced in every value."""
+    if isinstance(tree, Scalar):
+        return Scalar(tree.mark, tree.text.replace(old, new), tree.plain)
+    if isinstance(tree, Items):
+        return Items(tree.mark, tuple(replaced(item, old, new) for item in tree.items))
+    return Fields(tree.mark, tuple((key, replaced(value, old, new)) for key, value in tree.entries))
 
 
 def _read_bytes(path: Path, file: str, problems: list[Problem]) -> bytes | None:

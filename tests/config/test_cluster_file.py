@@ -76,9 +76,19 @@ def test_a_program_given_by_argument_may_be_the_only_one(folder: Path) -> None:
 
 def test_programs_that_elect_need_no_leader(folder: Path) -> None:
     (folder / "cluster.yaml").write_text(
-        "cluster: c\nprogram: {like: toy, capabilities: [elects]}\nnodes: {n1: {}, n2: {}}\n"
+        "cluster: c\nprogram: {like: toy, start_follower: [], capabilities: [elects]}\nnodes: {n1: {}, n2: {}}\n"
     )
     assert [node.role for node in load_cluster("cluster.yaml").nodes] == [Role.FOLLOWER, Role.FOLLOWER]
+
+
+def test_programs_that_elect_have_no_leader_to_name_at_start(
+    folder: Path, complaints: Callable[..., list[str]]
+) -> None:
+    text = "cluster: c\nprogram: {program: p, start: ['{leader.addr}'], capabilities: [elects]}\nnodes: {n1: {}}\n"
+    (folder / "cluster.yaml").write_text(text)
+    assert "{leader.addr} is no name that can stand here" in complaints(load_cluster, "cluster.yaml")[0]
+    (folder / "cluster.yaml").write_text(text.replace("n1: {}", "n1: {role: leader}"))
+    assert load_cluster("cluster.yaml").nodes[0].role is Role.LEADER
 
 
 HEAD = "cluster: c\nprogram: toy\n"

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from kvsim.config.program import Probe, Program, Ready, Role, Rule, Stop, StopStep
-from kvsim.config.program_file import Around, load_program
+from kvsim.config.program_file import ANYWHERE, Around, load_program
 from kvsim.errors import FileProblems, Problem
 
 SMALL = "program: toy\nstart: [./toy]\n"
 
 
-def load(path: Path | str, around: Around = Around(), base: Path | None = None) -> Program:
+def load(path: Path | str, around: Around = ANYWHERE, base: Path | None = None) -> Program:
     problems: list[Problem] = []
     program = load_program(str(path), base or Path.cwd(), problems, around)
     if problems:
@@ -70,6 +70,17 @@ def test_a_name_may_be_a_yaml_file_in_nodes(folder: Path) -> None:
     program = load("broken/late")
     assert (program.name, program.start[Role.LEADER]) == ("late", ("./late",))
     assert program.replies["any"][0] == Rule("ok", "^OK$")
+
+
+def test_what_is_taken_from_another_program_stays_in_its_folder(folder: Path) -> None:
+    (folder / "nodes" / "toy" / "node.yaml").write_text(
+        "program: toy\nstart: ['{program_dir}/toy']\ncwd: '{program_dir}'\n"
+    )
+    (folder / "mine").mkdir()
+    (folder / "mine" / "node.yaml").write_text("program: mine\nlike: toy\ncwd: '{program_dir}'\n")
+    program = load("./mine")
+    assert program.start[Role.LEADER] == (f"{folder.resolve()}/nodes/toy/toy",)
+    assert (program.cwd, program.folder) == ("{program_dir}", (folder / "mine").resolve())
 
 
 def test_like_leads_nowhere_twice(folder: Path, complaints: Callable[..., list[str]]) -> None:

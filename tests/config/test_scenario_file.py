@@ -52,7 +52,7 @@ def step(read: Callable[[str], Scenario]) -> Callable[[str], Step]:
 ROLES = """\
 scenario: roles
 title: The leader accepts writes
-cluster: ../cluster.yaml
+cluster: ./cluster.yaml
 needs: [roles]
 vars: {k: random_key, v: random_value, w: on}
 request_timeout: 250ms
@@ -78,7 +78,7 @@ def test_a_scenario(read: Callable[[str], Scenario], folder: Path) -> None:
         ("", ["2.1", "2.2"]),
         ("Followers refuse writes", ["3.1", "3.2"]),
     ]
-    assert scenario.cluster == (folder.parent / "cluster.yaml").resolve()
+    assert scenario.cluster == (folder / "cluster.yaml").resolve()
     assert scenario.variables == {"k": "random_key", "v": "random_value", "w": "on"}
     assert (scenario.needs, scenario.checks, scenario.request_timeout_s) == (
         {"roles"},
@@ -154,7 +154,7 @@ def test_a_bare_word_or_list_is_the_target(step: Callable[[str], Step]) -> None:
 
 MISTAKES = """\
 scenario: roles
-cluster: ../cluster.yaml
+cluster: ./cluster.yaml
 ned: [roles]
 vars: {k: random_kye, v: random_value, k: x}
 steps:
@@ -219,6 +219,10 @@ def test_all_mistakes_at_once_each_with_its_place(wrong: Callable[[str], list[st
                 "1:1: `cluster` is missing: the cluster file, as seen from this file",
                 "1:1: `steps` is missing",
             ],
+        ),
+        (
+            HEAD.replace("cluster.yaml", "no.yaml") + "steps: [kill: n1]\n",
+            ['2:10: cluster: there is no file "no.yaml"'],
         ),
         (HEAD + "steps:\n", ["3:7: steps: expected a list of steps, found nothing"]),
         (HEAD + "steps: []\n", ["3:8: steps: expected a list of steps, found an empty list"]),
