@@ -80,7 +80,7 @@ def parse(data: bytes, name: str) -> History:
 def json_lines(history: History) -> Iterator[str]:
     """One line of JSON an operation, in the history's order; absent values and unknown nodes are null."""
     for operation in history.operations:
-        yield json.dumps(asdict(operation), ensure_ascii=False)
+        yield json.dumps(asdict(operation))
 
 
 def _little_endian(column: array) -> array:
