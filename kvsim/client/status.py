@@ -48,10 +48,8 @@ def read_fields(query: Query, text: str) -> dict[str, str]:
 def _role(query: Query, word: str | None) -> Role | None:
     if word is None:
         return None
-    word = word.lower()
-    if word in query.words:
-        return query.words[word]
-    return Role(word) if word in set(Role) else None
+    words = {"leader": Role.LEADER, "follower": Role.FOLLOWER} | {w.lower(): role for w, role in query.words.items()}
+    return words.get(word.lower())
 
 
 def _read(path: str, text: str, document: Any) -> str | None:

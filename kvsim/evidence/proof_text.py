@@ -25,8 +25,9 @@ CLAIMS_SHOWN = 6  # of one step on one node: `always` and `eventually` ask many 
 
 
 def render(proof: Proof, record: Record) -> str:
-    """The whole text."""
-    return "\n".join(_lines(proof, record)) + "\n"
+    """The whole text. Bytes of a node that are no UTF-8 are shown escaped."""
+    text = "\n".join(_lines(proof, record)) + "\n"
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _lines(proof: Proof, record: Record) -> Iterator[str]:

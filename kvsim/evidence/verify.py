@@ -20,7 +20,7 @@ def write_proof(run: RunDir) -> Proof:
     record = Record.load(run)
     proof = judge(record)
     whole = {**proof.to_json(), "kvsim": record.meta["kvsim"], "files": digests(run)}
-    write_whole(run.proof_json, json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
+    write_whole(run.proof_json, json.dumps(whole, indent=1) + "\n")
     write_whole(run.proof_text, render(proof, record))
     return proof
 

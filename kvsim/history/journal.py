@@ -48,6 +48,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.epoch_ns = time.monotonic_ns()
+        self._broken = False
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
 
     def since_s(self, monotonic_ns: int) -> float:
@@ -55,13 +56,19 @@ class Journal:
         return round((monotonic_ns - self.epoch_ns) / 1e9, 6)
 
     def write(self, kind: str, **fields: Any) -> None:
-        """Append one event, stamped now. Raises RunInvalid when the disk does not take it."""
+        """Append one event, stamped now.
+
+        Raises RunInvalid when the disk does not take it; once only, so that whoever tidies up afterwards can go on.
+        """
+        if self._broken:
+            return
         event = {"t": self.since_s(time.monotonic_ns()), "event": kind, **fields}
-        data = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        data = json.dumps(event, separators=(",", ":")).encode("ascii") + b"\n"
         try:
             if os.write(self._fd, data) != len(data):
                 raise OSError("the file took only a part of it")
         except OSError as error:
+            self._broken = True
             problem = error.strerror or str(error)
             raise RunInvalid(f"the run could not be recorded in {self.path}: {problem}") from error
 

@@ -21,10 +21,13 @@ class Interrupts:
     """How often the user asked, and what is done the second time."""
 
     count: int = 0
+    stopping: bool = False  # already: the first interrupt has nothing to add then
     kill_all: Callable[[], None] = lambda: None
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         self.count += 1
+        if self.count == 1 and self.stopping:
+            return
         if self.count == 1:
             raise Interrupted
         self.kill_all()

@@ -26,14 +26,14 @@ from kvsim.evidence.proof import Proof
 from kvsim.evidence.verify import write_proof
 from kvsim.history.journal import Journal
 from kvsim.launcher.background import Background
-from kvsim.launcher.launcher import Launcher
+from kvsim.launcher.launcher import Launcher, PortLost
 from kvsim.launcher.net import Net
 from kvsim.launcher.node import Node
 from kvsim.process.environment import Mark
 from kvsim.process.ports import reserve
 from kvsim.rundir import RunDir, new_run
 from kvsim.scenario.context import Context, StepResult
-from kvsim.scenario.interrupt import Interrupted, orderly_interrupts
+from kvsim.scenario.interrupt import Interrupted, Interrupts, orderly_interrupts
 from kvsim.scenario.readback import State
 from kvsim.scenario.roles import Roles
 from kvsim.scenario.runner import run_steps
@@ -43,6 +43,9 @@ from kvsim.scenario.sessions import Sessions
 OF_START_AND_STOP = frozenset(
     {"nodes_start", "log_is_prompt", "nodes_stay_up", "exits_clean", "no_leftovers"}
 )
+
+
+PORT_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -76,15 +79,24 @@ def run_scenario(scenario: Scenario, cluster: Cluster, options: Options, show: S
     shutil.copyfile(cluster.path, run.cluster)
     job = Job(scenario, cluster, options, seed, run, show)
     with contextlib.closing(Journal(run.journal)) as journal, orderly_interrupts() as interrupts:
-        how = "finished"
-        try:
-            with (_attached if options.attach else _private_cluster)(job, journal) as launcher:
-                interrupts.kill_all = launcher.kill_all
-                how = _steps(job, launcher, journal)
-        except Interrupted:
-            how = "interrupted"
-        journal.write("end", how=how)
+        journal.write("end", how=_until_the_end(job, journal, interrupts))
     return Done(run, write_proof(run))
+
+
+def _until_the_end(job: Job, journal: Journal, interrupts: Interrupts) -> str:
+    """Run the steps, on other ports once more where a stranger took one at the last moment; how it ended, in words."""
+    cluster = _attached if job.options.attach else _private_cluster
+    for tries_left in reversed(range(PORT_TRIES)):
+        try:
+            with cluster(job, journal, interrupts) as launcher:
+                interrupts.kill_all = launcher.kill_all
+                return _steps(job, launcher, journal)
+        except Interrupted:
+            return "interrupted"
+        except NodeFailed as error:
+            if not (isinstance(error, PortLost) and tries_left):
+                return f"stopped early: {str(error).splitlines()[0]}"
+    raise AssertionError("unreachable")
 
 
 @dataclass(frozen=True)
@@ -100,7 +112,7 @@ class Job:
 
 
 def _steps(job: Job, launcher: Launcher, journal: Journal) -> str:
-    """Start the nodes and run the steps; in words, how that ended. A node that does not start ends the run: checks say so."""
+    """Start the nodes and run the steps. Raises NodeFailed when a node does not start; the checks say what that means."""
     scenario, seed = job.scenario, job.seed
     sessions = Sessions(launcher, journal, scenario.request_timeout_s)
     context = Context(
@@ -118,17 +130,13 @@ def _steps(job: Job, launcher: Launcher, journal: Journal) -> str:
         if not job.options.attach:
             launcher.start_all()
         run_steps(context, job.show, fail_fast=job.options.fail_fast)
-    except Interrupted:
-        return "interrupted"
-    except NodeFailed as error:
-        return f"stopped early: {str(error).splitlines()[0]}"
     finally:
         sessions.close()
     return "finished"
 
 
 @contextlib.contextmanager
-def _private_cluster(job: Job, journal: Journal) -> Iterator[Launcher]:
+def _private_cluster(job: Job, journal: Journal, interrupts: Interrupts) -> Iterator[Launcher]:
     """A launcher for the cluster on ports of its own; on leaving, everything it started is stopped and its data removed."""
     cluster, run, mark = job.cluster, job.run, Mark(uuid.uuid4().hex)
     extra = sum(len(node.program.ports) for node in cluster.nodes)
@@ -143,13 +151,15 @@ def _private_cluster(job: Job, journal: Journal) -> Iterator[Launcher]:
         try:
             yield launcher
         finally:
+            interrupts.stopping = True
             launcher.stop_all()
             if not job.options.keep:
                 run.remove_data()
+            interrupts.stopping = False
 
 
 @contextlib.contextmanager
-def _attached(job: Job, journal: Journal) -> Iterator[Launcher]:
+def _attached(job: Job, journal: Journal, interrupts: Interrupts) -> Iterator[Launcher]:
     """A launcher for the cluster that is up, which is left as the scenario left it. Its logs are copied into the run."""
     background = Background(job.cluster)
     with background.locked("attach to it"):
