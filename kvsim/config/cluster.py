@@ -34,6 +34,8 @@ class Lag:
 
 @dataclass(frozen=True)
 class Cluster:
+    """The nodes in the order of the file, and what holds for all of them."""
+
     name: str
     path: Path  # the file it was read from
     nodes: tuple[NodeSpec, ...]

@@ -164,7 +164,7 @@ def _at(mark: Mark | None, message: str) -> Problem:
 def _with_likes(tree: Fields, folder: Path, problems: list[Problem]) -> Fields | None:
     """The tree with what `like` adds, over as many programs as it takes. None when one of them cannot be read.
 
-    `{program_dir}` in what is taken over stays the folder it was written in.
+    `{program_dir}`, and a relative path in `start`, keep meaning the folder they were written in.
     """
     likes = 0
     while isinstance(tree.get("like"), Scalar):
@@ -177,8 +177,25 @@ def _with_likes(tree: Fields, folder: Path, problems: list[Problem]) -> Fields |
         if found is None:
             return None
         base, folder = found
-        tree = _laid_over(tree, replaced(base, "{program_dir}", str(folder.resolve())))
+        tree = _laid_over(tree, _anchored(base, folder.resolve()))
     return tree
+
+
+def _anchored(base: Fields, folder: Path) -> Fields:
+    entries = replaced(base, "{program_dir}", str(folder)).entries
+    return Fields(base.mark, tuple((k, _anchor(v, folder) if k.text == "start" else v) for k, v in entries))
+
+
+def _anchor(start: Tree, folder: Path) -> Tree:
+    """A start command, or one for each role, with the path to its program made absolute."""
+    if isinstance(start, Fields):
+        return Fields(start.mark, tuple((key, _anchor(value, folder)) for key, value in start.entries))
+    if not isinstance(start, Items) or not start.items or not isinstance(start.items[0], Scalar):
+        return start
+    first = start.items[0]
+    if "/" not in first.text or first.text.startswith(("/", "{")):
+        return start
+    return Items(start.mark, (Scalar(first.mark, f"{folder}/{first.text}", first.plain), *start.items[1:]))
 
 
 def _laid_over(tree: Fields, base: Fields) -> Fields:

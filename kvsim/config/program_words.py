@@ -363,8 +363,9 @@ FIELDS: dict[str, Field] = {
             Text("a template", template=RUN),
             key=r"(?!/)(?!.*(?:^|/)\.\.(?:/|$)).+",
             key_means="a file name below the data directory",
+            key_template=RUN,
         ),
-        "files written before a start: name → template",
+        "files written before each start, after `init`: name → template",
         shows="none",
     ),
     "ports": Field(

@@ -64,6 +64,8 @@ class Step:
 
 @dataclass(frozen=True)
 class Group:
+    """Steps under a title; steps that stand outside every group form groups without one."""
+
     title: str
     steps: tuple[Step, ...]
     line: int = 0
@@ -71,6 +73,8 @@ class Group:
 
 @dataclass(frozen=True)
 class Scenario:
+    """A whole scenario file."""
+
     name: str
     title: str
     path: Path

@@ -256,10 +256,21 @@ class ListOf(Shape):
 
 
 class MapOf(Shape):
-    """A mapping whose keys the author chooses. `key` is a regular expression they match as a whole. Reads into a dict."""
+    """A mapping whose keys the author chooses. Reads into a dict.
 
-    def __init__(self, shape: Shape, *, key: str = "", key_means: str = "a name", least: int = 0) -> None:
-        self.shape, self.key_means, self.least = shape, key_means, least
+    `key`: a regular expression that each matches as a whole. `key_template`: keys are templates too, in this scope.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        *,
+        key: str = "",
+        key_means: str = "a name",
+        least: int = 0,
+        key_template: str = "",
+    ) -> None:
+        self.shape, self.key_means, self.least, self.key_scope = shape, key_means, least, key_template
         self.key = re.compile(key) if key else None
         self.means = f"a mapping from {key_means} to {shape.means}"
 
@@ -276,6 +287,8 @@ class MapOf(Shape):
     def read_one(self, key: Scalar, tree: Tree, reading: Reading, values: dict[str, Any]) -> None:
         if self.key and not self.key.fullmatch(key.text):
             reading.expected(key, self.key_means)
+        if self.key_scope:
+            reading.templates.append((key, self.key_scope))
         with reading.inside(key.text):
             value = self.shape.read(tree, reading)
         if value is not WRONG:

@@ -36,6 +36,8 @@ class TemplateError(ValueError):
 
 @dataclass(frozen=True)
 class Name:
+    """One `{name}`."""
+
     name: str
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 
@@ -28,8 +28,7 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 PLAIN = re.compile(r"[A-Za-z0-9_./~+@-]+(?: [A-Za-z0-9_./~+@-]+)*")
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """A place in a file; `line` and `column` count from 1."""
 
     file: str
@@ -40,8 +39,7 @@ class Mark:
         return Problem(self.file, self.line, self.column, one_line(message))
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
+class Scalar(NamedTuple):
     """One text as typed. `plain`: written without quotes; a plain empty text is what YAML makes of `key:`."""
 
     mark: Mark
@@ -57,8 +55,9 @@ class Scalar:
         return "nothing" if self.absent else quoted(self.text)
 
 
-@dataclass(frozen=True, slots=True)
-class Items:
+class Items(NamedTuple):
+    """A list in the order written."""
+
     mark: Mark
     items: tuple[Tree, ...]
 
@@ -66,8 +65,7 @@ class Items:
         return "a list" if self.items else "an empty list"
 
 
-@dataclass(frozen=True, slots=True)
-class Fields:
+class Fields(NamedTuple):
     """A mapping in the order written; a repeated key is reported when the file is read and only the first one kept."""
 
     mark: Mark

@@ -83,6 +83,18 @@ def test_what_is_taken_from_another_program_stays_in_its_folder(folder: Path) ->
     assert (program.cwd, program.folder) == ("{program_dir}", (folder / "mine").resolve())
 
 
+def test_a_relative_start_is_seen_from_where_it_was_written(folder: Path) -> None:
+    (folder / "mine.yaml").write_text("program: mine\nlike: toy\n")
+    assert load("./mine.yaml").start[Role.LEADER][0] == f"{folder.resolve()}/nodes/toy/./toy"
+
+
+def test_file_names_are_templates_too(
+    read: Callable[[str], Program], wrong: Callable[[str], list[str]]
+) -> None:
+    assert read('files: {"{name}.conf": x}').files == {"{name}.conf": "x"}
+    assert "{nme} is no name" in wrong(SMALL + 'files: {"{nme}.conf": x}')[0]
+
+
 def test_like_leads_nowhere_twice(folder: Path, complaints: Callable[..., list[str]]) -> None:
     (folder / "nodes" / "toy" / "node.yaml").write_text("program: toy\nlike: toy\n")
     assert "leads round in a circle" in complaints(load, "toy")[0]
