@@ -8,11 +8,14 @@ from __future__ import annotations
 import os
 import select
 import signal as signals
+import subprocess
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kvsim.errors import KvsimError
+from kvsim.process import identity
 from kvsim.process.identity import Identity
 from kvsim.waiting import Deadline
 
@@ -95,6 +98,25 @@ class Child:
     def drained(self, deadline: Deadline) -> bool:
         """Whether all it wrote has reached its log file: at once, unless it writes to a pseudo-terminal."""
         return self.drain is None or self.drain.wait(deadline) is not None
+
+
+def take_over(
+    popen: subprocess.Popen[bytes],
+    argv: tuple[str, ...],
+    stdout: Path,
+    stderr: Path | None = None,
+    *,
+    stderr_from: int = 0,
+    drain: Child | None = None,
+) -> Child:
+    """From here on a `Child` alone reaps the process; Popen is told that it is over, so it never takes the
+    status.
+    """
+    popen.returncode = 0
+    found = identity.of(popen.pid)  # not reaped yet, so it is there at least as a zombie
+    if found is None:
+        raise KvsimError(f"process {popen.pid} was reaped by something else right after its start")
+    return Child(found, argv, stdout, stderr or stdout, stderr_from=stderr_from, drain=drain)
 
 
 def take_status(pid: int) -> Ended | None:

@@ -6,10 +6,13 @@ Reads only; a process that is gone is None or empty, never an error.
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+KERNEL = 2  # the parent of all kernel threads, which have neither environment nor command line
+EXEC_LOOKS, EXEC_LOOK_S = 20, 0.0005
 GONE = (FileNotFoundError, ProcessLookupError)
 
 
@@ -76,11 +79,28 @@ def environ(pid: int, holding: bytes = b"") -> dict[str, str]:
     With `holding`, also empty when those bytes stand nowhere in it: a quick answer for a scan of all
     processes.
     """
-    block = _read(f"/proc/{pid}/environ")
+    block = _read(f"/proc/{pid}/environ") or _environ_after_exec(pid)
     if holding not in block:
         return {}
     pairs = (entry.partition(b"=") for entry in block.split(b"\0") if b"=" in entry)
     return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
+
+
+def _environ_after_exec(pid: int) -> bytes:
+    """A second look at an empty environment: in the middle of an exec the kernel shows none, and no command
+    line.
+    """
+    for _ in range(EXEC_LOOKS):
+        entry = stat(pid)
+        if (
+            entry is None
+            or entry.state in "ZXx"
+            or KERNEL in (pid, entry.ppid)
+            or _read(f"/proc/{pid}/cmdline")
+        ):
+            break
+        time.sleep(EXEC_LOOK_S)
+    return _read(f"/proc/{pid}/environ")
 
 
 def cmdline(pid: int) -> str:

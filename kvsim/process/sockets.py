@@ -35,7 +35,9 @@ class Listener:
     v6only: bool = False
 
     def reaches(self, host: str) -> bool:
-        """Whether a connection to `host` (an address) could end here; `::` takes IPv4 too unless told not to."""
+        """Whether a connection to `host` (an address) could end here; `::` takes IPv4 too unless told not
+        to.
+        """
         if ":" in host:
             return self.address in (host, "::")
         dual = self.address == "::" and not self.v6only

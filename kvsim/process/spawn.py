@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pty
 import pwd
 import resource
 import signal
 import subprocess
-import termios
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,8 +21,8 @@ from pathlib import Path
 from typing import IO
 
 from kvsim.errors import KvsimError
-from kvsim.process import identity, wrap
-from kvsim.process.child import Child, Ended
+from kvsim.process import terminal, wrap
+from kvsim.process.child import Child, Ended, take_over
 from kvsim.process.executable import Cause, SpawnError, resolve
 
 RESET_SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM)
@@ -65,10 +63,10 @@ def spawn(plan: Plan) -> Child:
     argv = _command(plan)
     error_from = _size(plan.error_log)
     with contextlib.ExitStack() as stack:
-        out, err, terminal = _outputs(plan, stack)
+        out, err, reading = _outputs(plan, stack)
         popen = _popen(plan, argv, out, err)
-        drain = _drain(terminal, plan.stdout) if terminal is not None else None
-    return _child(popen, plan, error_from, drain)
+        drain = None if reading is None else terminal.drain(reading, plan.stdout)
+    return take_over(popen, plan.argv, plan.stdout, plan.stderr, stderr_from=error_from, drain=drain)
 
 
 def explain_early_end(plan: Plan, ended: Ended, error_from: int = 0) -> SpawnError | None:
@@ -124,11 +122,8 @@ def _command(plan: Plan) -> list[str]:
 def _outputs(plan: Plan, stack: contextlib.ExitStack) -> tuple[int, int, int | None]:
     """File numbers for stdout and stderr and, with a pseudo-terminal, its reading end."""
     if plan.pty:
-        terminal, side = pty.openpty()
-        stack.callback(os.close, terminal)
-        stack.callback(os.close, side)
-        _raw(side)
-        return side, side, terminal
+        reading, writing = stack.enter_context(terminal.opened())
+        return writing, writing, reading
     out = stack.enter_context(_append(plan.stdout))
     err = stack.enter_context(_append(plan.stderr)) if plan.stderr else out
     return out.fileno(), err.fileno(), None
@@ -136,14 +131,6 @@ def _outputs(plan: Plan, stack: contextlib.ExitStack) -> tuple[int, int, int | N
 
 def _append(path: Path) -> IO[bytes]:
     return path.open("ab", buffering=0)
-
-
-def _raw(side: int) -> None:
-    """Line ends stay as written, nothing is echoed."""
-    mode = termios.tcgetattr(side)
-    mode[1] &= ~termios.OPOST
-    mode[3] &= ~termios.ECHO
-    termios.tcsetattr(side, termios.TCSANOW, mode)
 
 
 def _popen(plan: Plan, argv: list[str], out: int, err: int) -> subprocess.Popen[bytes]:
@@ -186,9 +173,7 @@ def _default_signals() -> Iterator[None]:
     """A signal that kvsim ignores (started with `&` or nohup) would be ignored by the node too, for ever."""
     ignored = [number for number in RESET_SIGNALS if signal.getsignal(number) is signal.SIG_IGN]
     for number in ignored:
-        signal.signal(
-            number, lambda *_: None
-        )  # exec turns a handled signal into the default, not an ignored one
+        signal.signal(number, lambda *_: None)  # exec makes a handled signal the default, not an ignored one
     try:
         yield
     finally:
@@ -206,45 +191,6 @@ def _no_core_file(plan: Plan) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
-
-
-def _drain(terminal: int, log: Path) -> Child:
-    """Copy the pseudo-terminal into the log.
-
-    A process of its own (`cat`): it ends by itself when all writers are gone.
-    """
-    with _append(log) as file:
-        popen = subprocess.Popen(
-            ["cat"],
-            stdin=terminal,
-            stdout=file,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            close_fds=True,
-        )
-    return _taken_over(popen, ("cat",), log, log, 0, None)
-
-
-def _child(popen: subprocess.Popen[bytes], plan: Plan, error_from: int, drain: Child | None) -> Child:
-    return _taken_over(popen, plan.argv, plan.stdout, plan.error_log, error_from, drain)
-
-
-def _taken_over(
-    popen: subprocess.Popen[bytes],
-    argv: tuple[str, ...],
-    out: Path,
-    err: Path,
-    err_from: int,
-    drain: Child | None,
-) -> Child:
-    """From here on `Child` alone reaps the process; Popen is told it is over, so that it never takes the
-    status.
-    """
-    popen.returncode = 0
-    found = identity.of(popen.pid)  # our unreaped child: there at least as a zombie
-    if found is None:
-        raise KvsimError(f"process {popen.pid} was reaped by something else right after its start")
-    return Child(identity=found, argv=argv, stdout=out, stderr=err, stderr_from=err_from, drain=drain)
 
 
 def _size(path: Path) -> int:

@@ -21,7 +21,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left_behind() -> Iterator[None]:
+def no_child_and_no_port_left() -> Iterator[None]:
     tree.become_subreaper()
     before, ports = _children(), set(sockets.listening([_self()]))
     yield

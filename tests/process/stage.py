@@ -16,7 +16,8 @@ from kvsim.process.ladder import Target, kill_all
 from kvsim.process.spawn import Plan, spawn
 from kvsim.waiting import Deadline, wait_until
 
-PYTHON = (str(Path(sys.executable).resolve()), "-I", "-S", "-u", "-c")
+PYTHON = (str(Path(sys.executable).resolve()), "-I", "-S", "-c")
+LINES_AT_ONCE = "import sys; sys.stdout.reconfigure(line_buffering=True)\n"  # each line one write
 SLEEP = "import time; time.sleep(60)"
 
 
@@ -43,9 +44,9 @@ class Stage:
 
     def python(self, code: str, *args: str, says: str = "", **changes: object) -> Child:
         """Run Python code; with `says`, wait until its output holds that."""
-        child = self.run(*PYTHON, code, *args, **changes)
+        child = self.run(*PYTHON, LINES_AT_ONCE + code, *args, **changes)
         if says:
-            soon(lambda: says in self.said(), f"{says!r} in the log")
+            soon(lambda: f"{says}\n" in self.said(), f"{says!r} in the log")
         return child
 
     def said(self) -> str:

@@ -8,6 +8,9 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from kvsim.errors import KvsimError
 from kvsim.process import identity, proc, tree
 from kvsim.process.child import Ended
 from kvsim.process.environment import Mark, clean
@@ -19,7 +22,7 @@ SHORT = (Step(signal.SIGTERM, 0.2),)
 LONG = (Step(signal.SIGTERM, 30.0),)
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up'); time.sleep(60)"
 POLITE = """
-import signal, sys, time
+import os, signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 print('up')
 time.sleep(60)
@@ -161,6 +164,28 @@ def test_a_step_may_be_an_act_instead_of_a_signal(stage) -> None:
     assert stopped.ended == Ended(signal=signal.SIGUSR1)
 
 
+def test_an_act_that_fails_is_noted_and_the_next_step_comes(stage) -> None:
+    def fail() -> None:
+        raise KvsimError("no such stop command")
+
+    stopped = stop_tree(stage.python(SLEEP), (Step(None, 0.0, act=fail), Step(signal.SIGTERM, 30.0)))
+    assert stopped.troubles == ("no such stop command",)
+    assert stopped.ended == Ended(signal=signal.SIGTERM)
+
+
+def test_after_an_interrupt_everything_can_still_be_killed(stage) -> None:
+    """The second Ctrl-C comes while the first one's orderly stop waits."""
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    child = stage.python(DEAF, says="up")
+    with pytest.raises(KeyboardInterrupt):
+        stop_tree(child, (Step(signal.SIGTERM, 0.0), Step(None, 30.0, act=interrupt)))
+    assert child.identity.alive()
+    assert kill_all([Target(child)])[0].killed_by_us
+
+
 LAUNCHER = """
 import subprocess, sys
 child = subprocess.Popen(sys.argv[1:], start_new_session=True, stdout=-3, stderr=-3)
@@ -223,7 +248,7 @@ def test_it_can_be_killed_from_another_thread(stage) -> None:
 
 
 def test_a_terminal_is_drained_before_stop_returns(stage) -> None:
-    code = POLITE.replace("sys.exit(0)", "(print('bye'), sys.exit(0))")
+    code = POLITE.replace("sys.exit(0)", "(os.write(1, b'bye\\n'), sys.exit(0))")
     child = stage.python(code, says="up", pty=True)
     stop_tree(child, LONG)
     assert stage.said() == "up\nbye\n"

@@ -36,5 +36,5 @@ def test_the_table_holds_us_and_our_parent() -> None:
 
 def test_a_command_line_is_one_line(stage) -> None:
     child = stage.python("import time\ntime.sleep(60)", "two words")
-    words = "-c import time time.sleep(60) two words"
+    words = "import time time.sleep(60) two words"
     soon(lambda: proc.cmdline(child.pid).endswith(words), "the program behind its wrapper")
