@@ -1,7 +1,7 @@
 """Operations as a picture of text: one line each on an axis of ranks, faults as bands above them. Pure.
 
 The axis has equal steps between the moments at which something began or ended, so that microseconds beside
-seconds stay readable; the real times stand in the labels, in milliseconds since the first call. `>` means
+seconds stay readable; the real times stand in the labels, counted from the first call. `>` means
 that nobody knows the end.
 """
 
@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kvsim.checks.consistency.answer import name_operation
+from kvsim.checks.consistency.answer import name_operation, plural
 from kvsim.checks.consistency.roles import Roles
 from kvsim.history.history import FaultSpan, History
 from kvsim.history.operations import NEVER, UNKNOWN, Operations
 
 WIDTH = 56
+ROWS_DRAWN = 24  # more is not a picture any more
 
 
 def picture(history: History, rows: Sequence[int]) -> str:
@@ -22,6 +23,7 @@ def picture(history: History, rows: Sequence[int]) -> str:
     if not rows:
         return ""
     operations = history.operations
+    hidden, rows = rows[ROWS_DRAWN:], rows[:ROWS_DRAWN]
     ends = [_end(operations, row) for row in rows]
     begin_ns = min(operations.call_ns[row] for row in rows)
     end_ns = max((end for end in ends if end != NEVER), default=begin_ns)
@@ -35,6 +37,8 @@ def picture(history: History, rows: Sequence[int]) -> str:
     for row, end, label in zip(rows, ends, labels, strict=True):
         bar = axis.bar(operations.call_ns[row], end)
         lines.append(f"{label:>{left}}  {bar}  {_what(operations, row, end, begin_ns)}")
+    if hidden:
+        lines.append(f"{'':>{left}}  … and {plural(len(hidden), 'operation')} more")
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -50,9 +54,14 @@ def _who(operations: Operations, roles: Roles, row: int) -> str:
 
 
 def _what(operations: Operations, row: int, end: int, origin_ns: int) -> str:
-    begin = (operations.call_ns[row] - origin_ns) / 1e6
-    until = "?" if end == NEVER else f"{(end - origin_ns) / 1e6:.3f}"
-    return f"{name_operation(operations, row)}  [{begin:.3f}..{until} ms]"
+    begin = _time(operations.call_ns[row] - origin_ns)
+    until = "?" if end == NEVER else _time(end - origin_ns)
+    return f"{name_operation(operations, row)}  [{begin}..{until}]"
+
+
+def _time(nanoseconds: int) -> str:
+    """Milliseconds; bare numbers below a microsecond, where a history counts lines rather than time."""
+    return f"{nanoseconds / 1e6:.3f} ms" if nanoseconds >= 1_000 else str(nanoseconds)
 
 
 class _Axis:

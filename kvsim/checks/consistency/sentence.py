@@ -6,7 +6,17 @@ from collections.abc import Callable, Sequence
 
 from kvsim.checks.consistency.answer import name_operation, whom
 from kvsim.checks.consistency.linear.ruling import Reason
-from kvsim.history.operations import ABSENT, CAS, GET, NEVER, PUT, UNKNOWN, Operations
+from kvsim.history.operations import (
+    ABSENT,
+    CAS,
+    DELETE,
+    DELETE_MISSED,
+    GET,
+    NEVER,
+    PUT,
+    UNKNOWN,
+    Operations,
+)
 
 
 def sentence(operations: Operations, rows: Sequence[int], reason: Reason) -> str:
@@ -23,7 +33,7 @@ def _stale_read(operations: Operations, rows: Sequence[int]) -> str | None:
         return None
     old, new, read = rows
     kind, value, call = operations.kind, operations.value, operations.call_ns
-    shape = kind[old] in (PUT, CAS) and kind[new] in (PUT, CAS) and kind[read] == GET
+    shape = kind[old] in (PUT, CAS) and kind[new] in (PUT, CAS, DELETE) and kind[read] == GET
     if not shape or value[read] != value[old] or operations.outcome[new] == UNKNOWN:
         return None
     if not _end(operations, old) < call[new] or not _end(operations, new) < call[read]:
@@ -72,6 +82,18 @@ def _period(operations: Operations, rows: Sequence[int]) -> str:
     return f"all of {', '.join(name_operation(operations, row) for row in rows)} happened meanwhile"
 
 
+def _absent(operations: Operations, rows: Sequence[int], reason: Reason) -> str:
+    """A value that was there, and a read that did not find it."""
+    last = max(rows, key=lambda row: operations.call_ns[row])
+    if len(rows) != 2 or operations.kind[last] not in (GET, DELETE_MISSED):
+        return _general(operations, rows, reason)
+    first = next(row for row in rows if row != last)
+    return (
+        f"{whom(operations, last)} began after {name_operation(operations, first)} had completed, "
+        "and no delete can explain that it found nothing"
+    )
+
+
 def _general(operations: Operations, rows: Sequence[int], reason: Reason) -> str:
     last = max(rows, key=lambda row: operations.call_ns[row])
     return f"{reason.value}; the last of the {len(rows)} operations that prove it is {whom(operations, last)}"
@@ -82,6 +104,8 @@ SENTENCES: dict[Reason, Callable[[Operations, Sequence[int], Reason], str]] = {
     Reason.REFUSED_WRITE: _refused,
     Reason.READ_TOO_EARLY: _early,
     Reason.CAS_TOO_EARLY: _early,
+    Reason.ABSENT_UNEXPLAINED: _absent,
+    Reason.ABSENT_INSIDE: _absent,
     Reason.OVERLAP: _two_values,
     Reason.SWALLOWED: _two_values,
 }

@@ -98,7 +98,7 @@ def test_a_violation_is_told_in_a_sentence_and_a_picture() -> None:
     lines = finding.picture.splitlines()
     assert lines[0].strip().startswith("fault pause n2") and "▒" in lines[0]
     assert "client 2 n1 (leader)" in lines[1] and "client 1 n2 (follower)" in lines[3]
-    assert "[4.000..5.000 ms]" in lines[3]
+    assert "[4.000 ms..5.000 ms]" in lines[3]
 
 
 def test_an_unknown_end_is_drawn_open() -> None:

@@ -181,10 +181,11 @@ def test_delta_is_the_least_shift_that_explains_every_read() -> None:
         register = true_register(rng, rng.randrange(3, 8), 2, {PUT: 1.0, GET: 1.0})
         register.call = [time // 200_000 for time in register.call]
         register.until = [time // 200_000 for time in register.until]
-        written = [value for value, kind in zip(register.value, register.kind, strict=True) if kind == PUT]
-        for at, kind in enumerate(register.kind):
-            if kind == GET and written and rng.random() < 0.5:
-                register.value[at] = rng.choice(written)
+        puts = [at for at, kind in enumerate(register.kind) if kind == PUT]
+        reads = [at for at, kind in enumerate(register.kind) if kind == GET]
+        for read in reads[-1:]:
+            old = [register.value[put] for put in puts if register.call[put] <= register.until[read]]
+            register.value[read] = rng.choice([*old, ABSENT])
         found = delta_ns(register)
         fitting = [delta for delta in range(60) if linearizable(shifted(register, delta))]
         assert found == (fitting[0] if fitting else None), register

@@ -261,11 +261,14 @@ class _Shrinker:
         rest = [at for unit in units for at in unit]
         if not self._bad_near(units):
             self._bad(rest)
-        for at in self.deletes:
-            before = self.loosened
-            self.loosened = before | {at}
-            if time.monotonic() >= self.deadline or not self._bad(rest):
-                self.loosened = before
+        everything = frozenset(self.deletes)
+
+        def bad(kept: list[int]) -> bool:
+            self.loosened = everything - frozenset(kept)
+            return self._bad(rest)
+
+        needed = self._ddmin(list(self.deletes), bad)
+        self.loosened = everything - frozenset(needed)
 
     def _drop_far_deletes(self, rest: list[int]) -> None:
         """Those over before `rest` begins only make the key absent at its start; those after its end are
