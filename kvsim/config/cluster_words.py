@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from kvsim.config.program_words import ENV, NODE_NAME, RUN, TEXTS, WORD, program_shape
+from kvsim.config.program_words import ENV, RUN, TEXTS, WORD, program_shape
 from kvsim.config.shape import ByKind, Duration, Field, Int, ListOf, MapOf, Record, Text, Word
+from kvsim.config.target import NODE_NAME
 
 PORT = Int(1, 65535, "a port")
 PROGRAM_REFERENCE = ByKind(

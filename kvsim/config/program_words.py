@@ -32,7 +32,6 @@ from kvsim.config.spelling import did_you_mean
 from kvsim.config.yaml_tree import Scalar
 
 WORD = r"[a-z][a-z0-9_]*"
-NODE_NAME = r"[a-z][a-z0-9_-]*"
 RUN = "run"  # scope of templates: names of one node
 REQUEST = "request"  # the same, and {key} {value}
 CLASS = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*"

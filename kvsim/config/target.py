@@ -5,11 +5,13 @@ A frozen value and its reading from text. Who that is at a given moment is found
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from kvsim.config.program import Role
 from kvsim.config.spelling import did_you_mean
 
+NODE_NAME = r"[a-z][a-z0-9_-]*"
 EACH, ANY, THE, MAJORITY, MINORITY, NAMED = "each", "any", "the", "majority", "minority", "named"
 WORDS = {  # the words of a target → (which, role)
     "leader": (THE, Role.LEADER),
@@ -77,17 +79,16 @@ def parse_target(text: str) -> Target:
         which, role = WORDS[words]
         return Target(which, role)
     names = tuple(name.strip() for name in words.split(","))
-    for name in names:
-        if not name or " " in name:
-            raise ValueError(f'"{words}" is no target{did_you_mean(words, WORDS)}')
-        if len(names) > 1 and name in RESERVED:
-            raise ValueError(f"`{name}` cannot stand in a list of node names")
+    if not all(re.fullmatch(NODE_NAME, name) for name in names) or words in RESERVED:
+        raise ValueError(f'"{words}" is no target{did_you_mean(words, WORDS)}')
     return named(names)
 
 
 def named(names: tuple[str, ...]) -> Target:
-    """The nodes of these names. Raises ValueError when one stands there twice."""
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise ValueError(f"`{twice[0]}` stands twice in this target")
+    """The nodes of these names. Raises ValueError when one stands there twice or cannot be a node's."""
+    for name in names:
+        if name in RESERVED or not re.fullmatch(NODE_NAME, name):
+            raise ValueError(f"`{name}` cannot stand in a list of node names")
+        if names.count(name) > 1:
+            raise ValueError(f"`{name}` stands twice in this target")
     return Target(NAMED, names=names)
