@@ -1,8 +1,8 @@
 """The state of one node: a dictionary in memory, and the files from which it comes back after a restart.
 
-The interface is small (get, put, put_all, delete, apply_record, commit, digest, len, close), so that another
-engine, or a broken one, can take its place by overriding one method; what overrides `put` should override
-`put_all` as well. Writes are applied at once and gathered; `commit` makes everything gathered durable in one
+The interface is small (get, get_all, put, put_all, delete, apply_record, commit, digest, len, close), so that
+another engine, or a broken one, can take its place by overriding one method; what overrides `get` or `put` should
+override `get_all` or `put_all` as well. Writes are applied at once and gathered; `commit` makes everything gathered durable in one
 record, and only then may their replies leave. Knows nothing of roles, sockets or replies.
 """
 
@@ -79,6 +79,10 @@ class Engine:
     def get(self, key):
         """Return the value, or None."""
         return self.data.get(key)
+
+    def get_all(self, keys):
+        """Return the values of many keys, None where there is none."""
+        return list(map(self.data.get, keys))
 
     def put(self, key, value):
         """Set a key. Durable after the next commit; raises DiskFullError, nothing is changed then."""

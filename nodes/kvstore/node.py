@@ -59,7 +59,7 @@ class Node:
 
     def get_all(self, keys):
         """Return the values of many keys, None where there is none."""
-        return list(map(self.engine.get, keys))
+        return self.engine.get_all(keys)
 
     def delete(self, key):
         """Remove a key, having passed `refusal`; return whether it was there. Raises DiskFullError."""

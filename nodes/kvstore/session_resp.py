@@ -70,8 +70,11 @@ class RespSession:
             value = self.node.get(keys[0])
             return NULL if value is None else b"$%d\r\n%b\r\n" % (len(value), value)
         values = self.node.get_all(keys)
-        replies = [NULL if value is None else b"$%d\r\n%b\r\n" % (len(value), value) for value in values]
-        return iter(replies) if sum(map(len, replies)) > OUT_BYTES_MAX else b"".join(replies)
+        if None not in values:
+            sizes = set(map(len, values))
+            if len(sizes) == 1 and len(values) * (size := sizes.pop()) < OUT_BYTES_MAX:
+                return b"$%d\r\n%b\r\n" % (size, (b"\r\n$%d\r\n" % size).join(values))
+        return (NULL if value is None else b"$%d\r\n%b\r\n" % (len(value), value) for value in values)
 
     def one_by_one(self, data):
         """Yield the reply to each request, in order; ends the connection when the stream makes no sense."""
