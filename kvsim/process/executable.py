@@ -51,12 +51,17 @@ def resolve(name: str, cwd: Path, env: Mapping[str, str]) -> Path:
 
 def _on_path(name: str, cwd: Path, env: Mapping[str, str]) -> Path:
     folders = [cwd / folder for folder in env.get("PATH", os.defpath).split(os.pathsep)]
-    candidates = [folder / name for folder in folders if (folder / name).is_file()]
+    candidates = [folder / name for folder in folders if _is_file(folder / name)]
     runnable = [path for path in candidates if os.access(path, os.X_OK)]
     if runnable or candidates:
         return (runnable or candidates)[0]
-    here = " (there is one in the working directory: write ./" + name + ")" if (cwd / name).is_file() else ""
+    here = " (there is one in the working directory: write ./" + name + ")" if _is_file(cwd / name) else ""
     raise SpawnError(Cause.MISSING, name, f"no program of that name in PATH{here}")
+
+
+def _is_file(path: Path) -> bool:
+    """False also in a folder that we may not enter: PATH may name such."""
+    return os.path.isfile(path)  # noqa: PTH113 (Path.is_file raises there)
 
 
 def _check_file(name: str, path: Path) -> None:

@@ -188,6 +188,13 @@ def test_a_bare_name_is_looked_up_in_the_childs_own_path(stage, tmp_path) -> Non
     assert stage.said() == "found it\n"
 
 
+@pytest.mark.skipif(os.getuid() == 0, reason="root may enter every folder")
+def test_a_folder_of_path_that_we_may_not_enter_is_passed_over(stage, tmp_path) -> None:
+    (tmp_path / "shut").mkdir(mode=0o000)
+    child = stage.run("true", env={"PATH": f"{tmp_path / 'shut'}:/usr/bin:/bin"})
+    assert ended(child) == Ended(status=0)
+
+
 @pytest.mark.parametrize(
     ("changes", "cause"),
     [
