@@ -58,9 +58,12 @@ CAPABILITIES = {
     "redirect": "a refused write names the leader",
     "restart": "data survive a restart",
     "replicates": "followers receive the leader's writes",
+    "leader_reads_only": "a follower refuses reads too",
     "forwards": "a follower passes writes on to the leader",
     "elects": "the nodes choose their leader themselves",
     "promote": "a follower can be made leader by a request",
+    "status": "a request tells a node's role and state",
+    "digest": "the status holds a digest of all keys and values",
 }
 
 
@@ -231,6 +234,30 @@ def _ready(name: str, within_s: float) -> Record:
     )
 
 
+LOG = Record(
+    "log",
+    {
+        "mode": Field(
+            Word(
+                {
+                    "file": "stdout and stderr go to a file",
+                    "linebuf": "the same through stdbuf -oL, for programs that buffer",
+                    "pty": "a terminal, for programs that buffer all the same",
+                }
+            ),
+            "how output is caught",
+            default="file",
+            shows="file",
+        ),
+        "extra": Field(
+            ListOf(SafePath("a glob below the data directory"), one=True),
+            "more log files",
+            default=(),
+        ),
+    },
+    bare="mode",
+)
+
 STOP_STEP = Record(
     "stop step",
     {
@@ -396,33 +423,7 @@ FIELDS: dict[str, Field] = {
     "cluster_ready": Field(
         _ready("cluster ready", 20.0), "when the cluster counts as ready, once every node is"
     ),
-    "log": Field(
-        Record(
-            "log",
-            {
-                "mode": Field(
-                    Word(
-                        {
-                            "file": "stdout and stderr go to a file",
-                            "linebuf": "the same through stdbuf -oL, for programs that buffer",
-                            "pty": "a terminal, for programs that buffer all the same",
-                        }
-                    ),
-                    "how output is caught",
-                    default="file",
-                    shows="file",
-                ),
-                "extra": Field(
-                    ListOf(SafePath("a glob below the data directory"), one=True),
-                    "more log files",
-                    default=(),
-                ),
-            },
-            bare="mode",
-        ),
-        "where the node's log is",
-        shows="file",
-    ),
+    "log": Field(LOG, "where the node's log is", shows="file"),
     "role_log": Field(
         Record(
             "role log",

@@ -15,6 +15,7 @@ from kvsim.config.expectation import WORDS as EXPECTATION_WORDS
 from kvsim.config.program_words import (
     CAPABILITIES,
     COMMAND,
+    LOG,
     OUTCOMES,
     PROBES,
     PROGRAM,
@@ -28,6 +29,7 @@ from kvsim.config.program_words import (
 from kvsim.config.scenario_words import GROUP, KINDS, SCENARIO, VERBS, Verb
 from kvsim.config.shape import ByKind, Field, Kept, ListOf, Record, Shape, Word
 from kvsim.config.target import MEANINGS as TARGET_MEANINGS
+from kvsim.config.template import FORMS as TEMPLATE_FORMS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 LANGUAGES: dict[str, tuple[Record, str]] = {
@@ -70,6 +72,7 @@ def _program() -> Iterator[str]:
         record = _record_in(row.shape)
         if record:
             yield from _record(f"Probe `{name}`", record)
+    yield from _record("`log`", LOG)
     yield from _record("`stop`", STOP)
     yield from _record("A step of `stop`", STOP_STEP)
     yield from _record("`speak`", SPEAK)
@@ -78,6 +81,7 @@ def _program() -> Iterator[str]:
     yield from _record("An outcome rule", RULE)
     yield from _record("`status`", STATUS)
     yield from _words("Capabilities", CAPABILITIES)
+    yield from _words("Templates", TEMPLATE_FORMS)
     yield from _words("Names in templates: this node", names.THIS_NODE)
     yield from _words("Names in templates: others", names.ADVICE)
     yield from _words("Names in `requests`, besides", names.REQUEST_NAMES)
@@ -104,7 +108,7 @@ PAGES = {"cluster": _cluster, "program": _program, "scenario": _scenario}
 def _head(language: str) -> Iterator[str]:
     title = LANGUAGES[language][1]
     yield from (
-        f"# {title[0].upper() + title[1:]}",
+        f"# {title if '.yaml' in title else title[0].upper() + title[1:]}",
         "",
         "Printed from the reader's own tables; `*` marks what must be written.",
         "",
@@ -141,7 +145,7 @@ def _table(rows: Mapping[str, Field]) -> Iterator[str]:
 
 def _words(title: str, words: Mapping[str, str]) -> Iterator[str]:
     yield from (f"## {title}", "", "| word | means |", "| --- | --- |")
-    yield from (f"| `{word}` | {_cell(says)} |" for word, says in words.items())
+    yield from (f"| `{_cell(word)}` | {_cell(says)} |" for word, says in words.items())
     yield ""
 
 

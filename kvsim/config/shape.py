@@ -488,7 +488,7 @@ class Named(Shape):
 
     @property
     def means(self) -> str:  # type: ignore[override]
-        return f"a {self.name}"
+        return f"{'an' if self.name[0] in 'aeiou' else 'a'} {self.name}"
 
     def read(self, node: Tree, reading: Reading) -> Any:
         return self.shape.read(node, reading)

@@ -26,6 +26,13 @@ from kvsim.config.spelling import did_you_mean
 
 NAME = r"[A-Za-z_][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*"
 GROUPS = ("all", "others", "followers")
+FORMS = {  # for the reference page
+    "{name}": "the value of that name",
+    "{{name}}": "`{name}`, literally; all other braces stay as they are",
+    "{all:ITEM|SEPARATOR}": "ITEM for every node, its own names inside it, joined: `{all:{name}={addr}|,}`",
+    "{others:ITEM|SEPARATOR}": "the same without the node itself",
+    "{followers:ITEM|SEPARATOR}": "the same without leaders",
+}
 TOKEN = re.compile(rf"\{{\{{({NAME})\}}\}}|\{{({NAME})\}}|\{{({'|'.join(GROUPS)}):")
 ESCAPES = {"\\n": "\n", "\\t": "\t", "\\\\": "\\"}
 
