@@ -13,9 +13,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 from kvsim.checks.consistency.answer import Answer, Violation, answer, whom
 from kvsim.checks.consistency.linear.ruling import BEFORE
@@ -104,25 +103,13 @@ class Circle:
 
 def circle(writes: Writes, chains: Iterable[Chain] = ()) -> Circle | None:
     """None when some order of the values has all real-time precedences and all that the chains say."""
-    graph = _Graph()
+    graph = _Graph(writes.first)
     _add_time(graph, writes)
     for chain in chains:
-        _add_chain(graph, [point for point in chain if point.value in writes.first])
+        _add_chain(graph, chain)
     return graph.circle()
 
 
-def _add_chain(graph: _Graph, chain: Chain) -> None:
-    before: Node | None = None
-    for point in chain:
-        here = graph.moment(point.index)
-        if before is not None:
-            graph.edge(before, here)
-        value: Node = ("value", point.value)
-        graph.edge(*((value, here) if point.raises else (here, value)))
-        before = here
-
-
-Node = tuple[str, int]
 CALLED, RETURNED, CURRENT, CALLED_INSIDE = range(4)  # the order within one moment
 
 
@@ -144,65 +131,122 @@ def _add_time(graph: _Graph, writes: Writes) -> None:
             inside = at >= 0 and first < forward[at][1]
             points.append((begins[at] if inside else first, RETURNED, value))
     points.sort()
-    before: Node | None = None
+    before = -1
     for _, what, value in points:
-        here: Node = ("value", value) if what == CURRENT else graph.moment(None)
-        if before is not None:
+        node = graph.node_of[value]
+        here = node if what == CURRENT else graph.moment(-1)
+        if before >= 0:
             graph.edge(before, here)
-        if what in (CALLED, CALLED_INSIDE):
-            graph.edge(here, ("value", value))
-        elif what == RETURNED:
-            graph.edge(("value", value), here)
+        if what == RETURNED:
+            graph.edge(node, here)
+        elif what != CURRENT:
+            graph.edge(here, node)
         before = here
 
 
+def _add_chain(graph: _Graph, chain: Chain) -> None:
+    """One moment a point, without the points that add nothing: a value that was reached before, or that
+    must lie behind the same as before.
+    """
+    before = -1
+    reached: dict[int, int] = {}  # value → how many values had been reached with it
+    bound: dict[int, int] = {}  # value → how many had been reached when it was bound last
+    for point in chain:
+        node = graph.node_of.get(point.value)
+        if node is None or (
+            point.value in reached if point.raises else _says_nothing(point.value, reached, bound)
+        ):
+            continue
+        here = graph.moment(point.index)
+        if before >= 0:
+            graph.edge(before, here)
+        before = here
+        if point.raises:
+            reached[point.value] = len(reached) + 1
+            graph.edge(node, here)
+        else:
+            bound[point.value] = len(reached)
+            graph.edge(here, node)
+
+
+def _says_nothing(value: int, reached: dict[int, int], bound: dict[int, int]) -> bool:
+    """Has nothing but `value` itself been reached since it was bound last?"""
+    since = bound.get(value)
+    if since is None:
+        return not reached
+    return len(reached) - (reached.get(value, 0) > since) == since
+
+
 class _Graph:
-    """Values and moments, with an edge from what comes before to what comes after."""
+    """Values and moments as numbers, with an edge from what comes before to what comes after."""
 
-    def __init__(self) -> None:
-        self.after: dict[Node, list[Node]] = defaultdict(list)
-        self.before: dict[Node, list[Node]] = defaultdict(list)
-        self.seen_by: list[
-            int | None
-        ] = []  # moment → the operation that it belongs to, when it is an observation's
+    def __init__(self, values: Iterable[int]) -> None:
+        self.values = list(values)
+        self.node_of = {value: node for node, value in enumerate(self.values)}
+        self.after: list[list[int]] = [[] for _ in self.values]
+        self.seen_by: list[int] = [-1] * len(self.values)  # node → the observation that it is a moment of
 
-    def moment(self, index: int | None) -> Node:
+    def moment(self, index: int) -> int:
+        self.after.append([])
         self.seen_by.append(index)
-        return "moment", len(self.seen_by) - 1
+        return len(self.after) - 1
 
-    def edge(self, before: Node, after: Node) -> None:
+    def edge(self, before: int, after: int) -> None:
         self.after[before].append(after)
-        self.before[after].append(before)
 
     def circle(self) -> Circle | None:
         """A shortest circle through two values that reach each other; None when no two do."""
-        for component in self._components():
-            values = [node for node in component if node[0] == "value"]
+        left = self._not_sortable()
+        for component in self._components(left) if left else ():
+            values = [node for node in component if node < len(self.values)]
             if len(values) > 1:
                 there = self._path(values[0], values[1], component)
                 back = self._path(values[1], values[0], component)
                 return self._told(there[:-1] + back[:-1])
         return None
 
-    def _components(self) -> list[set[Node]]:
-        """Strongly connected components of more than one node (Kosaraju)."""
-        order: list[Node] = []
-        visited: set[Node] = set()
-        for root in list(self.after):
+    def _not_sortable(self) -> set[int]:
+        """What a topological sort (Kahn) leaves over: circles, and what is behind them."""
+        waiting = [0] * len(self.after)
+        for following in self.after:
+            for node in following:
+                waiting[node] += 1
+        ready = [node for node, count in enumerate(waiting) if count == 0]
+        sorted_nodes = 0
+        while ready:
+            sorted_nodes += 1
+            for node in self.after[ready.pop()]:
+                waiting[node] -= 1
+                if waiting[node] == 0:
+                    ready.append(node)
+        if sorted_nodes == len(self.after):
+            return set()
+        return {node for node, count in enumerate(waiting) if count}
+
+    def _components(self, left: set[int]) -> list[set[int]]:
+        """Strongly connected components of more than one node (Kosaraju) among those `left`."""
+        after = {node: [one for one in self.after[node] if one in left] for node in left}
+        before: dict[int, list[int]] = {node: [] for node in left}
+        for node, following in after.items():
+            for one in following:
+                before[one].append(node)
+        order: list[int] = []
+        visited: set[int] = set()
+        for root in left:
             if root not in visited:
-                _visit(root, self.after, visited, order)
-        components, assigned = [], set[Node]()
+                _visit(root, after, visited, order)
+        components: list[set[int]] = []
+        assigned: set[int] = set()
         for root in reversed(order):
             if root not in assigned:
-                component: list[Node] = []
-                _visit(root, self.before, assigned, component)
-                if len(component) > 1:
-                    components.append(set(component))
+                component: list[int] = []
+                _visit(root, before, assigned, component)
+                components += [set(component)] if len(component) > 1 else []
         return components
 
-    def _path(self, start: Node, goal: Node, inside: set[Node]) -> list[Node]:
+    def _path(self, start: int, goal: int, inside: set[int]) -> list[int]:
         """A shortest path, breadth first."""
-        came_from: dict[Node, Node] = {start: start}
+        came_from = {start: start}
         queue = deque([start])
         while goal not in came_from:
             node = queue.popleft()
@@ -215,32 +259,33 @@ class _Graph:
             path.append(came_from[path[-1]])
         return path[::-1]
 
-    def _told(self, path: list[Node]) -> Circle:
-        """The values on a closed path, and the operations where it enters and leaves a chain of observations."""
-        values = [number for kind, number in path if kind == "value"]
+    def _told(self, path: list[int]) -> Circle:
+        """The values on a closed path that begins with one, and the operations where it enters and leaves a
+        chain.
+        """
+        values: list[int] = []
         pairs: list[tuple[int, int]] = []
-        at = path.index(("value", values[0]))
         run: list[int] = []
-        for kind, number in [*path[at + 1 :], *path[: at + 1]]:
-            if kind == "moment":
-                index = self.seen_by[number]
-                run += [] if index is None else [index]
-            else:
-                pairs += [(run[0], run[-1])] if run else []
-                run = []
-        return Circle(tuple(values), tuple(pairs))
+        for node in [*path, path[0]]:
+            if node >= len(self.values):
+                run += [self.seen_by[node]] if self.seen_by[node] >= 0 else []
+                continue
+            values.append(self.values[node])
+            pairs += [(run[0], run[-1])] if run else []
+            run = []
+        return Circle(tuple(values[:-1]), tuple(pairs))
 
 
-def _visit(root: Node, edges: dict[Node, list[Node]], visited: set[Node], order: list[Node]) -> None:
+def _visit(root: int, edges: dict[int, list[int]], visited: set[int], order: list[int]) -> None:
     """Depth first from `root` without recursion; appends nodes to `order` as they are left."""
     visited.add(root)
-    stack = [(root, iter(edges.get(root, ())))]
+    stack = [(root, iter(edges[root]))]
     while stack:
         node, following = stack[-1]
         for one in following:
             if one not in visited:
                 visited.add(one)
-                stack.append((one, iter(edges.get(one, ()))))
+                stack.append((one, iter(edges[one])))
                 break
         else:
             stack.pop()
@@ -282,46 +327,74 @@ def session_chains(operations: Operations, indexes: Sequence[int], name: str) ->
     return list(sessions.values())
 
 
-def prefix_by_key(history: History, rows: Sequence[int], leader_rows: frozenset[int]) -> Answer:
-    """The `prefix` check key by key, for reads at `rows`; `leader_rows` are reads that the leader served."""
-    about = "each node's reads of a key walk forward along some order of its writes that the leader's allow"
-    return _judge(history, rows, leader_rows, "prefix", about, node_chains)
+ABOUT_PREFIX = (
+    "each node's reads of a key walk forward along some order of its writes that the leader's allow"
+)
+NAMES = ("prefix", *GUARANTEES)
 
 
-def session_by_key(history: History, rows: Sequence[int], leader_rows: frozenset[int], name: str) -> Answer:
-    """A session guarantee key by key, for operations at `rows`."""
-    about = GUARANTEES[name].about + ", key by key"
+def by_key(
+    history: History, followers: Sequence[int], sessions: Sequence[int], leader_rows: frozenset[int]
+) -> dict[str, Answer]:
+    """`prefix` for the reads at `followers` and every session guarantee for the operations at `sessions`,
+    key by key.
 
-    return _judge(history, rows, leader_rows, name, about, partial(session_chains, name=name))
-
-
-def _judge(
-    history: History,
-    rows: Sequence[int],
-    leader_rows: frozenset[int],
-    name: str,
-    about: str,
-    chains_of: Callable[[Operations, Sequence[int]], list[Chain]],
-) -> Answer:
-    operations, wanted = history.operations, set(rows)
-    findings: list[Finding] = []
-    judged, unjudged = 0, {OUTSIDE: 0, NOT_LINEAR: 0}
-    for key, its_rows in operations.rows_by_key().items():
-        part = operations.of_key(key, its_rows)
-        watched = [index for index in range(len(part)) if part.row(index) in wanted]
-        writes = writes_of(part, [index for index in range(len(part)) if part.row(index) in leader_rows])
+    `leader_rows` are the reads that the leader served. A key that satisfies all of them together, as keys
+    mostly do, satisfies each, so that one graph decides it.
+    """
+    cases = {name: _Case(name) for name in NAMES}
+    watched = {name: frozenset(followers if name == "prefix" else sessions) for name in NAMES}
+    for key, rows in history.operations.rows_by_key().items():
+        part = history.operations.of_key(key, rows)
+        seen = {name: [at for at in range(len(part)) if part.row(at) in watched[name]] for name in NAMES[:2]}
+        indexes = {name: seen[NAMES[0] if name == NAMES[0] else NAMES[1]] for name in NAMES}
+        writes = writes_of(part, [at for at in range(len(part)) if part.row(at) in leader_rows])
         if writes is None or history.initial_number(key) != ABSENT:
-            unjudged[OUTSIDE] += len(watched)
+            _leave(cases, indexes, OUTSIDE)
         elif circle(writes) is not None:
-            unjudged[NOT_LINEAR] += len(watched)
+            _leave(cases, indexes, NOT_LINEAR)
         else:
-            judged += len(watched)
-            findings += _of_key(history, part, circle(writes, chains_of(part, watched)))
-    measured = {"order": "inferred for each key"}
-    return answer(name, about, judged, findings, unjudged=unjudged, measured=measured)
+            _judge_key(history, part, writes, indexes, cases)
+    return {name: case.answer() for name, case in cases.items()}
 
 
-def _of_key(history: History, part: Operations, found: Circle | None) -> list[Finding]:
+class _Case:
+    """One guarantee over all keys: what was judged, found and left."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.judged = 0
+        self.findings: list[Finding] = []
+        self.unjudged = {OUTSIDE: 0, NOT_LINEAR: 0}
+
+    def answer(self) -> Answer:
+        about = ABOUT_PREFIX if self.name == "prefix" else GUARANTEES[self.name].about + ", key by key"
+        measured = {"order": "inferred for each key"} if self.judged else {}
+        return answer(self.name, about, self.judged, self.findings, unjudged=self.unjudged, measured=measured)
+
+
+def _leave(cases: dict[str, _Case], indexes: dict[str, list[int]], why: str) -> None:
+    for name, case in cases.items():
+        case.unjudged[why] += len(indexes[name])
+
+
+def _judge_key(
+    history: History, part: Operations, writes: Writes, indexes: dict[str, list[int]], cases: dict[str, _Case]
+) -> None:
+    for name, case in cases.items():
+        case.judged += len(indexes[name])
+    nodes, strongest = (
+        node_chains(part, indexes["prefix"]),
+        session_chains(part, indexes["sequential"], "sequential"),
+    )
+    if circle(writes, [*nodes, *strongest]) is None:
+        return
+    for name, case in cases.items():
+        chains = nodes if name == "prefix" else session_chains(part, indexes[name], name)
+        case.findings += _told(history, part, circle(writes, chains))
+
+
+def _told(history: History, part: Operations, found: Circle | None) -> list[Finding]:
     if found is None:
         return []
     key = part.keys[part.key[0]] or ""

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from kvsim.checks.consistency.answer import Answer
 from kvsim.checks.consistency.available import available, recovers
 from kvsim.checks.consistency.converged import converged
 from kvsim.checks.consistency.exercised import Minima, exercised
 from kvsim.checks.consistency.genuine import genuine_reads
-from kvsim.checks.consistency.inferred import prefix_by_key, session_by_key
+from kvsim.checks.consistency.inferred import by_key
 from kvsim.checks.consistency.leader_only import one_leader_per_epoch, writes_only_at_leader
 from kvsim.checks.consistency.linear.search import Budget
 from kvsim.checks.consistency.linearizable import linearizable
@@ -114,6 +115,15 @@ class _Case:
         """Which rows session guarantees judge: all, unless only the leader's are promised anything."""
         return self.leader_rows if self.words["follower_reads"] == "none" and not self.placeless else None
 
+    @cached_property
+    def inferred(self) -> dict[str, Answer]:
+        """Prefix and session guarantees without a log."""
+        kind, outcome = self.history.operations.kind, self.history.operations.outcome
+        rows = range(len(kind)) if self.session_rows is None else self.session_rows
+        served = () if self.placeless else (row for row in self.leader_rows if kind[row] in READS)
+        leader_reads = frozenset(row for row in served if outcome[row] == OK)
+        return by_key(self.history, self.follower_rows, rows, leader_reads)
+
     def judging(self) -> set[str]:
         """Names of the checks that judge; the others measure."""
         names = {"genuine_reads", "writes_only_at_leader", "one_leader_per_epoch"}
@@ -167,22 +177,14 @@ def _linearizable(case: _Case) -> Answer:
 def _prefix(case: _Case) -> Answer:
     if case.order is not None:
         return prefix(case.history, case.order, case.follower_rows)
-    return prefix_by_key(case.history, case.follower_rows, _leader_reads(case))
-
-
-def _leader_reads(case: _Case) -> frozenset[int]:
-    kind, outcome = case.history.operations.kind, case.history.operations.outcome
-    if case.placeless:
-        return frozenset()
-    return frozenset(row for row in case.leader_rows if kind[row] in READS and outcome[row] == OK)
+    return case.inferred["prefix"]
 
 
 def _session(name: str) -> Callable[[_Case], Answer]:
     def run(case: _Case) -> Answer:
         if case.order is not None:
             return session_guarantee(name, case.history, case.order, case.session_rows)
-        rows = range(len(case.history.operations)) if case.session_rows is None else case.session_rows
-        return session_by_key(case.history, rows, _leader_reads(case), name)
+        return case.inferred[name]
 
     return run
 

@@ -10,9 +10,9 @@ from collections import Counter
 
 from kvsim.checks.consistency.inferred import (
     Point,
+    by_key,
     circle,
     node_chains,
-    prefix_by_key,
     session_chains,
     writes_of,
 )
@@ -106,7 +106,7 @@ def test_a_follower_that_goes_back_is_shown_by_its_two_reads() -> None:
     operations.add(2, 3, 0, "k", "put", "b", node="n1")
     operations.add(10, 11, 1, "k", "get", "b", node="n2")
     operations.add(12, 13, 2, "k", "get", "a", node="n2")
-    answer = prefix_by_key(History(operations), [2, 3], frozenset())
+    answer = by_key(History(operations), [2, 3], [], frozenset())["prefix"]
     assert answer.judged == 2
     (finding,) = answer.findings
     assert "get → 'b' by client 1 at n2 came before get → 'a' by client 2 at n2" in finding.message
