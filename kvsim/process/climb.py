@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable, Iterable
@@ -19,7 +20,8 @@ from kvsim.process.rungs import Described, Step, Stopped, Target
 from kvsim.process.tree import Snapshot
 from kvsim.waiting import Deadline
 
-KILL_WAIT_S = 5.0
+KILL = Step(signal.SIGKILL, 5.0)
+SPARE_FILES = 64
 DRAIN_WAIT_S = 1.0  # for the last words on a pseudo-terminal, once all who could write are gone
 
 
@@ -39,7 +41,7 @@ class Climb:
     killed_root: bool = False
     handles: dict[Identity, int] = field(
         default_factory=dict
-    )  # every member seen → its pidfd, -1 when it was gone
+    )  # every member seen → pidfd, or -1: none to have
     signals: list[tuple[str, float]] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     leftovers: list[Described] = field(default_factory=list)
@@ -64,17 +66,14 @@ class Climb:
         elif self.rung < 0 or self._rung_over():
             self._climb(snapshot)
         elif self.killing or not snapshot.group(self.root):
-            self._signal_each(
-                self.living
-            )  # born while we killed, or a stray that the group's signal did not reach
+            self._signal_each(self.living)  # born while we killed, or strays out of the group's reach
 
     def _look(self, snapshot: Snapshot) -> None:
         known = (*self.target.known, *self.handles)
         self.living = snapshot.members(self.root, self.target.mark, known)
         for one in self.living:
             if one not in self.handles:
-                handle = one.open()
-                self.handles[one] = -1 if handle is None else handle
+                self.handles[one] = _handle(one)
         self._reap(snapshot)
 
     def _reap(self, snapshot: Snapshot) -> None:
@@ -97,14 +96,13 @@ class Climb:
         if self.killing:  # KILL did not help in its time: whatever holds them, we cannot
             self.finished = True
             return
-        if self.root in self.living and self.rung_signal is not None:
+        had_its_time = time.monotonic() >= self.rung_ends
+        if self.root in self.living and self.rung_signal is not None and had_its_time:
             self.ignored.append(signal_name(self.rung_signal))
         self.rung = len(self.target.steps) if self._late() else self.rung + 1
         if self.killing:
             self._note_kill()
-        self._begin(
-            Step(signal.SIGKILL, KILL_WAIT_S) if self.killing else self.target.steps[self.rung], snapshot
-        )
+        self._begin(KILL if self.killing else self.target.steps[self.rung], snapshot)
 
     def _note_kill(self) -> None:
         self.killed_root = self.root in self.living
@@ -186,6 +184,20 @@ class Climb:
             if handle >= 0:
                 os.close(handle)
         self.handles.clear()
+
+
+def _handle(one: Identity) -> int:
+    """A pidfd to sleep on; -1 when it is gone, or when files are running short: then looking now and then
+    has to do.
+    """
+    try:
+        handle = one.open()
+    except OSError:
+        return -1
+    if handle is None or handle < resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_FILES:
+        return -1 if handle is None else handle
+    os.close(handle)  # reading /proc needs some, too
+    return -1
 
 
 def _signal(one: Identity, number: int) -> None:

@@ -7,7 +7,6 @@ Everything that signals a process goes through here, so that a stranger who got 
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 from collections.abc import Mapping
@@ -76,9 +75,7 @@ class Identity:
         """
         try:
             handle = self.open()
-        except OSError as error:
-            if error.errno != errno.ENOSYS:
-                raise
+        except OSError:  # a kernel without pidfds, or no file number left
             return self._signal_by_pid(number)
         if handle is None:
             return False
@@ -91,7 +88,7 @@ class Identity:
         return True
 
     def _signal_by_pid(self, number: int) -> bool:
-        """For kernels without pidfds: the start time is re-checked right before."""
+        """Where there is no pidfd to be had: the start time is re-checked right before."""
         if not self.stat():
             return False
         try:

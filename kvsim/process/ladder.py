@@ -55,7 +55,7 @@ def stop_all(targets: Sequence[Target], deadline: Deadline | None = None) -> lis
     Safe on trees that are partly or wholly gone.
 
     Each tree climbs its own steps; when they are used up, or `deadline` has passed, comes KILL. Returns when
-    every tree is empty, or KILL_WAIT_S after the last KILL with what survived it. An exception on the way (a
+    every tree is empty, or five seconds after the last KILL with what survived it. An exception on the way (a
     second Ctrl-C) leaves the rest running: call `kill_all` then.
     """
     climbs = [Climb(target, deadline) for target in targets]

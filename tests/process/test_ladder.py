@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import signal
 import subprocess
 import threading
@@ -229,6 +231,7 @@ def test_many_in_parallel_each_by_its_own_ladder(stage) -> None:
 def test_a_deadline_cuts_every_ladder_short(stage) -> None:
     stopped = stop_all([Target(stage.python(DEAF, says="up"), steps=LONG)], Deadline.after(0.1))[0]
     assert stopped.killed_by_us
+    assert stopped.ignored == ()  # it had not had its time
     assert stopped.took_s < 10
 
 
@@ -253,6 +256,26 @@ def test_a_terminal_is_drained_before_stop_returns(stage) -> None:
     stop_tree(child, LONG)
     assert stage.said() == "up\nbye\n"
     assert child.drain and child.drain.poll() is not None
+
+
+def test_pidfds_never_use_up_the_open_files(stage) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    children = [stage.run("sleep", "60") for _ in range(40)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
+    try:
+        results = stop_all([Target(child, steps=LONG) for child in children])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert {one.ended for one in results} == {Ended(signal=signal.SIGTERM)}
+
+
+def test_it_works_with_no_file_number_left(stage, monkeypatch) -> None:
+    def none_left(pid: int) -> int:
+        raise OSError(24, "Too many open files")
+
+    child = stage.python(DEAF, says="up")
+    monkeypatch.setattr(os, "pidfd_open", none_left)
+    assert stop_tree(child, SHORT).killed_by_us
 
 
 def test_no_handle_is_left_open(stage) -> None:
