@@ -9,8 +9,8 @@ from kvstore.replies import CLOSE, Later
 class Connection:
     """A socket, its session, and its unsent replies.
 
-    `replies` is the rest of what the session has to answer, `later` the answer it waits for, `out` what can be sent,
-    `held_bytes` what is sent as soon as enough nodes have it (see holds.py).
+    `replies` is the rest of what the session has to answer, `later` the answer it waits for, `out` what was answered in
+    this turn, `held_bytes` what waits until enough nodes have it (see holds.py), `sending` what the socket did not take.
     """
 
     __slots__ = (
@@ -26,6 +26,7 @@ class Connection:
         "peer",
         "recv",
         "replies",
+        "sending",
         "session",
         "sock",
         "stalled_since_s",
@@ -40,6 +41,7 @@ class Connection:
         self.replies = None
         self.later = None
         self.out = []
+        self.sending = b""
         self.held_bytes = 0
         self.mask = EPOLLIN
         self.stalled_since_s = 0.0
@@ -50,7 +52,7 @@ class Connection:
 
     def pump(self):
         """Move replies from the session to the output until it is full or has to wait for one."""
-        size = sum(map(len, self.out)) + self.held_bytes
+        size = sum(map(len, self.out)) + len(self.sending) + self.held_bytes
         while self.replies is not None and self.later is None and size < OUT_BYTES_MAX:
             reply = next(self.replies, None)
             if reply is None:
@@ -74,16 +76,17 @@ class Connection:
 
     def wanted(self):
         """Return what epoll should tell: requests only while the client takes its replies, which bounds them."""
-        mask = EPOLLOUT if self.out else 0
-        if not self.out and self.replies is None and self.later is None and not self.closing:
-            mask |= EPOLLIN if self.held_bytes < OUT_BYTES_MAX else 0
-        return mask
+        mask = EPOLLOUT if self.sending else 0
+        if self.free:
+            return mask | EPOLLIN
+        quiet = not self.sending and self.replies is None and self.later is None and not self.closing
+        return mask | EPOLLIN if quiet and self.held_bytes < OUT_BYTES_MAX else mask
 
     def close(self):
         """Close the socket and let everything go."""
         self.closed = True
         self.replies = self.later = None
-        self.out = []
+        self.out, self.sending = [], b""
         self.sock.close()
         if self.on_close is not None:
             self.on_close()
