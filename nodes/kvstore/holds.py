@@ -21,47 +21,45 @@ class Holds:
         return bool(connection.held_bytes) or not all(isinstance(reply, Free) for reply in connection.out)
 
     def hold(self, index, now_s, connections):
-        """Take the output of these connections until `index` is committed."""
-        group = []
+        """Take the output of these connections until `index` is committed; return those that need not wait."""
+        group, ready = [], []
         for connection in connections:
-            if connection.out:
+            if not self.must_wait(connection):
+                ready.append(connection)
+            elif connection.out:
                 group.append((connection, connection.out))
                 connection.held_bytes += sum(map(len, connection.out))
                 connection.out = []
         if group:
             self.groups.append((index, now_s + self.timeout_s, group))
+        return ready
 
     def release(self, committed):
-        """Give back the output that `committed` covers; return the connections that have some to send."""
+        """Yield (connection, data) of all output that `committed` covers, in order."""
         done = 0
         while done < len(self.groups) and self.groups[done][0] <= committed:
             done += 1
         return self._give(done, None)
 
     def expire(self, now_s, why):
-        """Give back, as doubts, the output that waited too long; return its connections. `why(index)` tells a doubt."""
+        """Yield, as doubts, (connection, data) of the output that waited too long. `why(index)` tells a doubt."""
         done = 0
         while done < len(self.groups) and self.groups[done][1] <= now_s:
             done += 1
         return self._give(done, why)
 
     def expire_all(self, why):
-        """Give back everything as doubts: this node leads no longer."""
+        """Yield everything as doubts: this node leads no longer."""
         return self._give(len(self.groups), why)
 
     def _give(self, many, why):
-        connections = []
-        for index, _, group in self.groups[:many]:
+        groups, self.groups = self.groups[:many], self.groups[many:]
+        for index, _, group in groups:
             for connection, out in group:
                 connection.held_bytes -= sum(map(len, out))
-                if connection.closed:
-                    continue
-                connection.out += (
-                    out if why is None else [doubted(connection, reply, why(index)) for reply in out]
-                )
-                connections.append(connection)
-        del self.groups[:many]
-        return connections
+                replies = out if why is None else [doubted(connection, reply, why(index)) for reply in out]
+                if not connection.closed:
+                    yield connection, b"".join(replies)
 
 
 def doubted(connection, reply, why):

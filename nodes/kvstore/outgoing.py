@@ -1,6 +1,8 @@
 """Connections that this node opens to others, without waiting. Knows sockets; knows nothing of what is said on them."""
 
 from _socket import AF_INET, AF_INET6, IPPROTO_TCP, SOCK_STREAM, TCP_NODELAY, socket
+from errno import EINPROGRESS
+from posix import strerror
 from select import EPOLLIN, EPOLLOUT
 
 from kvstore.connection import Connection
@@ -18,10 +20,9 @@ def dial(server, address, session, first):
     try:
         sock.setblocking(False)
         sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-        try:
-            sock.connect((host, port))
-        except BlockingIOError:
-            pass  # it goes on by itself; epoll tells how it ends
+        failed = sock.connect_ex((host, port))
+        if failed not in (0, EINPROGRESS):
+            raise OSError(failed, strerror(failed))
     except OSError:
         sock.close()
         raise

@@ -235,8 +235,15 @@ class Server:
     def flush(self, connection):
         """Send what is waiting, in one call; wait for the client when it does not take everything."""
         out = connection.out
-        if out:
-            data = out[0] if len(out) == 1 else b"".join(out)
+        data = out[0] if len(out) == 1 else b"".join(out)
+        connection.out = []
+        self.send_behind(connection, data)
+
+    def send_behind(self, connection, data):
+        """Send what the socket did not take before, then this."""
+        if connection.sending:
+            data = connection.sending + data
+        if data:
             try:
                 sent = self.send(connection, data)
             except BlockingIOError:
@@ -244,13 +251,8 @@ class Server:
             except OSError:
                 self.drop(connection)
                 return
-            connection.out = [] if sent == len(data) else [data[sent:]]
-        if (
-            connection.out
-            or connection.replies is not None
-            or connection.mask != EPOLLIN
-            or connection.closing
-        ):
+            connection.sending = data[sent:]
+        if connection.sending or connection.mask != EPOLLIN or connection.replies or connection.closing:
             self.settle(connection)
 
     def send(self, connection, data):
@@ -261,12 +263,13 @@ class Server:
         """After sending: go on answering, close what is to be closed, and ask epoll for what can come next."""
         if connection.closed:
             return
-        if not connection.out and connection.closing and not connection.held_bytes:
+        idle = not connection.sending and not connection.out
+        if idle and connection.closing and not connection.held_bytes:
             self.drop(connection)
             return
-        if not connection.out and connection.replies is not None and connection.later is None:
+        if idle and connection.replies is not None and connection.later is None:
             self.pump(connection)
-        if not connection.out:
+        if not connection.sending:
             connection.stalled_since_s = 0.0
         elif not connection.stalled_since_s:
             connection.stalled_since_s = monotonic()
