@@ -163,7 +163,7 @@ def _owner(record: Record, operation: Operation) -> int | None:
 
 
 def _step_json(step: StepRecord) -> dict[str, Any]:
-    names = ("id", "group", "verb", "line", "text", "targets", "resolved", "expect", "result", "why")
+    names = ("id", "group", "verb", "at", "line", "text", "targets", "resolved", "expect", "result", "why")
     return {name: list(value) if isinstance(value := getattr(step, name), tuple) else value for name in names}
 
 

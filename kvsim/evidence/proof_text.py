@@ -74,8 +74,9 @@ def _steps(proof: Proof) -> Iterator[str]:
 
 
 def _step(step: StepRecord, claims: list[Claim]) -> Iterator[str]:
-    expect = f"  expected {step.expect}" if step.expect else ""
-    yield f"    {MARKS[step.result]:<7} {step.id:<5} {step.text}{expect}"
+    asked = f"{step.verb} at {step.at}" if step.at else step.text
+    expect = f", expected {step.expect}" if step.expect else ""
+    yield f"    {MARKS[step.result]:<7} {step.id:<5} {asked}{expect}"
     for claim in claims[-CLAIMS_SHOWN:]:
         yield f"              {claim.node} ({claim.role}, pid {claim.pid or 'not known'})  {_line(claim.sent)}  →  {_answer(claim)}"
     if len(claims) > CLAIMS_SHOWN:

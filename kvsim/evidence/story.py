@@ -14,11 +14,12 @@ LOG_LINES = 5
 def story(record: Record, step: StepRecord) -> list[str]:
     """The lines for one step that did not pass."""
     place = f"{record.meta['scenario_file']}:{step.line}"
-    target = f" at {', '.join(step.targets)}" + (f" ({step.resolved})" if step.resolved else "")
+    target = ", ".join(step.targets) or "nobody"
+    known = f" ({step.resolved})" if step.resolved else ""
     lines = [
         f"{place}: step {step.id}, {step.group}",
         f"  step      {step.text}",
-        f"  for       {target.removeprefix(' at ') or 'nobody'}",
+        f"  for       {step.at} → {target}{known}" if step.at else f"  for       {target}",
         f"  expected  {step.expect or 'no error'}",
         f"  but       {step.why}",
     ]

@@ -79,6 +79,7 @@ class StepRecord:
     verb: str
     line: int
     text: str
+    at: str  # the target in the scenario's words
     targets: tuple[str, ...]
     resolved: str  # how the target became nodes, in words
     expect: str
@@ -133,6 +134,7 @@ class Record:
             verb=begin["verb"],
             line=begin["line"],
             text=begin["text"],
+            at=begin.get("at", ""),
             targets=tuple(begin.get("targets", ())),
             resolved=begin.get("resolved", ""),
             expect=begin.get("expect", ""),

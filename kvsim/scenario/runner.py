@@ -93,4 +93,6 @@ def _skip(context: Context, group: Group, step: Step) -> None:
 
 
 def _named(group: Group, step: Step) -> dict[str, object]:
-    return {"id": step.id, "group": group.title, "verb": step.verb, "line": step.line, "text": step.text}
+    target = step.fields.get("at")
+    words = {"at": str(target)} if target is not None else {}
+    return {"id": step.id, "group": group.title, "verb": step.verb, **words, "line": step.line, "text": step.text}
