@@ -13,7 +13,7 @@ from kvsim.config.cluster import Cluster, Lag, NodeSpec
 from kvsim.config.cluster_words import CLUSTER
 from kvsim.config.names import known_names
 from kvsim.config.program import Program, Role
-from kvsim.config.program_file import Around, Setting, check_template, load_program
+from kvsim.config.program_file import Around, Setting, check_template, find_program, load_program
 from kvsim.config.shape import Reading, Values
 from kvsim.config.spelling import did_you_mean
 from kvsim.config.target import RESERVED
@@ -27,9 +27,11 @@ def load_cluster(
     options: Mapping[str, str] | None = None,
     settings_of: Callable[[str], Mapping[str, Setting] | None] = lambda _: None,
 ) -> Cluster:
-    """Read a cluster file. `program` replaces every node's program, `options` win over the file's, and
-    `settings_of` gives the settings of a protocol by its name (None: not checked here).
+    """Read a cluster file.
 
+    `program` replaces every node's program; it is looked for from the current folder, then from the file's, and options
+    and ports of the file that it does not have are left aside. `options` win over the file's. `settings_of` gives the
+    settings of a protocol by its name (None: not checked here).
     Raises FileProblems with everything that is wrong in the file, in its programs, and in the two arguments.
     """
     path = Path(path)
@@ -45,16 +47,14 @@ def load_cluster(
 
 @dataclass
 class _Reader:
-    """One reading of one cluster file."""
+    """One reading of one cluster file. `programs`: those read so far, so that each is read, and complained of, once."""
 
     path: Path
     problems: list[Problem]
     override: str | None
     options: Mapping[str, str]
     settings_of: Callable[[str], Mapping[str, Setting] | None]
-    programs: dict[object, Program | None] = field(
-        default_factory=dict
-    )  # so that one file is read, and complained of, once
+    programs: dict[object, Program | None] = field(default_factory=dict)
 
     def read(self, tree: Fields) -> Cluster | None:
         reading = Reading(self.problems)
@@ -64,9 +64,11 @@ class _Reader:
         programs = self.read_programs(values, nodes, reading)
         _check_names(values, reading)
         _check_ports(nodes, reading)
-        _check_node_ports(nodes, programs, reading)
+        if self.override is None:
+            _check_node_ports(nodes, programs, reading)
+            _check_options(values, nodes, programs, reading)
         _check_leaders(values, nodes, programs, reading)
-        self.check_options(values, nodes, programs, reading)
+        self.check_own_options(programs)
         _check_templates(nodes, programs, reading)
         clean = len(self.problems) == before and all(programs.get(name) for name in nodes)
         return self.build(values, nodes, programs) if clean else None
@@ -87,7 +89,8 @@ class _Reader:
 
     def program(self, reference: Tree | None, nodes: Mapping[str, Values]) -> Program | None:
         if self.override is not None:
-            key, reference, base = self.override, self.override, Path.cwd()
+            key = reference = self.override
+            base = Path.cwd() if find_program(self.override, Path.cwd()) else self.path.parent
         elif reference is None:
             return None
         else:
@@ -100,21 +103,10 @@ class _Reader:
             )
         return self.programs[key]
 
-    def check_options(
-        self,
-        values: Values,
-        nodes: Mapping[str, Values],
-        programs: Mapping[str, Program | None],
-        reading: Reading,
-    ) -> None:
+    def check_own_options(self, programs: Mapping[str, Program | None]) -> None:
+        """The caller's options, where every program could be read."""
         everywhere = {name for program in programs.values() if program for name in program.options}
-        if not all(programs.get(name) for name in nodes):
-            return  # a program that could not be read may well have them
-        _unknown_options(values, everywhere, reading)
-        for name, node in nodes.items():
-            with reading.inside(f"nodes.{name}"):
-                _unknown_options(node, programs[name].options, reading)
-        for name in self.options:
+        for name in self.options if all(programs.values()) else ():
             if name not in everywhere:
                 message = f"no program here has an option `{name}`{did_you_mean(name, everywhere)}"
                 self.problems.append(Problem("--option", 0, 0, message))
@@ -143,7 +135,7 @@ class _Reader:
             program=program,
             id=place,
             port=node["port"],
-            ports=node["ports"],
+            ports={key: port for key, port in node["ports"].items() if key in program.ports},
             args=node["args"],
             env=node["env"],
             options={key: value for key, value in merged.items() if key in program.options},
@@ -214,6 +206,17 @@ def _check_leaders(
 
 def _elects(program: Program | None) -> bool:
     return program is not None and "elects" in program.capabilities
+
+
+def _check_options(
+    values: Values, nodes: Mapping[str, Values], programs: Mapping[str, Program | None], reading: Reading
+) -> None:
+    if not all(programs.get(name) for name in nodes):
+        return  # a program that could not be read may well have them
+    _unknown_options(values, {name for node in nodes for name in programs[node].options}, reading)
+    for name, node in nodes.items():
+        with reading.inside(f"nodes.{name}"):
+            _unknown_options(node, programs[name].options, reading)
 
 
 def _unknown_options(values: Values, known: Mapping[str, str] | set[str], reading: Reading) -> None:

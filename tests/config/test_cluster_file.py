@@ -69,6 +69,28 @@ def test_arguments_win_over_the_file(folder: Path) -> None:
     assert cluster.nodes[0].options == {"fsync": "z", "b": "c"}
 
 
+def test_a_program_given_by_argument_is_looked_for_here_then_beside_the_cluster(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    monkeypatch.chdir(elsewhere)
+    assert (
+        load_cluster(folder / "cluster.yaml", program="toy").nodes[0].program.folder
+        == folder / "nodes" / "toy"
+    )
+    (elsewhere / "toy.yaml").write_text("program: mine\nstart: [x]\n")
+    assert load_cluster(folder / "cluster.yaml", program="./toy.yaml").nodes[0].program.name == "mine"
+
+
+def test_what_another_program_does_not_have_is_left_aside(folder: Path) -> None:
+    text = "cluster: c\nprogram: {like: toy, ports: peer}\noptions: {fsync: a}\nnodes: {n1: {role: leader, ports: {peer: 7}}}\n"
+    (folder / "cluster.yaml").write_text(text)
+    (folder / "bare.yaml").write_text("program: bare\nstart: [x]\n")
+    node = load_cluster("cluster.yaml", program="./bare.yaml").nodes[0]
+    assert (node.options, node.ports) == ({}, {})
+    assert load_cluster("cluster.yaml").nodes[0].ports == {"peer": 7}
+
+
 def test_a_program_given_by_argument_may_be_the_only_one(folder: Path) -> None:
     (folder / "cluster.yaml").write_text("cluster: c\nnodes: {n1: {role: leader}}\n")
     assert load_cluster("cluster.yaml", program="toy").nodes[0].program.name == "toy"
