@@ -1,41 +1,40 @@
-"""The last net under a run: a tiny process that outlives a SIGKILLed kvsim just long enough to tidy up after it.
+"""The last net under a run: tidies up after a kvsim that was killed with SIGKILL.
 
-Run as a script, `watchdog.py RUN_ID FOLDER…`, in a session of its own, with a pipe from kvsim as its stdin. A line on the pipe
-means that kvsim tidied up itself. End of file without one means that kvsim is dead: every process that carries the run's mark
-is killed (by pidfd, so never a stranger) and the folders, which kvsim made, are removed. Imports C modules only, for its start-up.
+Run as a script, `watchdog.py RUN_ID FOLDER…`, by the shell that net.py leaves waiting on a pipe from kvsim, when that pipe ended
+without a word. Every process that carries the run's mark is killed (by pidfd, so never a stranger) and the folders, which kvsim
+made, are removed. Imports C modules only, for its start-up.
 """
 
 import os
 import signal
 import sys
 
-SWEEPS = 50
+SWEEPS = 200
 
 
-def marked(run: str) -> list[int]:
-    """The pids of living processes that carry the run's mark."""
-    needle = b"KVSIM_RUN=" + run.encode()
-    found = []
-    for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) != os.getpid():
-            try:
-                with open(f"/proc/{name}/environ", "rb") as file:
-                    entries = file.read().split(b"\0")
-            except OSError:
-                continue
-            if needle in entries:
-                found.append(int(name))
-    return found
+def carries(pid: int, mark: bytes) -> bool:
+    """Whether a living process has the mark in its environment."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return mark in file.read().split(b"\0")
+    except OSError:
+        return False
 
 
-def kill(pid: int, run: str) -> None:
-    """Kill the process if it still is the marked one once a handle on it is held."""
+def marked(mark: bytes) -> list[int]:
+    """The pids of living processes that carry the mark."""
+    pids = (int(name) for name in os.listdir("/proc") if name.isdigit())
+    return [pid for pid in pids if pid != os.getpid() and carries(pid, mark)]
+
+
+def kill(pid: int, mark: bytes) -> None:
+    """Kill the process, if it still is the marked one once a handle on it is held."""
     try:
         handle = os.pidfd_open(pid)
     except OSError:
         return
     try:
-        if pid in marked(run):
+        if carries(pid, mark):
             signal.pidfd_send_signal(handle, signal.SIGKILL)
     except OSError:
         pass
@@ -55,14 +54,14 @@ def remove(path: str) -> None:
 
 
 def main(run: str, folders: list[str]) -> None:
-    if os.read(0, 64):
-        return
+    """Kill until a look finds nobody, then remove the folders."""
+    mark = b"KVSIM_RUN=" + run.encode()
     for _ in range(SWEEPS):
-        pids = marked(run)
+        pids = marked(mark)
         if not pids:
             break
         for pid in pids:
-            kill(pid, run)
+            kill(pid, mark)
     for folder in folders:
         try:
             remove(folder)
