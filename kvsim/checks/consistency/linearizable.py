@@ -16,7 +16,7 @@ from kvsim.checks.consistency.linear.key import KeyAnswer, decide_key, joiner
 from kvsim.checks.consistency.linear.register import register_of
 from kvsim.checks.consistency.linear.ruling import Reason, Ruling
 from kvsim.checks.consistency.linear.search import Budget
-from kvsim.checks.consistency.picture import picture
+from kvsim.checks.consistency.picture import log_positions, picture
 from kvsim.checks.consistency.sentence import sentence
 from kvsim.checks.verdict import Finding, Verdict
 from kvsim.history.history import History
@@ -83,7 +83,12 @@ def _finding(
         told += f" (even if {plural(loosened, 'other delete')} nearby happened at any time, or never)"
     node = history.operations.operation(rows[-1]).node if rows else None
     return Violation(
-        f"key {name!r}: {told}", key=name, rows=tuple(rows), node=node or "", picture=picture(history, rows)
+        f"key {name!r}: {told}",
+        key=name,
+        rows=tuple(rows),
+        positions=log_positions(history, rows),
+        node=node or "",
+        picture=picture(history, rows),
     )
 
 

@@ -29,17 +29,37 @@ def picture(history: History, rows: Sequence[int]) -> str:
     end_ns = max((end for end in ends if end != NEVER), default=begin_ns)
     faults = [fault for fault in history.faults if fault.began_ns <= end_ns and fault.ended_ns >= begin_ns]
     axis = _Axis(operations, rows, ends, faults, (begin_ns, end_ns))
-    roles = Roles(history.samples)
+    roles, positions = Roles(history.samples), log_positions(history, rows)
     labels = [_who(operations, roles, row) for row in rows]
     names = [f"fault {fault.name}" for fault in faults]
     left = max(map(len, labels + names))
     lines = [f"{name:>{left}}  {axis.band(fault)}" for name, fault in zip(names, faults, strict=True)]
-    for row, end, label in zip(rows, ends, labels, strict=True):
+    for row, end, label, position in zip(rows, ends, labels, positions, strict=True):
         bar = axis.bar(operations.call_ns[row], end)
-        lines.append(f"{label:>{left}}  {bar}  {_what(operations, row, end, begin_ns)}")
+        logged = "" if position is None else f"  log {position}"
+        lines.append(f"{label:>{left}}  {bar}  {_what(operations, row, end, begin_ns)}{logged}")
     if hidden:
         lines.append(f"{'':>{left}}  … and {plural(len(hidden), 'operation')} more")
     return "\n".join(line.rstrip() for line in lines)
+
+
+def log_positions(history: History, rows: Sequence[int]) -> tuple[int | None, ...]:
+    """Where the writes among `rows` stand in the leader's log; None for what is no write, or is not in it
+    just once.
+    """
+    wanted: dict[tuple[str, str | None], list[int]] = {}
+    written = [history.operations.operation(row) for row in rows]
+    for operation in written:
+        if operation.kind in ("put", "cas"):
+            wanted[operation.key, operation.value] = []
+    for position, write in enumerate(history.leader_log or (), 1):
+        if write in wanted:
+            wanted[write].append(position)
+    places = [wanted.get((operation.key, operation.value), []) for operation in written]
+    return tuple(
+        found[0] if len(found) == 1 and operation.kind in ("put", "cas") else None
+        for found, operation in zip(places, written, strict=True)
+    )
 
 
 def _end(operations: Operations, row: int) -> int:

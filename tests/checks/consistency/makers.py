@@ -201,7 +201,15 @@ def operations_of(register: Register) -> Operations:
         value=array("q", register.value),
         expected=array("q", register.expected),
         outcome=array("b", [UNKNOWN if until == NEVER else OK for until in register.until]),
-        values=Names([None, *(f"v{number}" for number in range(1, max([INITIAL, *register.value, *register.expected]) + 1))]),
+        values=Names(
+            [
+                None,
+                *(
+                    f"v{number}"
+                    for number in range(1, max([INITIAL, *register.value, *register.expected]) + 1)
+                ),
+            ]
+        ),
     )
     operations.keys.number("k")
     return operations

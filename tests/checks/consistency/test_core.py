@@ -101,6 +101,13 @@ def test_a_violation_is_told_in_a_sentence_and_a_picture() -> None:
     assert "[4.000 ms..5.000 ms]" in lines[3]
 
 
+def test_places_in_the_leaders_log_are_shown_where_known() -> None:
+    history = replace(stale_history(), leader_log=(("k", "a"), ("other", "c"), ("k", "b")))
+    (finding,) = linearizable(history).findings
+    assert isinstance(finding, Violation) and finding.positions == (1, 3, None)
+    assert finding.picture.splitlines()[2].endswith("log 3")
+
+
 def test_an_unknown_end_is_drawn_open() -> None:
     operations = Operations()
     operations.add(0, None, 1, "k", "put", "a", outcome="unknown")

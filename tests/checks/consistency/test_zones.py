@@ -14,6 +14,7 @@ from kvsim.checks.consistency.linear.certificate import linearize, replays
 from kvsim.checks.consistency.linear.key import decide_key
 from kvsim.checks.consistency.linear.register import Register, register_of
 from kvsim.checks.consistency.linear.ruling import Reason
+from kvsim.checks.consistency.linear.search import search
 from kvsim.history.operations import ABSENT, CAS, CAS_MISSED, DELETE, GET, NEVER, PUT
 from tests.checks.consistency.makers import (
     MIXES,
@@ -82,6 +83,14 @@ def test_random_histories_against_the_definition() -> None:
         agrees(register, truth)
         seen[truth] += 1
     assert min(seen[True], seen[False]) > 500
+
+
+@pytest.mark.slow
+def test_many_random_histories_against_the_search() -> None:
+    rng = random.Random(20)
+    for _ in range(100_000):
+        register = some_register(rng, 28)
+        agrees(register, search(register).linearizable is True)
 
 
 def test_a_store_that_is_right_is_never_accused() -> None:
