@@ -40,13 +40,16 @@ from kvsim.history.history import FaultSpan, History
 from kvsim.history.operations import DELETE_MISSED, GET, NOWHERE, OK
 
 READS = frozenset({GET, DELETE_MISSED})
+CERTIFIED_UP_TO = 100_000  # operations; a proof takes two or three times as long as the answer
 
 
 @dataclass(frozen=True)
 class Terms:
     """What a run demands beyond the program's promises; None and False demand nothing. Times in nanoseconds.
 
-    `followers_forward` says that a follower may accept a write because it hands it to the leader.
+    `followers_forward` says that a follower may accept a write because it hands it to the leader. `certify`
+    asks for a replayed order behind every "yes" of the exact deciders; None does so up to CERTIFIED_UP_TO
+    operations.
     """
 
     minima: Minima | None = None
@@ -56,7 +59,7 @@ class Terms:
     settle_ns: int = 1_000_000_000
     followers_forward: bool = False
     budget: Budget = field(default_factory=Budget)
-    certify: bool = False
+    certify: bool | None = None
     use_numpy: bool | None = None
 
 
@@ -165,11 +168,12 @@ def _down_at(kills: list[FaultSpan], time_ns: int) -> set[str]:
 
 def _linearizable(case: _Case) -> Answer:
     terms = case.terms
+    certify = len(case.history.operations) <= CERTIFIED_UP_TO if terms.certify is None else terms.certify
     return linearizable(
         case.history,
         case.linearizable_rows,
         budget=terms.budget,
-        certify=terms.certify,
+        certify=certify,
         use_numpy=terms.use_numpy,
     )
 

@@ -120,6 +120,12 @@ def test_terms_turn_measures_into_judges() -> None:
     assert check(history(), STRONG, Terms(available=True)).named("available").verdict is Verdict.PASS
 
 
+def test_a_pass_is_proved_by_a_replayed_order_unless_told_otherwise() -> None:
+    proved = "keys proved by a replayed order"
+    assert check(history(), STRONG).named("linearizable").measured[proved] == 1
+    assert proved not in check(history(), STRONG, Terms(certify=False)).named("linearizable").measured
+
+
 def test_with_a_log_the_order_is_the_logs() -> None:
     report = check(history(leader_log=(("k", "b"), ("k", "a"))), STRONG)
     assert report.named("converged").verdict is Verdict.FAIL
