@@ -11,13 +11,12 @@ import dataclasses
 
 from kvsim.checks.expectations import describe
 from kvsim.cli.arguments import add_cluster, add_json
+from kvsim.cli.files import load_running
 from kvsim.client.connect import connect
 from kvsim.client.exchange import Answer, Client, Request
 from kvsim.client.status import ask_status
-from kvsim.config.cluster_file import load_cluster
 from kvsim.errors import UsageError
 from kvsim.history.outcome import Kind
-from kvsim.launcher.background import Background
 from kvsim.launcher.launcher import Launcher
 
 FIELDS = {"put": ("key", "value"), "get": ("key",), "delete": ("key",)}
@@ -54,10 +53,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _client(arguments: argparse.Namespace) -> tuple[Client, list[str]]:
-    cluster = load_cluster(arguments.cluster)
+    background = load_running(arguments.cluster)
     if arguments.port is not None:
-        return connect(cluster.nodes[0].program, arguments.host, arguments.port, names={}), arguments.words
-    launcher = Background(cluster).held()
+        return connect(
+            background.cluster.nodes[0].program, arguments.host, arguments.port, names={}
+        ), arguments.words
+    launcher = background.held()
     who, *words = arguments.words
     name = _leader(launcher) if who == "leader" else who
     if name not in launcher.nodes:

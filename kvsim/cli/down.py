@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 
 from kvsim.cli.arguments import add_cluster
-from kvsim.config.cluster_file import load_cluster
+from kvsim.cli.files import load_running
 from kvsim.errors import Exit
-from kvsim.launcher.background import Background, take_down
+from kvsim.launcher.background import take_down
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    background = Background(load_cluster(arguments.cluster))
+    background = load_running(arguments.cluster)
     events: list[dict[str, object]] = []
     with background.locked("stop it"):
         launcher = take_down(

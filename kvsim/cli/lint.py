@@ -8,12 +8,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from kvsim.checks.table import CHECKS
-from kvsim.config.cluster_file import load_cluster
+from kvsim.cli.files import load_cluster, load_program, load_scenario
 from kvsim.config.kinds import kind_of
 from kvsim.config.lint import lint, missing_capabilities
-from kvsim.config.program_file import load_program
-from kvsim.config.scenario_file import load_scenario
 from kvsim.errors import FileProblems, Problem
 
 
@@ -36,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _scenario(path: Path, problems: list[Problem]) -> str:
-    scenario = load_scenario(path, checks=frozenset(CHECKS))
+    scenario = load_scenario(path)
     cluster = load_cluster(scenario.cluster)
     problems += lint(scenario, cluster)
     unfit = "; ".join(missing_capabilities(scenario, cluster))
@@ -51,7 +48,7 @@ def _cluster(path: Path, problems: list[Problem]) -> str:
 
 
 def _program(path: Path, problems: list[Problem]) -> str:
-    program = load_program(str(path.resolve()), path.parent, problems)
+    program = load_program(path, problems)
     return f"program {program.name}" if program else "not a program that can be read"
 
 

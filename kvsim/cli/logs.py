@@ -11,10 +11,9 @@ import threading
 from pathlib import Path
 
 from kvsim.cli.arguments import add_cluster
+from kvsim.cli.files import load_running
 from kvsim.cli.terminal import is_terminal
-from kvsim.config.cluster_file import load_cluster
 from kvsim.errors import UsageError
-from kvsim.launcher.background import Background
 from kvsim.logs.merge import dump, follow
 from kvsim.rundir import find_run
 
@@ -44,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _of_cluster(path: Path) -> dict[str, Path]:
-    launcher = Background(load_cluster(path)).held()
+    launcher = load_running(path).held()
     return {node.name: node.log_path for node in launcher.nodes.values()}
 
 

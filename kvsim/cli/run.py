@@ -11,16 +11,14 @@ import json
 import sys
 from pathlib import Path
 
-from kvsim.checks.table import CHECKS
 from kvsim.checks.verdict import EXITS, Verdict, worst
 from kvsim.cli.arguments import add_json, add_program, options_of
+from kvsim.cli.files import load_cluster, load_scenario
 from kvsim.cli.progress import progress
 from kvsim.cli.terminal import show
 from kvsim.config.cluster import Cluster
-from kvsim.config.cluster_file import load_cluster
 from kvsim.config.lint import lint, missing_capabilities
 from kvsim.config.scenario import Scenario
-from kvsim.config.scenario_file import load_scenario
 from kvsim.errors import FileProblems, Problem
 from kvsim.report.github import annotations
 from kvsim.report.junit import junit
@@ -78,7 +76,7 @@ def _load_all(arguments: argparse.Namespace) -> list[tuple[Scenario, Cluster]]:
     pairs = []
     for path in arguments.scenario:
         try:
-            scenario = load_scenario(path, checks=frozenset(CHECKS))
+            scenario = load_scenario(path)
             cluster = load_cluster(scenario.cluster, arguments.program, options_of(arguments))
             problems += lint(scenario, cluster)
             pairs.append((scenario, cluster))

@@ -8,10 +8,9 @@ from __future__ import annotations
 import argparse
 
 from kvsim.cli.arguments import add_cluster, add_json
+from kvsim.cli.files import load_running
 from kvsim.cli.nodes_table import print_nodes
-from kvsim.config.cluster_file import load_cluster
 from kvsim.errors import Exit
-from kvsim.launcher.background import Background
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -20,5 +19,5 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    launcher = Background(load_cluster(arguments.cluster)).held()
+    launcher = load_running(arguments.cluster).held()
     return int(Exit.PASS if print_nodes(launcher, as_json=arguments.json) else Exit.FAIL)

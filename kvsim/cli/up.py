@@ -9,8 +9,8 @@ import argparse
 import sys
 
 from kvsim.cli.arguments import add_cluster, add_json, add_program, options_of
+from kvsim.cli.files import load_cluster
 from kvsim.cli.nodes_table import print_nodes
-from kvsim.config.cluster_file import load_cluster
 from kvsim.errors import Exit
 from kvsim.launcher.background import Background, bring_up
 from kvsim.scenario.interrupt import Interrupted, orderly_interrupts
@@ -23,7 +23,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    background = Background(load_cluster(arguments.cluster, arguments.program, options_of(arguments)))
+    options = options_of(arguments)
+    background = Background(
+        load_cluster(arguments.cluster, arguments.program, options), arguments.program, options
+    )
     with background.locked("start it"):
         found = background.found(lambda *_, **__: None)
         if found is not None:

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -38,9 +38,11 @@ class Busy(UsageError):
 class Background:
     """The place of one cluster file's running cluster."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, program: str | None = None, options: Mapping[str, str] = {}) -> None:
+        """`program` and `options` are what was chosen besides the file: later commands find the cluster started so."""
         self.cluster = cluster
-        self.folder = cluster.root / ".kvsim"
+        self.folder = _folder(cluster.path)
+        self.chosen = {"program": program, "options": dict(options)}
 
     # --- state -------------------------------------------------------------------------------------------------------
 
@@ -56,21 +58,11 @@ class Background:
 
     def read(self) -> dict[str, Any] | None:
         """The state as last written; None when no cluster was left up. Raises UsageError for a damaged file."""
-        path = self.folder / STATE
-        try:
-            state = json.loads(path.read_text(encoding="utf-8"))
-            state["nodes"], state["run"]
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UsageError(
-                f"{path}: cannot be read as the state of a cluster: {error}; remove it by hand"
-            ) from error
-        return state
+        return _read_state(self.folder / STATE)
 
     def write(self, run: str, launcher: Launcher) -> None:
         nodes = {node.name: _node_state(node) for node in launcher.nodes.values()}
-        state = {"cluster": str(self.cluster.path.resolve()), "run": run, "nodes": nodes}
+        state = {"cluster": str(self.cluster.path.resolve()), **self.chosen, "run": run, "nodes": nodes}
         write_whole(self.folder / STATE, json.dumps(state, indent=1) + "\n")
 
     # --- launchers ---------------------------------------------------------------------------------------------------
@@ -154,6 +146,30 @@ class Background:
             node.log = LogFile(node.log_path)
             node.end_noted = False
         return node
+
+
+def chosen(cluster_file: Path) -> tuple[str | None, dict[str, str]]:
+    """The program and options that the cluster which is up was started with; nothing when none is up."""
+    state = _read_state(_folder(cluster_file) / STATE)
+    return (state["program"], state["options"]) if state else (None, {})
+
+
+def _folder(cluster_file: Path) -> Path:
+    return cluster_file.resolve().parent / ".kvsim"
+
+
+def _read_state(path: Path) -> dict[str, Any] | None:
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+        if not {"run", "nodes", "program", "options"} <= state.keys():
+            raise ValueError("it lacks what `kvsim up` writes")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, AttributeError) as error:
+        raise UsageError(
+            f"{path}: cannot be read as the state of a cluster: {error}; remove it by hand"
+        ) from error
+    return state
 
 
 def _lock(lock: IO[str], path: Path) -> bool:

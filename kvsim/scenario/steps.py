@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from kvsim.checks.expectations import Seen, describe, judge
 from kvsim.checks.verdict import Verdict
 from kvsim.client.exchange import Request
 from kvsim.config.program import Role
 from kvsim.config.scenario import Expectation, Step
+from kvsim.config.template import render, render_pattern
+from kvsim.config.wire_text import to_bytes
 from kvsim.errors import NodeFailed
 from kvsim.history.outcome import Kind
 from kvsim.history.record import WRITES, Operation
@@ -83,7 +85,7 @@ def _once(context: Context, step: Step, node: str) -> StepResult:
 
 def _request(context: Context, step: Step) -> Request:
     if step.verb == "raw":
-        return Request("raw", payload=step.fields["send"])
+        return Request("raw", payload=to_bytes(context.fill(step.fields["send"])))
     names = [name for name in ("key", "value") if name in step.fields]
     return Request(step.verb, {name: context.fill(step.fields[name]) for name in names})
 
@@ -133,11 +135,18 @@ def _judge(context: Context, step: Step, operation: Operation) -> StepResult:
     return PASSED if miss is None else StepResult(miss.verdict, f"{operation.node}: {miss.why}")
 
 
+def _as_it_is(text: str | None, variables: Mapping[str, str]) -> str | None:
+    return text
+
+
+FILLERS: dict[str, Callable] = {"value": render, "reply": render_pattern}
+
+
 def filled(context: Context, expect: Expectation) -> Expectation:
     """An expectation with the scenario's variables filled in."""
     return Expectation(
         kind=expect.kind,
-        value=context.fill(expect.value) if expect.kind == "value" else expect.value,
+        value=FILLERS.get(expect.kind, _as_it_is)(expect.value, context.variables),
         reason=expect.reason,
         names=expect.names,
         options=tuple(filled(context, option) for option in expect.options),
@@ -288,7 +297,7 @@ def _check_role(context: Context, step: Step, nodes: list[str]) -> StepResult:
 
 
 def _check_log(context: Context, step: Step, nodes: list[str]) -> StepResult:
-    pattern = str(step.fields["log"])
+    pattern = render_pattern(str(step.fields["log"]), context.variables)
     without = [node for node in nodes if not context.launcher.log_has(node, pattern)]
     return failed(f"no line matching {pattern!r} in the log of {', '.join(without)}") if without else PASSED
 
