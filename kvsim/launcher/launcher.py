@@ -48,7 +48,7 @@ class Launcher:
         self.places: dict[str, Place] = {node.name: node.place for node in nodes}
         self.note = note
         self.die_with_parent = die_with_parent
-        self._guard = LogGuard(LOG_LIMIT_BYTES, self._flooded).start()
+        self._guard = LogGuard(LOG_LIMIT_BYTES, self._flooded, on_growth=self._note_growth).start()
         become_subreaper()
 
     # --- starting ----------------------------------------------------------------------------------------------------
@@ -350,6 +350,15 @@ class Launcher:
         """True when the present incarnation's log has a line matching the pattern."""
         log = self.nodes[name].log
         return log is not None and log.search(pattern) is not None
+
+    def look_at_logs(self) -> None:
+        """Note how long the logs are now, so that their lines can be placed in time; the guard does so all the while."""
+        self._guard.look()
+
+    def _note_growth(self, growth: Growth) -> None:
+        node = self.nodes[growth.name]
+        if growth.path == node.log_path and growth.size:
+            self.note("log", node=node.name, incarnation=node.incarnation, size=growth.size)
 
     def _flooded(self, growth: Growth) -> None:
         node = self.nodes[growth.name]

@@ -44,6 +44,7 @@ def _run_step(context: Context, group: Group, step: Step, show: Show) -> StepRes
     _note_begin(context, group, step, resolved)
     result = failed(resolved.problem) if resolved.problem else _do(context, step, list(resolved.nodes))
     result = _with_deaths(context, result)
+    context.launcher.look_at_logs()
     context.journal.write("step_end", id=step.id, result=str(result.verdict), why=result.why)
     show(step, ", ".join(resolved.nodes), result)
     return result
@@ -95,4 +96,11 @@ def _skip(context: Context, group: Group, step: Step) -> None:
 def _named(group: Group, step: Step) -> dict[str, object]:
     target = step.fields.get("at")
     words = {"at": str(target)} if target is not None else {}
-    return {"id": step.id, "group": group.title, "verb": step.verb, **words, "line": step.line, "text": step.text}
+    return {
+        "id": step.id,
+        "group": group.title,
+        "verb": step.verb,
+        **words,
+        "line": step.line,
+        "text": step.text,
+    }
