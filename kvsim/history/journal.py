@@ -48,7 +48,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.epoch_ns = time.monotonic_ns()
-        self._broken = False
+        self.broken: RunInvalid | None = None
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
 
     def since_s(self, monotonic_ns: int) -> float:
@@ -60,7 +60,7 @@ class Journal:
 
         Raises RunInvalid when the disk does not take it; once only, so that whoever tidies up afterwards can go on.
         """
-        if self._broken:
+        if self.broken is not None:
             return
         event = {"t": self.since_s(time.monotonic_ns()), "event": kind, **fields}
         data = json.dumps(event, separators=(",", ":")).encode("ascii") + b"\n"
@@ -68,9 +68,9 @@ class Journal:
             if os.write(self._fd, data) != len(data):
                 raise OSError("the file took only a part of it")
         except OSError as error:
-            self._broken = True
             problem = error.strerror or str(error)
-            raise RunInvalid(f"the run could not be recorded in {self.path}: {problem}") from error
+            self.broken = RunInvalid(f"the run could not be recorded in {self.path}: {problem}")
+            raise self.broken from error
 
     def close(self) -> None:
         if self._fd >= 0:

@@ -80,6 +80,8 @@ def run_scenario(scenario: Scenario, cluster: Cluster, options: Options, show: S
     job = Job(scenario, cluster, options, seed, run, show)
     with contextlib.closing(Journal(run.journal)) as journal, orderly_interrupts() as interrupts:
         journal.write("end", how=_until_the_end(job, journal, interrupts))
+    if journal.broken:  # it may have broken in the thread that watches the logs
+        raise journal.broken
     return Done(run, write_proof(run))
 
 
