@@ -34,6 +34,8 @@ class RunDir:
         self.proof_json = path / PROOF_JSON
         self.scenario = path / "scenario.yaml"
         self.cluster = path / "cluster.yaml"
+        self.film = path / "report.html"
+        self.trace = path / "trace.json"
 
     def node(self, name: str) -> Path:
         return self.path / "nodes" / name
