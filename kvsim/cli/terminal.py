@@ -7,12 +7,11 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-WORDS = {  # in a proof or table, at a terminal only
-    r"\b(ok|PASS|up)\b": "green",
-    r"\b(FAIL|down|DIVERGED)\b": "bold red",
-    r"\b(UNKNOWN|INVALID|unknown|skipped)\b": "yellow",
-    r"^[A-Z ,]+$": "bold",
-    r"\b(leader|LEADER)\b": "cyan",
+WORDS = {  # what is coloured at a terminal: marks that begin a row, states in a table, headings; never words in a sentence
+    r"^ {2,4}ok(?= )|(?<=  )up(?=  )|(?<=VERDICT: )PASS": "green",
+    r"^ {2,4}FAIL(?= )|(?<=  )down(?=  )|(?<=VERDICT: )FAIL": "bold red",
+    r"^ {2,4}(?:UNKNOWN|INVALID|skipped|ended)(?= )|(?<=VERDICT: )(?:UNKNOWN|INVALID)": "yellow",
+    r"^[A-Z][A-Z ]{5,}": "bold",
 }
 
 
