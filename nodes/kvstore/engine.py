@@ -10,7 +10,7 @@ import posix
 import sys
 
 from kvstore import record, snapshot
-from kvstore.errors import DiskFullError
+from kvstore.errors import DiskFullError, StartError
 from kvstore.log import Log
 from kvstore.segment import NO_ROOM
 
@@ -48,7 +48,7 @@ class Engine:
         self.snapshot_index = start[0]
         self.snapshot_bytes = file_size(snapshot.path_of(self.folder, start[0]))
         snapshot.tidy(self.folder, start[0])
-        self.log = Log(self.folder, tuple(start), self.fsync == "always", self.repair)
+        self.log = Log(self.folder, tuple(start), self.fsync == "always", self.repair, self.say)
         for payload in self.log.replay():
             self.replay(payload)
         self.durable = self.log.last
@@ -259,6 +259,57 @@ class Engine:
         self.log.drop_before(index)
         self.say(f"snapshot at index {index}: {self.snapshot_bytes} bytes")
 
+    # -- another history --------------------------------------------------------------------------------
+
+    def rewind(self, index, chain):
+        """Go back to a record's end in this node's own history; return lines that say exactly what is discarded.
+
+        Raises ValueError when the history has no such place.
+        """
+        self.commit()
+        place = self.log.find(index, chain)
+        if place is None and index == 0:
+            return self._start_over()
+        if place is None:
+            raise ValueError(f"no record of this node ends at index {index} with chain {chain}")
+        said = self.log.told(place)
+        self.log.cut(place)
+        self._reload()
+        return [
+            f"discarded {len(said)} writes behind index {index} that the leader does not have",
+            *shortened(said),
+        ]
+
+    def _start_over(self):
+        self._stop_compactor()
+        was = self.applied
+        self.log.close()
+        self.log.remove()
+        self._reload(-1)
+        return [f"discarded everything, a history that ended at index {was}: the leader has another one"]
+
+    def install(self, path):
+        """Take a received snapshot in place of everything; return lines that say so. Raises StartError, OSError."""
+        self._stop_compactor()
+        try:
+            _, index, _, _ = snapshot.read_file(path)
+        except snapshot.BadSnapshot as error:
+            raise StartError(f"the snapshot received is damaged: {error}") from error
+        was = self.applied
+        self.commit()
+        self.log.close()
+        posix.rename(path, snapshot.path_of(self.folder, index))
+        self.log.remove()
+        self._reload(index)
+        return [f"took the leader's snapshot at index {index} in place of a history that ended at {was}"]
+
+    def _reload(self, snapshot_index=None):
+        self.log.close()
+        if snapshot_index is not None:
+            snapshot.tidy(self.folder, snapshot_index)
+        self.load()
+        self._digest = (None, "")
+
     # -- comparing and ending --------------------------------------------------------------------------------
 
     def digest(self, keys_max=None):
@@ -275,13 +326,16 @@ class Engine:
 
     def close(self):
         """Commit and close the log; stop a snapshot that is being made."""
+        self._stop_compactor()
+        self.commit()
+        self.log.close()
+
+    def _stop_compactor(self):
         if self.compactor is not None:
             posix.kill(self.compactor[0], 9)
             posix.waitpid(self.compactor[0], 0)
             self.compactor = None
             snapshot.tidy(self.folder, self.snapshot_index)
-        self.commit()
-        self.log.close()
 
 
 def digest_of(data):
@@ -295,6 +349,11 @@ def digest_of(data):
         value = data[key]
         total.update(b"%d %d %b%b" % (len(key), len(value), key, value))
     return total.hexdigest()
+
+
+def shortened(lines, most=50):
+    """Return the lines, or the first `most` and how many more there are."""
+    return lines if len(lines) <= most else [*lines[:most], f"and {len(lines) - most} more"]
 
 
 def file_size(path):

@@ -19,10 +19,11 @@ class Log:
     nothing.
     """
 
-    def __init__(self, folder, start=(0, 0, 0), sync_always=False, repair=None):
+    def __init__(self, folder, start=(0, 0, 0), sync_always=False, repair=None, say=lambda text: None):
         self.folder = folder
         self.sync_always = sync_always
         self.repair = repair
+        self.say = say
         self.last, self.epoch, self.chain = start
         self.start = start
         self.segments = []
@@ -45,6 +46,9 @@ class Log:
                 posix.unlink(path)
                 return
             self.segments.append(segment)
+            if not self._follows(segment) and len(self.segments) == 1 and self.start[0]:
+                self._discard_all()
+                return
             if not self._follows(segment):
                 self._damaged(
                     path, 0, f"it begins with index {segment.first}, {self.last + 1} is due", [path]
@@ -83,12 +87,29 @@ class Log:
                 self._unlink(later)
                 segment.cut(at)
                 return True
+            if segment.last < self.start[0] < first + count - 1 or self._is_other_history(
+                first + count - 1, chain
+            ):
+                self._discard_all()
+                return True
             segment.passed(first, count, at, after)
             at = after
             if segment.last > self.start[0]:
                 self.last, self.epoch, self.chain = segment.last, epoch, chain
                 yield payload
         return False
+
+    def _is_other_history(self, last, chain):
+        """Whether this record ends where the snapshot ends, but is not what the snapshot has there."""
+        return self.start[0] > 0 and last == self.start[0] and chain != self.start[2]
+
+    def _discard_all(self):
+        """The snapshot came from a leader and the node died before it had removed its own log: do that now."""
+        self.say("removed the log of a history that the snapshot has replaced")
+        for segment in self.segments:
+            segment.close()
+        self.segments = []
+        self.remove()
 
     def _damaged(self, path, offset, error, lost):
         """Refuse to start, or say what a repair loses, when more than an unfinished tail would be lost."""
@@ -162,12 +183,45 @@ class Log:
 
     def close(self):
         """Give back reserved room, sync and close the files."""
+        if not self.segments:
+            return
         for segment in self.segments:
             segment.seal()
         self.sync()
         for segment in self.segments:
             segment.close()
         self.segments = []
+
+    # -- going back -------------------------------------------------------------------------------------
+
+    def told(self, place):
+        """Return a line for each command from (segment, offset) on: its index, what it did, its key."""
+        lines, (segment, offset) = [], place
+        while segment is not None:
+            while data := segment.read(offset):
+                offset += len(data)
+                at = 0
+                while at < len(data):
+                    payload, _, _, first, _, at = record.decode(data, at, None)
+                    lines += record.told(payload, first)
+            segment, offset = self.after(segment), HEADER.size
+        return lines
+
+    def cut(self, place):
+        """Remove everything from (segment, offset) on; the log has to be opened anew afterwards."""
+        segment, offset = place
+        for later in self.segments[: self.segments.index(segment) : -1]:
+            self.segments.remove(later)
+            later.close()
+            posix.unlink(later.path)
+        segment.cut(offset)
+        sync_folder(self.folder)
+
+    def remove(self):
+        """Remove every file of a closed log."""
+        for name in posix.listdir(self.folder):
+            if name.startswith(PREFIX):
+                posix.unlink(f"{self.folder}/{name}")
 
     # -- reading back, for followers -------------------------------------------------------------------------
 

@@ -38,6 +38,7 @@ def run_node(settings, server_class, node_class, engine_class):
         settings.data_dir, settings.fsync, server.say if settings.repair else None, server.say
     )
     server.node = node_class(settings, engine, server)
+    server.node.start()
     server.watch_signals()
     server.listen()
     server.ready()

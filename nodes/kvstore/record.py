@@ -90,6 +90,13 @@ def commands(payload):
     return [_effect(words) for words in done if words != NOTHING]
 
 
+def told(payload, first):
+    """Return a line for each command of a payload, for people: `101 SET key`."""
+    done, _, _ = resp.decode(payload)
+    shown = [b" ".join(words[:2]).decode("utf-8", "backslashreplace") for words in done]
+    return [f"{first + number} {ascii(text)[1:-1]}" for number, text in enumerate(shown)]
+
+
 def sets(payload):
     """Return (keys, values) when the payload is a run of SET commands only, else None; quick."""
     found = resp.run_of_sets(payload)

@@ -15,7 +15,7 @@ from time import monotonic
 
 from kvstore.connection import Connection
 from kvstore.errors import StartError
-from kvstore.limits import CONNECTIONS_MAX, READ_BYTES, REFUSALS_LOGGED_PER_S, STALL_S
+from kvstore.limits import CONNECTIONS_MAX, OUT_BYTES_MAX, READ_BYTES, REFUSALS_LOGGED_PER_S, STALL_S
 from kvstore.nodelog import NodeLog
 from kvstore.sniff import FirstBytes
 from kvstore.timers import Timers
@@ -76,7 +76,7 @@ class Server:
         """Run the loop until something stops it."""
         poll, connections = self.poller.poll, self.connections
         while not self.stopping:
-            for fd, event in poll(self.timers.wait_s(TICK_S)):
+            for fd, event in poll(0 if self.dirty else self.timers.wait_s(TICK_S)):
                 connection = connections.get(fd)
                 if connection is None:
                     self.on_own_event(fd)
@@ -119,9 +119,17 @@ class Server:
             self.commit()
             dirty, self.dirty = self.dirty, []
             if self.node.holds:
-                dirty = self.node.hold(now_s, dirty)
+                dirty = self.hold(now_s, dirty)
             for connection in dirty:
                 self.flush(connection)
+
+    def hold(self, now_s, connections):
+        """Keep replies until enough nodes have what they tell of; return the connections that need not wait."""
+        ready = self.node.hold(now_s, connections)
+        for connection in connections:
+            if connection.held_bytes >= OUT_BYTES_MAX:
+                self.settle(connection)
+        return ready
 
     def commit(self):
         """Make this turn's writes durable, before any of its replies leave. Raises OSError."""

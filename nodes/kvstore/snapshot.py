@@ -63,6 +63,11 @@ def decode(read):
         number += 1
 
 
+def read_chain(fd):
+    """Return the chain in the header of an open snapshot."""
+    return HEADER.unpack(posix.read(fd, HEADER.size))[3]
+
+
 def read_file(path):
     """Return what `decode` returns, from a file; raises BadSnapshot."""
     fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)

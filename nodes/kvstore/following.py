@@ -1,0 +1,239 @@
+"""The follower's side of replication: find the leader, say where one stands, apply what comes. Knows no clients.
+
+Applies records exactly in the leader's order and acknowledges them once they are as durable as `--fsync` asks for.
+Whatever goes wrong is said once in the log, and tried again with growing pauses.
+Seams for a changed follower: `apply`, `acknowledge`, `rewind`.
+"""
+
+import posix
+from time import monotonic
+
+from kvstore import frames, record, snapshot
+from kvstore.errors import DiskFullError, StartError
+from kvstore.meta import address_of, address_text
+from kvstore.outgoing import dial
+
+FIRST_TRY_S = 0.0
+PAUSE_S_MIN, PAUSE_S_MAX = 0.05, 2.0
+QUIET_PAUSE_S = 15.0  # between questions to a leader that does not replicate
+SILENT_S = 3.0
+GREETING_BYTES_MAX = 4096
+
+
+class Following:
+    """The link to the leader, and the session of its connection."""
+
+    def __init__(self, node, addresses):
+        self.node, self.server, self.engine = node, node.server, node.engine
+        self.addresses = addresses  # where the leader may be, likeliest first
+        self.turn = 0
+        self.connection = None
+        self.linked = False
+        self.closed = False
+        self.pause_s = PAUSE_S_MIN
+        self.said = None
+        self.heard_s = 0.0
+        self.leader_index = 0
+        self.committed = 0
+        self.refused = self.quiet = (
+            None  # why the node there would not have us, and how long to leave it in peace
+        )
+        self.incoming = None  # (path, fd) of a snapshot that is being received
+        self.server.timers.after(FIRST_TRY_S, self.connect)
+        self.server.timers.after(SILENT_S, self.watch)
+
+    # -- finding the leader -----------------------------------------------------------------------------
+
+    def connect(self):
+        """Try the next address."""
+        if self.closed or self.connection is not None or not self.addresses:
+            return
+        self.address = self.addresses[self.turn % len(self.addresses)]
+        self.turn += 1
+        self.greeted, self.held, self.decoder = False, b"", frames.Decoder()
+        self.refused = self.quiet = None
+        log = self.engine.log
+        greeting = (
+            f"FOLLOW {frames.VERSION} {self.node.cluster.meta.cluster or '-'} {self.node.cluster.meta.node} {log.last} {log.chain} "
+            f"{self.node.cluster.meta.promised} {self.node.settings.host}:{self.node.settings.port}\n"
+        )
+        try:
+            self.connection = dial(self.server, self.address, self, greeting.encode())
+            self.connection.on_close = self.lost
+        except OSError as error:
+            self.retry(f"cannot reach it: {error.strerror or error}")
+
+    def redirect(self, address):
+        """Follow this address from now on."""
+        self.addresses = [address, *(other for other in self.addresses if other != address)]
+        self.turn, self.pause_s = 0, PAUSE_S_MIN
+        if self.connection is not None and self.address != address:
+            self.server.drop(self.connection)
+        self.connect()
+
+    def retry(self, why, pause_s=None):
+        """Say, once, why there is no link, and try again later."""
+        if self.said != (self.address, why):
+            self.said = (self.address, why)
+            self.server.say(f"not following {address_text(self.address)}: {why}; trying again")
+        if not self.closed:
+            self.server.timers.after(pause_s or self.pause_s, self.connect)
+            self.pause_s = min(self.pause_s * 2, PAUSE_S_MAX)
+
+    def lost(self):
+        """The connection is gone."""
+        was_linked, self.linked, self.connection = self.linked, False, None
+        self._forget_incoming()
+        if not self.closed:
+            self.retry(
+                "the connection was lost" if was_linked else self.refused or "nothing answers there",
+                self.quiet,
+            )
+
+    def watch(self):
+        """Hang up when nothing was heard for too long."""
+        if self.closed:
+            return
+        self.server.timers.after(SILENT_S / 2, self.watch)
+        if self.connection is not None and self.linked and monotonic() - self.heard_s > SILENT_S:
+            self.server.say(f"nothing heard from {address_text(self.address)} for {SILENT_S:g} s")
+            self.server.drop(self.connection)
+
+    # -- what the leader says ---------------------------------------------------------------------------
+
+    def feed(self, data):
+        """Take what the leader says."""
+        self.heard_s = monotonic()
+        try:
+            if not self.greeted:
+                data = self.greet(self.held + data)
+            applied = self.engine.log.last
+            for kind, body in self.decoder.feed(data) if data else ():
+                self.TAKE[kind](self, body)
+            if self.engine.log.last != applied:
+                self.acknowledge()
+            self.heard_s = monotonic()
+        except (frames.BadFrame, record.BadRecord, KeyError, ValueError, StartError) as error:
+            self.refused = f"it says what cannot be used: {error}"
+            self.server.drop(self.connection)
+        except DiskFullError as error:
+            self.refused = str(error)
+            self.server.drop(self.connection)
+        return b""
+
+    def greet(self, data):
+        """Read the answer to FOLLOW; return the bytes behind it. Raises ValueError for what no leader says."""
+        line, end, rest = data.partition(b"\n")
+        if not end:
+            if len(data) > GREETING_BYTES_MAX:
+                raise ValueError("no answer to FOLLOW")
+            self.held = data
+            return b""
+        words = line.decode("utf-8", "replace").split(" ")
+        if words[0] != "FOLLOWED" or len(words) != 6:
+            self.turned_away(line.decode("utf-8", "replace"))
+            return b""
+        self.node.cluster.joined(
+            words[1], int(words[2]), int(words[3]), words[4], int(words[5]), self.address
+        )
+        self.greeted = self.linked = True
+        self.pause_s, self.said, self.turn = PAUSE_S_MIN, None, self.turn - 1
+        self.server.say(
+            f"following {address_text(self.address)} in epoch {words[2]} from index {self.engine.log.last}"
+        )
+        return rest
+
+    def turned_away(self, line):
+        """The node there is not our leader; it may know who is."""
+        self.refused = f"it answered {line[:200]!a}"
+        self.quiet = QUIET_PAUSE_S if "does not replicate" in line else None
+        asked = self.connection
+        facts = dict(word.split("=", 1) for word in line.split() if "=" in word)
+        if facts.get("leader", "-") != "-" and facts.get("epoch", "").isdigit():
+            self.node.cluster.heard_of(int(facts["epoch"]), address_of(facts["leader"]))
+        if self.connection is asked:
+            self.server.drop(asked)
+
+    def take_records(self, body):
+        """Apply records, in order."""
+        at = 0
+        while at < len(body):
+            size = record.read_header(body, at)[0]
+            self.apply(body[at : at + size])
+            at += size
+
+    def apply(self, packed):
+        """Apply one record, which must follow the last one."""
+        self.engine.apply_record(packed)
+        self.leader_index = max(self.leader_index, self.engine.log.last)
+
+    def acknowledge(self):
+        """Say, behind this turn's commit, how far this node is."""
+        ack = frames.ACK.pack(self.engine.log.last, self.node.cluster.meta.epoch)
+        self.connection.out.append(frames.encode(b"A", ack))
+        self.server.dirty.append(self.connection)
+        self.node.advanced()
+
+    def take_rewind(self, body):
+        index, chain = frames.REWIND.unpack(body)
+        self.rewind(index, chain)
+        self.acknowledge()
+
+    def rewind(self, index, chain):
+        """Discard what the leader's history does not have, saying exactly what."""
+        if (index, chain) != (self.engine.log.last, self.engine.log.chain):
+            for line in self.engine.rewind(index, chain):
+                self.server.say(line)
+
+    def take_question(self, _body):
+        self.engine.commit()
+        self.connection.out.append(frames.encode_ends(self.engine.log.ends(frames.ENDS_MAX)))
+        self.server.dirty.append(self.connection)
+
+    def take_piece(self, body):
+        if self.incoming is None:
+            path = f"{self.engine.folder}/{snapshot.PREFIX}incoming"
+            self.incoming = (
+                path,
+                posix.open(path, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC, 0o644),
+            )
+        while body:
+            body = body[posix.write(self.incoming[1], body) :]
+
+    def take_whole(self, _body):
+        path, fd = self.incoming
+        posix.fsync(fd)
+        posix.close(fd)
+        self.incoming = None
+        for line in self.engine.install(path):
+            self.server.say(line)
+        self.acknowledge()
+
+    def _forget_incoming(self):
+        if self.incoming is not None:
+            posix.close(self.incoming[1])
+            posix.unlink(self.incoming[0])
+            self.incoming = None
+
+    def take_beat(self, body):
+        self.committed, self.leader_index, _ = frames.BEAT.unpack(body)
+        self.acknowledge()
+
+    def take_members(self, body):
+        self.node.cluster.take_members(frames.decode_members(body))
+
+    TAKE = {  # noqa: RUF012  (a table, never changed)
+        b"R": take_records,
+        b"W": take_rewind,
+        b"Q": take_question,
+        b"S": take_piece,
+        b"Z": take_whole,
+        b"H": take_beat,
+        b"M": take_members,
+    }
+
+    def close(self):
+        """Stop following."""
+        self.closed = True
+        if self.connection is not None:
+            self.server.drop(self.connection)

@@ -1,0 +1,258 @@
+"""Leader and followers as real processes: what each mode promises, catching up, fencing, promotion."""
+
+import json
+import signal
+
+import pytest
+from storerun import eventually, free_port, run_once
+
+
+def status(store):
+    return json.loads(store.ask("STATUS"))
+
+
+@pytest.fixture
+def new_cluster(new_store):
+    """Return a function that starts a leader and followers; they are linked when it returns."""
+
+    def new(mode, followers=2, args=(), leader_args=()):
+        nodes = [new_store("n1", args=[f"--replication={mode}", *args, *leader_args])]
+        for number in range(followers):
+            options = [f"--leader={nodes[0].port}", *args]
+            nodes.append(new_store(f"n{number + 2}", "follower", args=options))
+        eventually(lambda: status(nodes[0])["followers"], lambda found: len(found) == followers)
+        return nodes
+
+    return new
+
+
+def caught_up(leader, *followers):
+    """Wait until the followers are where the leader is; return the statuses, the leader's first."""
+    index = status(leader)["applied"]
+    for follower in followers:
+        assert follower.ask(f"WAIT {index} 15000") == "OK"
+    return [status(node) for node in (leader, *followers)]
+
+
+def test_what_the_leader_accepts_reaches_every_follower_in_order(new_cluster):
+    leader, *followers = new_cluster("async")
+    with leader.client() as ask:
+        for number in range(300):
+            assert ask(f"PUT k{number % 7} {number}") == "OK"
+        assert ask("DELETE k3") == "OK"
+    states = caught_up(leader, *followers)
+    assert len({state["digest"] for state in states}) == 1
+    assert followers[0].ask("GET k3") == "NOT_FOUND"
+    assert followers[1].ask("PUT a b") == f"ERR read-only, leader is on port {leader.port}"
+    assert [state["lag"] for state in states] == [0, 0, 0]
+
+
+def test_a_follower_that_starts_first_waits_for_its_leader(new_store):
+    port = free_port()
+    follower = new_store("n2", "follower", args=[f"--leader={port}"])
+    follower.wait_said("not following")
+    leader = new_store("n1", port=port, args=["--replication=async"])
+    leader.ask("PUT k v")
+    assert follower.ask("WAIT 1 15000") == "OK"
+    assert follower.ask("GET k") == "VALUE v"
+
+
+def test_without_replication_a_follower_copies_nothing(new_store):
+    leader = new_store("n1")
+    follower = new_store("n2", "follower", args=[f"--leader={leader.port}"])
+    leader.ask("PUT k v")
+    follower.wait_said("does not replicate")
+    assert follower.ask("GET k") == "NOT_FOUND"
+
+
+def test_a_follower_catches_up_from_the_log_after_a_restart(new_cluster, new_store):
+    leader, follower, _ = new_cluster("async")
+    follower.stop(signal.SIGKILL)
+    with leader.client() as ask:
+        for number in range(2000):
+            ask(f"PUT k{number} {'v' * 200}")
+    again = new_store("n2", "follower", port=follower.port, args=[f"--leader={leader.port}"])
+    first, second = caught_up(leader, again)
+    assert first["digest"] == second["digest"]
+    assert "snapshot" not in again.said
+
+
+def test_a_follower_too_far_behind_gets_a_snapshot(new_cluster, new_store):
+    leader, follower = new_cluster("async", followers=1)
+    leader.ask("PUT gone v")
+    caught_up(leader, follower)
+    follower.stop()
+    with leader.client() as ask:
+        for number in range(17_500):
+            ask(f"PUT k{number % 100} {'v' * 1000}")
+        ask("DELETE gone")
+    eventually(lambda: status(leader)["snapshot"], lambda index: index > 0)
+    again = new_store("n2", "follower", port=follower.port, args=[f"--leader={leader.port}"])
+    first, second = caught_up(leader, again)
+    assert first["digest"] == second["digest"]
+    assert "took the leader's snapshot" in again.wait_said("took the leader's snapshot")
+    assert again.ask("GET gone") == "NOT_FOUND"
+
+
+def test_majority_survives_the_loss_of_one_and_doubts_after_the_loss_of_two(new_cluster):
+    leader, one, two = new_cluster("majority", args=["--ack-timeout=0.3"])
+    assert leader.ask("PUT a 1") == "OK"
+    one.stop(signal.SIGKILL)
+    assert leader.ask("PUT a 2") == "OK"
+    two.stop(signal.SIGKILL)
+    assert leader.ask("PUT a 3").startswith("ERR unknown: this write may have happened: 1 of the 2 nodes")
+    assert leader.ask("GET a").startswith("ERR not ready: ")
+    assert leader.ask("PING") == "PONG"
+    assert status(leader)["committed"] == 2
+
+
+def test_all_doubts_when_one_is_gone(new_cluster):
+    leader, _, two = new_cluster("all", args=["--ack-timeout=0.3"])
+    assert leader.ask("PUT a 1") == "OK"
+    two.stop(signal.SIGKILL)
+    assert leader.ask("PUT a 2").startswith("ERR unknown: this write may have happened: 2 of the 3 nodes")
+
+
+def test_a_stopped_follower_does_not_hold_up_the_leader(new_cluster):
+    leader, one, two = new_cluster("majority")
+    one.process.send_signal(signal.SIGSTOP)
+    with leader.client() as ask:
+        for number in range(500):
+            assert ask(f"PUT k{number} {'v' * 20_000}") == "OK"
+    one.process.send_signal(signal.SIGCONT)
+    states = caught_up(leader, one, two)
+    assert len({state["digest"] for state in states}) == 1
+
+
+def test_wait_says_when_it_takes_too_long(new_cluster):
+    leader, follower = new_cluster("async", followers=1)
+    assert follower.ask("WAIT 5 50") == "ERR not ready: this node is at index 0, not yet at 5"
+    assert leader.ask("WAIT x").startswith("ERR WAIT wants")
+
+
+@pytest.mark.parametrize("mode", ["async", "majority"])
+def test_a_promoted_follower_leads_and_the_others_follow_it(new_cluster, mode):
+    leader, one, two = new_cluster(mode)
+    leader.ask("PUT k old")
+    caught_up(leader, one, two)
+    leader.stop(signal.SIGKILL)
+    assert one.ask("PROMOTE") == "OK"
+    eventually(lambda: status(one)["followers"], lambda found: len(found) == 1)
+    assert eventually(lambda: one.ask("PUT k new"), lambda reply: reply == "OK")
+    first, second = caught_up(one, two)
+    assert (first["role"], first["epoch"]) == ("leader", 2)
+    assert first["digest"] == second["digest"]
+    assert two.ask("PUT k x") == f"ERR read-only, leader is on port {one.port}"
+
+
+def test_the_old_leader_is_fenced_and_discards_what_nobody_else_has(new_cluster, new_store):
+    leader, one, two = new_cluster("async")
+    leader.ask("PUT k v")
+    caught_up(leader, one, two)
+    for follower in (one, two):
+        follower.process.send_signal(signal.SIGSTOP)
+    leader.ask("PUT lost 1")
+    leader.ask("PUT lost 2")
+    leader.stop(signal.SIGKILL)
+    for follower in (one, two):
+        follower.process.send_signal(signal.SIGCONT)
+        follower.process.send_signal(signal.SIGCONT)
+    index = status(one)["applied"]
+    assert one.ask("PROMOTE") == "OK"
+    assert one.ask("PUT k new") == "OK"
+    again = new_store("n1", port=leader.port, args=["--replication=async"])
+    again.wait_said("now FOLLOWER: epoch 2 is led by")
+    assert eventually(lambda: again.ask("PUT x y"), lambda reply: reply.startswith("ERR read-only"))
+    states = caught_up(one, two, again)
+    assert len({state["digest"] for state in states}) == 1
+    if index == 1:
+        assert "discarded 2 writes behind index 1" in again.wait_said("3 SET lost")
+    assert again.ask("GET lost") == two.ask("GET lost")
+
+
+def test_a_live_old_leader_steps_down_when_another_is_promoted(new_cluster):
+    leader, one, two = new_cluster("majority")
+    leader.ask("PUT k v")
+    caught_up(leader, one, two)
+    assert one.ask("PROMOTE") == "OK"
+    assert leader.ask("PUT k w") == f"ERR read-only, leader is on port {one.port}"
+    assert eventually(lambda: one.ask("PUT k w"), lambda reply: reply == "OK")
+    states = caught_up(one, two, leader)
+    assert len({state["digest"] for state in states}) == 1
+    assert [state["role"] for state in states] == ["leader", "follower", "follower"]
+
+
+def test_a_promotion_without_a_majority_is_refused_unless_forced(new_cluster):
+    leader, one, two = new_cluster("majority")
+    leader.ask("PUT k v")
+    caught_up(leader, one, two)
+    leader.stop(signal.SIGKILL)
+    two.stop(signal.SIGKILL)
+    assert one.ask("PROMOTE").startswith("ERR not ready: 1 of 2 nodes needed agree")
+    assert status(one)["role"] == "follower"
+    assert one.ask("PROMOTE FORCE") == "OK"
+    assert status(one)["role"] == "leader"
+
+
+def test_two_promotions_at_once_never_share_an_epoch(new_cluster):
+    leader, one, two = new_cluster("async")
+    caught_up(leader, one, two)
+    leader.stop(signal.SIGKILL)
+    with one.client() as first, two.client() as second:
+        first.sock.sendall(b"PROMOTE\n")
+        second.sock.sendall(b"PROMOTE\n")
+        first.reader.readline(), second.reader.readline()
+    led = [line for store in (one, two) for line in store_lines(store) if "now LEADER of epoch" in line]
+    epochs = [line.split("epoch ")[1].split()[0] for line in led]
+    assert len(epochs) == len(set(epochs)) >= 1
+    eventually(
+        lambda: [status(store)["role"] for store in (one, two)].count("leader"), lambda leaders: leaders == 1
+    )
+
+
+def store_lines(store):
+    status(store)
+    store.wait_said("listening")
+    import os
+    import select
+
+    while select.select([store.process.stdout], [], [], 0.2)[0]:
+        store.said += os.read(store.process.stdout.fileno(), 65536).decode()
+    return store.said.splitlines()
+
+
+def test_a_restart_as_leader_needs_a_higher_epoch(new_cluster, new_store, tmp_path):
+    leader, follower = new_cluster("async", followers=1)
+    leader.ask("PUT k v")
+    caught_up(leader, follower)
+    leader.stop()
+    follower.stop()
+    args = [f"--port={follower.port}", f"--data-dir={follower.data_dir}", "--role=leader"]
+    code, _, err = run_once(args)
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "give --epoch=2 or higher" in err
+    code, _, err = run_once([*args, "--epoch=1"])
+    assert "--epoch must be higher than 1" in err
+    again = new_store("n2", port=follower.port, args=["--epoch=5"])
+    assert again.ask("GET k") == "VALUE v"
+    assert status(again)["epoch"] == 5
+
+
+def test_a_follower_of_another_cluster_is_turned_away_and_keeps_its_data(new_cluster, new_store):
+    leader, follower = new_cluster("async", followers=1)
+    leader.ask("PUT k v")
+    caught_up(leader, follower)
+    follower.stop()
+    stranger = new_store("other", args=["--replication=async"])
+    again = new_store("n2", "follower", port=follower.port, args=[f"--leader={stranger.port}"])
+    leader.stop()
+    assert "not following" in again.wait_said("this is cluster")
+    assert again.ask("GET k") == "VALUE v"
+
+
+def test_a_follower_of_a_follower_is_sent_on_to_the_leader(new_cluster, new_store):
+    leader, follower = new_cluster("async", followers=1)
+    leader.ask("PUT k v")
+    third = new_store("n3", "follower", args=[f"--leader={follower.port}"])
+    assert third.ask("WAIT 1 15000") == "OK"
+    assert third.ask("PUT a b") == f"ERR read-only, leader is on port {leader.port}"
