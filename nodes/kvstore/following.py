@@ -51,7 +51,7 @@ class Following:
         self.address = self.addresses[self.turn % len(self.addresses)]
         self.turn += 1
         self.greeted, self.held, self.decoder = False, b"", frames.Decoder()
-        self.refused = self.quiet = None
+        self.refused, self.quiet, self.heard_s = None, None, monotonic()
         log = self.engine.log
         greeting = (
             f"FOLLOW {frames.VERSION} {self.node.cluster.meta.cluster or '-'} {self.node.cluster.meta.node} {log.last} {log.chain} "
@@ -95,8 +95,8 @@ class Following:
         if self.closed:
             return
         self.server.timers.after(SILENT_S / 2, self.watch)
-        if self.connection is not None and self.linked and monotonic() - self.heard_s > SILENT_S:
-            self.server.say(f"nothing heard from {address_text(self.address)} for {SILENT_S:g} s")
+        if self.connection is not None and monotonic() - self.heard_s > SILENT_S:
+            self.refused = f"nothing heard for {SILENT_S:g} s"
             self.server.drop(self.connection)
 
     # -- what the leader says ---------------------------------------------------------------------------

@@ -6,7 +6,7 @@ LINE_BYTES_MAX = KEY_BYTES_MAX + VALUE_BYTES_MAX + 64
 
 ARRAY_WORDS_MAX = 1024  # words in one RESP request
 REQUEST_BYTES_MAX = 2 << 20
-INLINE_BYTES_MAX = 64 << 10
+INLINE_BYTES_MAX = 16 << 10
 
 READ_BYTES = 65536  # taken from one client at a time
 OUT_BYTES_MAX = 1 << 20  # replies held for one client before its requests are left waiting
