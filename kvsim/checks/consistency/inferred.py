@@ -15,6 +15,7 @@ from bisect import bisect_left
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from kvsim.checks.consistency.answer import Answer, Violation, answer, whom
 from kvsim.checks.consistency.linear.ruling import BEFORE
@@ -77,8 +78,7 @@ def writes_of(operations: Operations, leader_reads: Iterable[int]) -> Writes | N
     return writes
 
 
-@dataclass(frozen=True)
-class Point:
+class Point(NamedTuple):
     """One point of a chain of observations: `value` was reached there (`raises`), or must lie behind all
     reached before.
     """

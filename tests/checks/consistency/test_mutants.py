@@ -69,8 +69,12 @@ ABSENT_MUTANTS = {
         "self._record(time, Act.CONSUME, item)",
     ),
     "the latest delete first": (
-        "heappush(self.deletes if kind == DELETE else self.consumers, (end, item))",
-        "heappush(self.deletes if kind == DELETE else self.consumers, (-end if kind == DELETE else end, item))",
+        "heappush(self.deletes, (end, item))",
+        "heappush(self.deletes, (-end, item))",
+    ),
+    "the latest consumer first": (
+        "heappush(self.consumers, (end, item))",
+        "heappush(self.consumers, (-end, item))",
     ),
     "a zone does not end the absence": (
         "self.absent = False\n        return True\n\n    def _delete_now",
@@ -135,7 +139,12 @@ def judged() -> list[tuple[Register, bool]]:
     circle = Register()
     circle.add(0, 9, CAS, 2, 1, 0)
     circle.add(0, 9, CAS, 1, 2, 1)
-    return [*found, (circle, False)]
+    early_first = Register()  # of two consumers the one with the earlier end has to have the first absence
+    for index, row in enumerate(
+        [(0, 10, CAS, 1, 0), (0, 100, CAS, 2, 0), (1, 5, PUT, 3, 0), (20, 30, DELETE, 0, 0)]
+    ):
+        early_first.add(*row, index)
+    return [*found, (circle, False), (early_first, True)]
 
 
 Decide = Callable[[Register], bool | None]

@@ -44,11 +44,10 @@ class Act(IntEnum):
     ZONE = 3
 
 
-# at one instant windows open first, then those that end must be served, then forward zones begin
-OPENS, ENDS, BEGINS = range(3)
-READER, KILLER, DELETE, CONSUMER = range(4)
+# in the order in which they count at one instant: windows open, those that end must be served, forward zones begin
+OPEN_DELETE, OPEN_CONSUMER, END_READER, END_KILLER, END_DELETE, END_CONSUMER, BEGIN_ZONE = range(7)
 
-Event = tuple[int, int, int, int, int, int]  # time, phase, kind, item, window start, window end
+Event = tuple[int, int, int, int]  # time, what, item, the other end of the window
 Trace = list[tuple[int, Act, int]]
 
 
@@ -90,24 +89,20 @@ def _events(layout: Layout) -> list[Event] | Ruling:
         window = gaps.clip(register.call[at], register.until[at])
         if window is None:
             return no(Reason.ABSENT_INSIDE, at=(at,))
-        events.append((window[1], ENDS, READER, at, *window))
+        events.append((window[1], END_READER, at, window[0]))
     for at in layout.clusters.deletes:
         window = gaps.clip(register.call[at], register.until[at])
         if window is None:
             return no(Reason.DELETE_INSIDE, at=(at,))
-        events.append((window[0], OPENS, DELETE, at, *window))
+        events.append((window[0], OPEN_DELETE, at, window[1]))
         if window[1] < NEVER:
-            events.append((window[1], ENDS, DELETE, at, *window))
+            events.append((window[1], END_DELETE, at, window[0]))
     for number, zone in enumerate(layout.backward):
-        window = gaps.clip(zone.last, zone.first) or (zone.last, zone.first)
+        start, end = gaps.clip(zone.last, zone.first) or (zone.last, zone.first)
         if zone.needs_absent:
-            events.append((window[0], OPENS, CONSUMER, number, *window))
-            events.append((window[1], ENDS, CONSUMER, number, *window))
-        else:
-            events.append((window[1], ENDS, KILLER, number, *window))
-    events.extend(
-        (zone.first, BEGINS, 0, number, zone.first, zone.last) for number, zone in enumerate(layout.forward)
-    )
+            events.append((start, OPEN_CONSUMER, number, end))
+        events.append((end, END_CONSUMER if zone.needs_absent else END_KILLER, number, start))
+    events.extend((zone.first, BEGIN_ZONE, number, zone.last) for number, zone in enumerate(layout.forward))
     events.sort()
     return events
 
@@ -131,19 +126,27 @@ class _Sweep:
         self.used_consumers: set[int] = set()
 
     def run(self, events: list[Event]) -> Ruling:
-        serve: dict[tuple[int, int], Callable[..., bool]] = {
-            (ENDS, READER): self.reader_ends,
-            (ENDS, KILLER): self.killer_ends,
-            (ENDS, DELETE): self.delete_ends,
-            (ENDS, CONSUMER): self.consumer_ends,
-            (BEGINS, 0): self.zone_begins,
+        serve: dict[int, Callable[[int, int, int], bool]] = {
+            OPEN_DELETE: self.delete_opens,
+            OPEN_CONSUMER: self.consumer_opens,
+            END_READER: self.reader_ends,
+            END_KILLER: self.killer_ends,
+            END_DELETE: self.delete_ends,
+            END_CONSUMER: self.consumer_ends,
+            BEGIN_ZONE: self.zone_begins,
         }
-        for time, phase, kind, item, start, end in events:
-            if phase == OPENS:
-                heappush(self.deletes if kind == DELETE else self.consumers, (end, item))
-            elif not serve[phase, kind](time, item, start):
-                return self._violation(phase, kind, item)
+        for time, what, item, other_end in events:
+            if not serve[what](time, item, other_end):
+                return self._violation(what, item)
         return YES
+
+    def delete_opens(self, time: int, item: int, end: int) -> bool:
+        heappush(self.deletes, (end, item))
+        return True
+
+    def consumer_opens(self, time: int, item: int, end: int) -> bool:
+        heappush(self.consumers, (end, item))
+        return True
 
     def reader_ends(self, time: int, item: int, start: int) -> bool:
         if self.absent or self.last_absent >= start:
@@ -174,7 +177,7 @@ class _Sweep:
         self._present(time)
         return True
 
-    def zone_begins(self, time: int, item: int, start: int) -> bool:
+    def zone_begins(self, time: int, item: int, end: int) -> bool:
         if self.layout.forward[item].needs_absent:
             if not self.absent and not self._delete_now(time):
                 return False
@@ -216,9 +219,8 @@ class _Sweep:
         if self.trace is not None:
             self.trace.append((time, act, item))
 
-    def _violation(self, phase: int, kind: int, item: int) -> Ruling:
-        if phase == BEGINS:
-            return no(Reason.CAS_UNEXPLAINED, values=(self.layout.forward[item].head,))
-        if kind == CONSUMER:
-            return no(Reason.CAS_UNEXPLAINED, values=(self.layout.backward[item].head,))
-        return no(Reason.ABSENT_UNEXPLAINED, at=(item,))
+    def _violation(self, what: int, item: int) -> Ruling:
+        if what == END_READER:
+            return no(Reason.ABSENT_UNEXPLAINED, at=(item,))
+        zones = self.layout.forward if what == BEGIN_ZONE else self.layout.backward
+        return no(Reason.CAS_UNEXPLAINED, values=(zones[item].head,))

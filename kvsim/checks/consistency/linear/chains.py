@@ -11,6 +11,7 @@ cluster behind the one it consumed, with nothing between: the clusters become on
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -165,21 +166,19 @@ def _zones(clusters: Clusters) -> Layout | Ruling:
     return Layout(clusters, forward, backward)
 
 
-def _heads(clusters: Clusters) -> list[tuple[int, int | None]]:
+def _heads(clusters: Clusters) -> Iterator[tuple[int, int | None]]:
     """The first value of every chain that is needed, and its writer (None: the initial value)."""
     register, first, follower = clusters.register, clusters.read_first, clusters.follower
-    heads: list[tuple[int, int | None]] = []
     if register.initial != ABSENT and (register.initial in first or register.initial in follower):
-        heads.append((register.initial, None))
+        yield register.initial, None
     until, kind, expected = register.until, register.kind, register.expected
     for value, at in clusters.writer.items():
         if kind[at] == PUT:
             # an unknown put that nobody saw may be taken as never applied
             if until[at] != NEVER or value in first or value in follower:
-                heads.append((value, at))
+                yield value, at
         elif at in clusters.kept and expected[at] == ABSENT:
-            heads.append((value, at))
-    return heads
+            yield value, at
 
 
 def _chain_zone(clusters: Clusters, head: int, writer: int | None) -> tuple[Zone | Ruling, int]:

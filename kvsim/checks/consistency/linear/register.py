@@ -7,7 +7,8 @@ and so are reads without an answer. A delete that found nothing is a read of "ab
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, MutableSequence
 from dataclasses import dataclass, field
 
 from kvsim.checks.consistency.linear.ruling import BEFORE
@@ -31,18 +32,19 @@ OBSERVATIONS = frozenset({GET, CAS_MISSED, DELETE_MISSED})
 
 @dataclass(eq=False)
 class Register:
-    """Operations of one key in parallel lists. `until` is the return time, NEVER when the outcome is unknown.
+    """Operations of one key in parallel columns. `until` is the return time, NEVER when the outcome is
+    unknown.
 
     Closed intervals: `a` comes before `b` exactly when until[a] < call[b]. `index` is each operation's
     place in the `Operations` it was made from; `refused` maps refused values to such places.
     """
 
-    call: list[int] = field(default_factory=list)
-    until: list[int] = field(default_factory=list)
-    kind: list[int] = field(default_factory=list)
-    value: list[int] = field(default_factory=list)
-    expected: list[int] = field(default_factory=list)
-    index: list[int] = field(default_factory=list)
+    call: MutableSequence[int] = field(default_factory=lambda: array("q"))
+    until: MutableSequence[int] = field(default_factory=lambda: array("q"))
+    kind: MutableSequence[int] = field(default_factory=lambda: array("b"))
+    value: MutableSequence[int] = field(default_factory=lambda: array("q"))
+    expected: MutableSequence[int] = field(default_factory=lambda: array("q"))
+    index: MutableSequence[int] | range = field(default_factory=lambda: array("q"))
     refused: dict[int, int] = field(default_factory=dict)
     initial: int = ABSENT
 
@@ -74,7 +76,9 @@ class Register:
 
 
 def register_of(operations: Operations, initial: int = ABSENT) -> Register:
-    """The register of `operations`, all of one key; `initial` is the value number it starts with."""
+    """The register of `operations`, all of one key; `initial` is the value number it starts with. Not to be
+    added to.
+    """
     register = Register(initial=initial)
     add = register.add
     columns = zip(
@@ -98,4 +102,8 @@ def register_of(operations: Operations, initial: int = ABSENT) -> Register:
         if kind == DELETE_MISSED:
             kind, value = GET, ABSENT
         add(call, until, kind, value, expected, index)
+    if len(register) == len(operations):
+        register.index = range(
+            len(register)
+        )  # nothing was left out: the places are the same, and need no memory
     return register
