@@ -22,7 +22,8 @@ from kvsim.config.scenario import Scenario
 from kvsim.errors import FileProblems, Problem
 from kvsim.report.github import annotations
 from kvsim.report.junit import junit
-from kvsim.scenario.run import Done, Options, run_scenario
+from kvsim.scenario.job import Options
+from kvsim.scenario.run import Done, run_scenario
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from kvsim.checks.verdict import Verdict, worst
 from kvsim.config.cluster import Cluster
-from kvsim.config.scenario import Scenario
+from kvsim.config.scenario import Scenario, Step
 from kvsim.config.template import render
 from kvsim.history.journal import Journal
 from kvsim.launcher.launcher import Launcher
@@ -51,7 +51,13 @@ class Context:
     seed: int
     state: State
     seen: dict[str, RoleSeen] = field(default_factory=dict)
+    run_held: Callable[[Step], StepResult] = lambda step: PASSED  # runs the steps that a step holds; the runner's
 
     def fill(self, text: object) -> str:
         """A scenario's text with its variables filled in."""
         return render(str(text), self.variables)
+
+
+Verb = Callable[
+    [Context, Step, list[str]], StepResult
+]  # carries out a step on the nodes that its target means

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from kvsim.checks.expectations import in_words
 from kvsim.checks.verdict import Verdict
 from kvsim.config.scenario import Group, Step
 from kvsim.config.target import Target
 from kvsim.errors import NodeFailed
+from kvsim.scenario.client_steps import filled
 from kvsim.scenario.context import Context, StepResult, failed
-from kvsim.scenario.steps import STEPS, filled
+from kvsim.scenario.fault_steps import inner_result
+from kvsim.scenario.steps import STEPS
 from kvsim.scenario.targets import Resolved, resolve
 
 Show = Callable[
@@ -23,19 +26,32 @@ SKIPPED = "skipped: an earlier step of its group did not pass"
 def run_steps(context: Context, show: Show, *, fail_fast: bool = False) -> None:
     """Run every group. A step that does not pass ends its group; with `fail_fast` it ends the run."""
     for group in context.scenario.groups:
-        went_well = _run_group(context, group, show)
-        if not went_well and fail_fast:
+        context.run_held = partial(_run_held, context, group, show)
+        results = _run_group(context, group, group.steps, show)
+        if fail_fast and not _went_well(results):
             return
 
 
-def _run_group(context: Context, group: Group, show: Show) -> bool:
-    for place, step in enumerate(group.steps):
-        result = _run_step(context, group, step, show)
-        if result.verdict is not Verdict.PASS:
-            for later in group.steps[place + 1 :]:
+def _run_group(
+    context: Context, group: Group, steps: Sequence[Step], show: Show
+) -> list[tuple[str, StepResult]]:
+    """Run steps of one group, or those that one of its steps holds: (id, result) of all that ran."""
+    results: list[tuple[str, StepResult]] = []
+    for place, step in enumerate(steps):
+        results.append((step.id, _run_step(context, group, step, show)))
+        if not _went_well(results):
+            for later in steps[place + 1 :]:
                 _skip(context, group, later)
-            return False
-    return True
+            break
+    return results
+
+
+def _run_held(context: Context, group: Group, show: Show, holder: Step) -> StepResult:
+    return inner_result(_run_group(context, group, holder.steps, show))
+
+
+def _went_well(results: Sequence[tuple[str, StepResult]]) -> bool:
+    return all(result.verdict is Verdict.PASS for _, result in results)
 
 
 def _run_step(context: Context, group: Group, step: Step, show: Show) -> StepResult:
@@ -91,6 +107,8 @@ def _note_begin(context: Context, group: Group, step: Step, resolved: Resolved) 
 def _skip(context: Context, group: Group, step: Step) -> None:
     context.journal.write("step", **_named(group, step))
     context.journal.write("step_end", id=step.id, result="skipped", why=SKIPPED)
+    for held in step.steps:
+        _skip(context, group, held)
 
 
 def _named(group: Group, step: Step) -> dict[str, object]:

@@ -1,0 +1,146 @@
+"""The verbs put, get, delete and raw: one request to each node, judged by the expectation and the time modifier."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+
+from kvsim.checks.expectations import Seen, judge
+from kvsim.checks.verdict import Verdict
+from kvsim.client.exchange import Request
+from kvsim.config.scenario import Expectation, Step
+from kvsim.config.template import render, render_pattern
+from kvsim.config.wire_text import to_bytes
+from kvsim.history.outcome import Kind
+from kvsim.history.record import WRITES, Operation
+from kvsim.scenario.context import PASSED, Context, StepResult, worst_result
+from kvsim.scenario.readback import Values
+from kvsim.scenario.roles import leaders
+from kvsim.waiting import Deadline, TimedOut, wait_until
+
+ALWAYS_PAUSE_S = 0.02
+
+
+def client_verb(context: Context, step: Step, nodes: list[str]) -> StepResult:
+    """put, get, delete, raw: the same request to each node, judged by the expectation and the time modifier."""
+    return worst_result([_timed(context, step, node) for node in nodes])
+
+
+def _timed(context: Context, step: Step, node: str) -> StepResult:
+    timing = step.timing
+    if timing.eventually_s is not None:
+        return _eventually(lambda: _once(context, step, node), timing.eventually_s)
+    if timing.always_s is not None:
+        return _always(lambda: _once(context, step, node), timing.always_s)
+    return _once(context, step, node)
+
+
+def _eventually(once: Callable[[], StepResult], budget_s: float) -> StepResult:
+    results: list[StepResult] = []
+
+    def met() -> bool:
+        results.append(once())
+        return results[-1].verdict is Verdict.PASS
+
+    try:
+        wait_until(met, Deadline.after(budget_s), "the expectation to be met")
+    except TimedOut:
+        last = results[-1]
+        return StepResult(last.verdict, f"not within {budget_s:g}s; {len(results)} tries; last: {last.why}")
+    return PASSED
+
+
+def _always(once: Callable[[], StepResult], period_s: float) -> StepResult:
+    deadline = Deadline.after(period_s)
+    count = 0
+    while True:
+        result = once()
+        count += 1
+        if result.verdict is not Verdict.PASS:
+            return StepResult(result.verdict, f"at try {count}: {result.why}")
+        if deadline.passed() and count > 1:
+            return PASSED
+        time.sleep(min(ALWAYS_PAUSE_S, deadline.left_s()))
+
+
+def _once(context: Context, step: Step, node: str) -> StepResult:
+    request = _request(context, step)
+    key = request.fields.get("key", "")
+    if step.verb in WRITES:
+        context.state.read(key, step=step.id, phase="before")
+    operation = context.sessions.ask(node, request, step=step.id, timeout_s=step.timing.within_s)
+    operation = _follow(context, step, request, operation)
+    if step.verb in WRITES:
+        _read_after(context, step, operation, key)
+    return _judge(context, step, operation)
+
+
+def _request(context: Context, step: Step) -> Request:
+    if step.verb == "raw":
+        return Request("raw", payload=to_bytes(context.fill(step.fields["send"])))
+    names = [name for name in ("key", "value") if name in step.fields]
+    return Request(step.verb, {name: context.fill(step.fields[name]) for name in names})
+
+
+def _follow(context: Context, step: Step, request: Request, operation: Operation) -> Operation:
+    """With `follow: redirects`, ask the node that a refusal named, once."""
+    leader = context.launcher.node_at(operation.outcome.leader)
+    if not step.fields.get("follow") or operation.outcome.kind is not Kind.REFUSED or leader is None:
+        return operation
+    return context.sessions.ask(leader, request, step=step.id, purpose="follow")
+
+
+def _read_after(context: Context, step: Step, operation: Operation, key: str) -> None:
+    """What the write left behind. An accepted write on a follower gets the cluster's lag to reach the leader."""
+    values = context.state.read(key, step=step.id, phase="after")
+    if operation.outcome.kind is not Kind.OK:
+        return
+    true_leaders = leaders(context.seen)
+    if operation.verb == "put" and operation.node not in true_leaders and true_leaders:
+        values = _settle(context, step, operation, true_leaders[0], key)
+    context.state.remember(key, values)
+
+
+def _settle(context: Context, step: Step, operation: Operation, leader: str, key: str) -> Values:
+    values: Values = {}
+
+    def arrived() -> bool:
+        values.update(context.state.read(key, step=step.id, phase="after"))
+        return leader not in values or values[leader].value == operation.value
+
+    with contextlib.suppress(TimedOut):  # the fate of the write says what that means
+        wait_until(arrived, Deadline.after(context.cluster.lag.within_s), "the leader to show the write")
+    return values
+
+
+def _judge(context: Context, step: Step, operation: Operation) -> StepResult:
+    expect = filled(context, step.expect)
+    true = leaders(context.seen)
+    named = operation.outcome.leader
+    seen = Seen(
+        operation.outcome,
+        reply=operation.received.decode("utf-8", "replace"),
+        leader_named=(context.launcher.node_at(named) or named) if named else None,
+        leader_true=true[0] if len(true) == 1 else None,
+    )
+    miss = judge(expect, seen)
+    return PASSED if miss is None else StepResult(miss.verdict, f"{operation.node}: {miss.why}")
+
+
+def _as_it_is(text: str | None, variables: Mapping[str, str]) -> str | None:
+    return text
+
+
+FILLERS: dict[str, Callable] = {"value": render, "reply": render_pattern}
+
+
+def filled(context: Context, expect: Expectation) -> Expectation:
+    """An expectation with the scenario's variables filled in."""
+    return Expectation(
+        kind=expect.kind,
+        value=FILLERS.get(expect.kind, _as_it_is)(expect.value, context.variables),
+        reason=expect.reason,
+        names=expect.names,
+        options=tuple(filled(context, option) for option in expect.options),
+    )

@@ -1,0 +1,88 @@
+"""The nodes a run plays on: a private cluster of its own, or the one that is up. Knows nothing of steps."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import uuid
+from collections.abc import Iterator
+
+from kvsim.config.cluster import Cluster
+from kvsim.config.names import Place
+from kvsim.errors import UsageError
+from kvsim.history.journal import Journal
+from kvsim.launcher.background import Background
+from kvsim.launcher.launcher import Launcher
+from kvsim.launcher.net import Net
+from kvsim.launcher.node import Node
+from kvsim.process.environment import Mark
+from kvsim.process.ports import reserve
+from kvsim.rundir import RunDir
+from kvsim.scenario.interrupt import Interrupts
+from kvsim.scenario.job import Job, meta_of
+
+
+@contextlib.contextmanager
+def private_cluster(job: Job, journal: Journal, interrupts: Interrupts) -> Iterator[Launcher]:
+    """A launcher for the cluster on ports of its own; on leaving, everything it started is stopped and its data removed."""
+    cluster, run, mark = job.cluster, job.run, Mark(uuid.uuid4().hex)
+    extra = sum(len(node.program.ports) for node in cluster.nodes)
+    with (
+        Net(mark.run, [run.data(node.name) for node in cluster.nodes]),
+        reserve(len(cluster.nodes) + extra, cluster.host) as reservation,
+    ):
+        places = private_places(cluster, list(reservation.ports), run)
+        run.writemeta_of(meta_of(job, mark.run, places))
+        nodes = [Node(place, Mark(mark.run, place.node.name), run.node(place.node.name)) for place in places]
+        launcher = Launcher(cluster, nodes, journal.write)
+        try:
+            yield launcher
+        finally:
+            interrupts.stopping = True
+            launcher.stop_all()
+            if not job.options.keep:
+                run.remove_data()
+            interrupts.stopping = False
+
+
+@contextlib.contextmanager
+def attached(job: Job, journal: Journal, interrupts: Interrupts) -> Iterator[Launcher]:
+    """A launcher for the cluster that is up, which is left as the scenario left it. Its logs are copied into the run."""
+    background = Background(job.cluster)
+    with background.locked("attach to it"):
+        found = background.found(journal.write)
+        if found is None:
+            raise UsageError(
+                f"no cluster is up for {job.cluster.path}; kvsim up starts it, or run without --attach"
+            )
+        mark, launcher = found
+        job.run.writemeta_of(meta_of(job, mark, list(launcher.places.values())))
+        for node in launcher.nodes.values():
+            launcher.note_attached(node)
+        try:
+            yield launcher
+        finally:
+            launcher.leave()
+            background.write(mark, launcher)
+            _copy_logs(job.run, launcher)
+
+
+def _copy_logs(run: RunDir, launcher: Launcher) -> None:
+    for node in launcher.nodes.values():
+        run.node(node.name).mkdir(parents=True, exist_ok=True)
+        for log in node.folder.glob("*.log"):
+            shutil.copyfile(log, run.node(node.name) / log.name)
+
+
+def private_places(cluster: Cluster, ports: list[int], run: RunDir) -> list[Place]:
+    """Where the nodes of a private cluster are, from a list of free ports that is used up in order."""
+    return [
+        Place(
+            node=node,
+            host=cluster.host,
+            port=ports.pop(0),
+            data_dir=str(run.data(node.name).resolve()),
+            ports={name: ports.pop(0) for name in node.program.ports},
+        )
+        for node in cluster.nodes
+    ]

@@ -1,0 +1,51 @@
+"""Nodes as faults may touch them: joins the launcher's hands to kvsim.faults. Breaks nothing itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kvsim.client.exchange import Request
+from kvsim.faults.subject import Subject
+from kvsim.history.outcome import Kind
+from kvsim.process.tree import members
+from kvsim.scenario.context import Context
+
+
+def subject(context: Context, name: str) -> Subject:
+    """One node, to be broken."""
+    launcher = context.launcher
+    node = launcher.nodes[name]
+
+    def before(end, *words: str) -> None:
+        context.sessions.drop(name)
+        end(name, *words)
+
+    def ended() -> str | None:
+        process = node.process
+        end = process.poll() if process else None
+        return end.describe() if end else None if process else "was never started"
+
+    return Subject(
+        name=name,
+        host=node.place.host,
+        port=node.place.port,
+        data_dir=Path(node.place.data_dir),
+        tree=lambda: members(node.process.identity, node.mark) if node.process else [],
+        ended=ended,
+        kill=lambda signal: before(launcher.kill, signal),
+        stop=lambda: before(launcher.stop),
+        start=lambda: launcher.start(name),
+        ping=lambda timeout_s: _ping(context, name, timeout_s),
+    )
+
+
+def _ping(context: Context, name: str, timeout_s: float) -> str | None:
+    """Ask once on a fresh connection; None when the node answered in words that its rules know."""
+    program = context.launcher.nodes[name].program
+    verb = "ping" if "ping" in program.requests else "get"
+    client = context.launcher.connect(name)
+    try:
+        outcome = client.ask(Request(verb, {"key": "kvsim-is-anybody-there"} if verb == "get" else {}), timeout_s).outcome
+    finally:
+        client.close()
+    return None if outcome.kind is Kind.OK else outcome.detail or str(outcome.reason)
