@@ -32,7 +32,7 @@ def private_cluster(job: Job, journal: Journal, interrupts: Interrupts) -> Itera
         reserve(len(cluster.nodes) + extra, cluster.host) as reservation,
     ):
         places = private_places(cluster, list(reservation.ports), run)
-        run.writemeta_of(meta_of(job, mark.run, places))
+        run.write_meta(meta_of(job, mark.run, places))
         nodes = [Node(place, Mark(mark.run, place.node.name), run.node(place.node.name)) for place in places]
         launcher = Launcher(cluster, nodes, journal.write)
         try:
@@ -56,7 +56,7 @@ def attached(job: Job, journal: Journal, interrupts: Interrupts) -> Iterator[Lau
                 f"no cluster is up for {job.cluster.path}; kvsim up starts it, or run without --attach"
             )
         mark, launcher = found
-        job.run.writemeta_of(meta_of(job, mark, list(launcher.places.values())))
+        job.run.write_meta(meta_of(job, mark, list(launcher.places.values())))
         for node in launcher.nodes.values():
             launcher.note_attached(node)
         try:
