@@ -5,7 +5,7 @@ Pure: from values to problems. What only a running cluster can tell (who is lead
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from kvsim.config.cluster import Cluster
 from kvsim.config.program import Role
@@ -48,11 +48,19 @@ def missing_capabilities(scenario: Scenario, cluster: Cluster) -> list[str]:
 
 
 def _mistakes(step: Step, cluster: Cluster) -> Iterator[str]:
-    for value in step.fields.values():
-        if isinstance(value, Target):
-            yield from _target(value, cluster)
+    for target in targets_of(step.fields.values()):
+        yield from _target(target, cluster)
     if step.expect and _names_leader(step.expect) and not _can_lead(cluster):
         yield "`names: leader`, but no node of this cluster is or becomes a leader"
+
+
+def targets_of(values: Iterable[object]) -> Iterator[Target]:
+    """Every target among a step's fields, those inside the settings of a fault too."""
+    for value in values:
+        if isinstance(value, Target):
+            yield value
+        elif isinstance(value, Mapping):
+            yield from targets_of(value.values())
 
 
 def _target(target: Target, cluster: Cluster) -> Iterator[str]:

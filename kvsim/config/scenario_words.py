@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from kvsim.config import fault_words
 from kvsim.config.expectation import EXPECTED, STEP
 from kvsim.config.program_words import WORD, Signal
 from kvsim.config.scenario import Expectation
@@ -17,7 +18,6 @@ from kvsim.config.shape import (
     WRONG,
     Duration,
     Field,
-    Items,
     Kept,
     ListOf,
     MapOf,
@@ -30,43 +30,16 @@ from kvsim.config.shape import (
     Text,
     Word,
 )
-from kvsim.config.target import WORDS as TARGET_WORDS
-from kvsim.config.target import named, parse_target
+from kvsim.config.target import parse_target
+from kvsim.config.target_shape import OneTarget
 from kvsim.config.wire_text import to_bytes
-from kvsim.config.yaml_tree import Scalar, Tree
+from kvsim.config.yaml_tree import Scalar
 
 MODIFIERS = {
     "eventually": Field(Duration(), "try again until it is so, for at most this long"),
     "always": Field(Duration(), "keep asking for this long; it must be so every time"),
     "within": Field(Duration(), "the time limit of this one try"),
 }
-
-
-class OneTarget(Shape):
-    """Who a step is for: words, a node's name, or a list of names."""
-
-    means = "a target"
-
-    def read(self, node: Tree, reading: Reading) -> Any:
-        try:
-            if (
-                isinstance(node, Items)
-                and all(isinstance(item, Scalar) for item in node.items)
-                and node.items
-            ):
-                return named(tuple(item.text for item in node.items))
-            if isinstance(node, Scalar) and not node.absent:
-                return parse_target(node.text)
-        except ValueError as error:
-            reading.say(node, str(error))
-            return WRONG
-        return reading.expected(
-            node, "a target: a node's name, a list of names, or one of " + ", ".join(TARGET_WORDS)
-        )
-
-    def json_schema(self, defs: dict[str, Any]) -> dict[str, Any]:
-        names = {"type": "array", "items": {"type": "string"}, "minItems": 1}
-        return {"anyOf": [{"enum": list(TARGET_WORDS)}, {"type": "string"}, names]}
 
 
 class WireText(OfScalar):
@@ -133,6 +106,18 @@ VALUE = Field(Text("a value", template=STEP, wire=True), "the value", required=T
 FOLLOW = Field(
     Word({"redirects": "ask again at the node that a refusal names"}),
     "`redirects`: a refusal that names the leader leads there",
+)
+
+RECEIPT = Field(
+    Word(
+        {
+            "required": "without measured evidence that it bit, the run is invalid",
+            "optional": "without evidence the fault is not counted",
+        }
+    ),
+    "what a missing receipt means",
+    default="required",
+    shows="required",
 )
 
 VERBS: dict[str, Verb] = {
@@ -206,6 +191,12 @@ VERBS: dict[str, Verb] = {
         {"at": AT, "signal": Field(Signal(), "the signal", default="KILL", shows="KILL")},
         timing=("within",),
         bare="at",
+    ),
+    "fault": Verb(
+        "break something on purpose while the steps in `do` run; it heals when they are over, whatever happened",
+        {**fault_words.fields(), "receipt": RECEIPT},
+        holds="do",
+        one_of=tuple(fault_words.FAULTS),
     ),
 }
 

@@ -19,6 +19,7 @@ WORDS = {  # the words of a target → (which, role)
     "each": (EACH, None),
     "all": (EACH, None),
     "any": (ANY, None),
+    "random": (ANY, None),
     "each leader": (EACH, Role.LEADER),
     "each follower": (EACH, Role.FOLLOWER),
     "all followers": (EACH, Role.FOLLOWER),
@@ -33,14 +34,14 @@ MEANINGS = {  # for the reference page
     "each": "every node, one after another; also `all`",
     "each follower": "every follower; also `all followers`",
     "each leader": "every node that says it is the leader",
-    "any": "one node, drawn from the seed",
+    "any": "one node, drawn from the seed; also `random`",
     "any follower": "one follower, drawn from the seed; also `one follower`",
     "majority": "more than half of the nodes, drawn from the seed",
     "minority": "as many as can be without a majority, drawn from the seed",
     "n2": "the node of that name; several: `n1, n3` or `[n1, n3]`",
 }
 RESERVED = frozenset(
-    {"leader", "follower", "each", "all", "any", "one", "majority", "minority", "client", "cluster"}
+    {"leader", "follower", "each", "all", "any", "one", "majority", "minority", "random", "client", "cluster"}
 )
 
 

@@ -92,6 +92,33 @@ class StepRecord:
         return tuple(operation for operation in self.operations if operation.purpose in purposes)
 
 
+@dataclass(frozen=True)
+class FaultRecord:
+    """One fault as it went. `receipts` hold subject, bit, says, evidence; `healed` None: the run ended inside it."""
+
+    id: str  # the step that held it
+    kind: str
+    nodes: tuple[str, ...]
+    settings: Mapping[str, Any]
+    required: bool
+    began_s: float | None
+    ended_s: float | None
+    receipts: tuple[Mapping[str, Any], ...] = ()
+    healed: bool | None = None
+    healing: tuple[str, ...] = ()
+
+    @property
+    def bit(self) -> bool:
+        """Whether every subject has its receipt."""
+        return bool(self.receipts) and all(receipt["bit"] is True for receipt in self.receipts)
+
+    def lasted(self, begin_s: float, end_s: float) -> bool:
+        """Whether it lasted at any moment of a period."""
+        if self.began_s is None:
+            return False
+        return self.began_s <= end_s and (self.ended_s is None or begin_s <= self.ended_s)
+
+
 class Record:
     """Everything recorded of one run."""
 
@@ -165,6 +192,36 @@ class Record:
         """The one node that said last that it is the leader, at a time; None when none or several did."""
         leaders = [node for node in self._told_roles if self.role_at(node, at_s) == "leader"]
         return leaders[0] if len(leaders) == 1 else None
+
+    @cached_property
+    def faults(self) -> tuple[FaultRecord, ...]:
+        """Every fault that was planned, in order."""
+        plans = {event["id"]: event for event in self.of_kind("fault_plan")}
+        return tuple(self._fault(plan) for plan in plans.values())
+
+    def _fault(self, plan: Event) -> FaultRecord:
+        told = [event for event in self.events if event.get("id") == plan["id"]]
+        begin = next((event for event in told if event.kind == "fault_begin"), None)
+        end = next((event for event in told if event.kind == "fault_end"), None)
+        return FaultRecord(
+            id=plan["id"],
+            kind=plan["fault"],
+            nodes=tuple(plan["nodes"]),
+            settings=plan["settings"],
+            required=plan["required"],
+            began_s=begin.at_s if begin else None,
+            ended_s=end.at_s if end else None,
+            receipts=tuple(event.fields for event in told if event.kind == "fault_receipt"),
+            healed=end["healed"] if end else None,
+            healing=tuple(end["says"]) if end else (),
+        )
+
+    def touched(self, operation: Operation) -> bool:
+        """Whether a fault on the operation's node lasted at any moment of it."""
+        return any(
+            operation.node in fault.nodes and fault.lasted(operation.invoked_s, operation.completed_s)
+            for fault in self.faults
+        )
 
     def role_changed(self, node: str) -> bool:
         return len({event.get("role") for event in self._told_roles.get(node, ())}) > 1

@@ -51,7 +51,9 @@ class Context:
     seed: int
     state: State
     seen: dict[str, RoleSeen] = field(default_factory=dict)
-    run_held: Callable[[Step], StepResult] = lambda step: PASSED  # runs the steps that a step holds; the runner's
+    run_held: Callable[[Step], StepResult] = lambda step: (
+        PASSED
+    )  # runs the steps that a step holds; the runner's
 
     def fill(self, text: object) -> str:
         """A scenario's text with its variables filled in."""

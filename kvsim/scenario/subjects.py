@@ -45,7 +45,9 @@ def _ping(context: Context, name: str, timeout_s: float) -> str | None:
     verb = "ping" if "ping" in program.requests else "get"
     client = context.launcher.connect(name)
     try:
-        outcome = client.ask(Request(verb, {"key": "kvsim-is-anybody-there"} if verb == "get" else {}), timeout_s).outcome
+        outcome = client.ask(
+            Request(verb, {"key": "kvsim-is-anybody-there"} if verb == "get" else {}), timeout_s
+        ).outcome
     finally:
         client.close()
     return None if outcome.kind is Kind.OK else outcome.detail or str(outcome.reason)

@@ -7,14 +7,19 @@ from kvsim.checks.verdict import Finding, Verdict
 from kvsim.history.outcome import Kind, Reason
 from kvsim.history.record import Operation, Record
 
+UNANSWERED = {Reason.TIMEOUT, Reason.RESET, Reason.CLOSED}
+
 
 def judge(record: Record) -> tuple[int, list[Finding]]:
-    """Judges every request but those of steps that expect `unknown`. No answer is unknown, never a failure proven."""
+    """Judges every request but those of steps that expect `unknown`, and those that a fault on their node touched. No answer is
+    unknown, never a failure proven."""
     wanted_unknown = {step.id for step in record.steps if step.wanted and step.wanted["kind"] == "unknown"}
     asked = [
         o
         for o in record.operations
-        if o.step not in wanted_unknown and o.outcome.reason is not Reason.UNREACHABLE
+        if o.step not in wanted_unknown
+        and o.outcome.reason is not Reason.UNREACHABLE
+        and not (o.outcome.reason in UNANSWERED and record.touched(o))
     ]
     return len(asked), [_finding(operation) for operation in asked if _bad(operation)]
 

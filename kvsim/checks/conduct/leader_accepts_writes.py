@@ -9,7 +9,7 @@ from kvsim.history.record import Record
 
 
 def judge(record: Record) -> tuple[int, list[Finding]]:
-    """Judges every write of the scenario to a node that was up and said it is the leader."""
+    """Judges every write of the scenario to a node that was up and said it is the leader, where no fault on it explains silence."""
     writes = [w for w in record.writes if record.role_at(w.node, w.invoked_s) == "leader" and _reached(w)]
     findings = [
         Finding(
@@ -19,7 +19,7 @@ def judge(record: Record) -> tuple[int, list[Finding]]:
             _verdict(w),
         )
         for w in writes
-        if w.outcome.kind is not Kind.OK
+        if w.outcome.kind is not Kind.OK and not (w.outcome.kind is Kind.UNKNOWN and record.touched(w))
     ]
     return len(writes), findings
 

@@ -1,0 +1,32 @@
+"""Every fault really bit, by measured evidence, and was healed afterwards."""
+
+from __future__ import annotations
+
+from kvsim.checks.verdict import Finding, Verdict
+from kvsim.history.record import FaultRecord, Record
+
+
+def judge(record: Record) -> tuple[int, list[Finding]]:
+    """Judges every fault that was planned. A fault without its receipt proves nothing of what came after: invalid."""
+    return len(record.faults), [
+        Finding(why, fault.id, verdict=Verdict.INVALID) for fault in record.faults for why in _problems(fault)
+    ]
+
+
+def _problems(fault: FaultRecord) -> list[str]:
+    whom = ", ".join(fault.nodes)
+    found = []
+    if fault.required:
+        found += [
+            f"{fault.kind} did not bite: {one['says']}" for one in fault.receipts if one["bit"] is False
+        ]
+        found += [
+            f"{fault.kind}: nobody tried: {one['says']}" for one in fault.receipts if one["bit"] is None
+        ]
+        if not fault.receipts:
+            found.append(f"{fault.kind} of {whom} left no receipt")
+    if fault.healed is None:
+        found.append(f"{fault.kind} of {whom} was not healed: the run ended inside it")
+    elif not fault.healed:
+        found.append(f"{fault.kind} was not healed: {'; '.join(fault.healing)}")
+    return found

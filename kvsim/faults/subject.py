@@ -1,0 +1,29 @@
+"""A node as a fault may touch it. The runner hands these in, so that no fault knows the launcher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kvsim.process.identity import Identity
+
+
+@dataclass(frozen=True)
+class Subject:
+    """`tree` gives the living processes of the node now; `ended` says how its process ended, None while it lives.
+
+    `kill(signal)`, `stop()` and `start()` wait until it is so and raise NodeFailed when it does not become so. `ping(timeout)`
+    asks once on a connection of its own: None for an answer, else what was seen instead.
+    """
+
+    name: str
+    host: str
+    port: int
+    data_dir: Path
+    tree: Callable[[], Sequence[Identity]]
+    ended: Callable[[], str | None]
+    kill: Callable[[str], None]
+    stop: Callable[[], None]
+    start: Callable[[], None]
+    ping: Callable[[float], str | None]
