@@ -28,6 +28,9 @@ class RespSession:
         self.on_refused = on_refused
         self.held = b""
         self.needed = 0
+        self.null = (
+            NULL  # RESP3, which some clients insist on, differs from RESP2 in this alone, and in HELLO
+        )
 
     def feed(self, data):
         """Return the replies to the requests that are now whole: bytes, or an iterator of replies."""
@@ -68,13 +71,13 @@ class RespSession:
         """Carry out a run of GETs."""
         if len(keys) == 1:
             value = self.node.get(keys[0])
-            return NULL if value is None else b"$%d\r\n%b\r\n" % (len(value), value)
+            return self.null if value is None else b"$%d\r\n%b\r\n" % (len(value), value)
         values = self.node.get_all(keys)
         if None not in values:
             sizes = set(map(len, values))
             if len(sizes) == 1 and len(values) * (size := sizes.pop()) < OUT_BYTES_MAX:
                 return b"$%d\r\n%b\r\n" % (size, (b"\r\n$%d\r\n" % size).join(values))
-        return (NULL if value is None else b"$%d\r\n%b\r\n" % (len(value), value) for value in values)
+        return (self.null if value is None else b"$%d\r\n%b\r\n" % (len(value), value) for value in values)
 
     def one_by_one(self, data):
         """Yield the reply to each request, in order; ends the connection when the stream makes no sense."""
@@ -176,6 +179,16 @@ class RespSession:
         ]
         return Free(encode_array([encode_bulk(part) for part in found]))
 
+    def do_hello(self, version=b"2", *_):
+        if version not in (b"2", b"3"):
+            return Free(encode_error(f"unsupported protocol version {version[:9]!r}", "NOPROTO"))
+        self.null = NULL if version == b"2" else b"_\r\n"
+        parts = [b"server", b"kvstore", b"version", b"7.0.0", b"proto"]
+        facts = [*map(encode_bulk, parts), encode_int(int(version)), encode_bulk(b"id"), encode_int(1)]
+        return Free(
+            encode_array(facts) if version == b"2" else b"%%%d\r\n%b" % (len(facts) // 2, b"".join(facts))
+        )
+
     def do_select(self, number):
         return Free(resp.OK if number == b"0" else encode_error("there is one database, 0"))
 
@@ -213,6 +226,7 @@ ANSWERS = {
     b"STATUS": (RespSession.do_status, 0, 0),
     b"COMMAND": (RespSession.do_command, 0, 99),
     b"CONFIG": (RespSession.do_config, 1, 99),
+    b"HELLO": (RespSession.do_hello, 0, 7),
     b"SELECT": (RespSession.do_select, 1, 1),
     b"QUIT": (RespSession.do_quit, 0, 0),
 }
