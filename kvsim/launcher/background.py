@@ -50,8 +50,12 @@ class Background:
     def locked(self, what: str) -> Iterator[None]:
         """Hold the cluster for one change. Raises Busy when another command holds it."""
         path = self.folder / LOCK
-        self.folder.mkdir(exist_ok=True)
-        with path.open("a+") as lock:
+        try:
+            self.folder.mkdir(exist_ok=True)
+            lock = path.open("a+")
+        except OSError as error:
+            raise UsageError(f"cannot {what}: {path} cannot be written: {error.strerror}") from error
+        with lock:
             if not _lock(lock, path):
                 raise Busy(f"cannot {what}: another kvsim is changing this cluster just now ({path})")
             yield
@@ -93,11 +97,16 @@ class Background:
         return found[1]
 
     def forget(self, *, keep: bool) -> None:
-        """Remove what `up` made; with `keep`, data directories and logs stay for the next `up`."""
+        """Remove what `up` made, and nothing else; with `keep`, data directories and logs stay for the next `up`."""
         (self.folder / STATE).unlink(missing_ok=True)
-        if not keep:
-            shutil.rmtree(self.folder / "nodes", ignore_errors=True)
-            shutil.rmtree(self.folder, ignore_errors=True)
+        if keep:
+            return
+        for node in self.cluster.nodes:
+            shutil.rmtree(self._node_folder(node.name), ignore_errors=True)
+        (self.folder / LOCK).unlink(missing_ok=True)
+        for folder in (self.folder / "nodes", self.folder):
+            with contextlib.suppress(OSError):  # not empty: something in it is not ours
+                folder.rmdir()
 
     def refuse_ports_in_use(self) -> None:
         """Raises UsageError naming every port that somebody else listens on, and who that is."""

@@ -1,33 +1,19 @@
-"""Is this incarnation ready? Gates that must all pass: its own log line, a listener its processes own, an answer to a ping.
+"""Is this incarnation ready? Gates that must all pass, and one of some more: what probes.py sees, put together and remembered.
 
-One table of probe kinds; each answers with its evidence, or says in words what it saw instead. Starts and stops nothing.
+Starts and stops nothing, and does not wait.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kvsim.client.connect import connect
-from kvsim.client.exchange import Client, Request
+from kvsim.client.exchange import Client
 from kvsim.config.program import Probe, Ready
-from kvsim.history.journal import to_text
-from kvsim.history.outcome import Kind
 from kvsim.launcher.node import Node
-from kvsim.process.sockets import holders, listening, owned_by
-from kvsim.process.tree import members
-
-PING_TIMEOUT_S = 1.0
-
-
-@dataclass
-class Look:
-    """What one probe saw: `evidence` when it is satisfied, `saw` in words when it is not."""
-
-    evidence: Mapping[str, Any] | None = None
-    saw: str = ""
+from kvsim.launcher.probes import PROBES
+from kvsim.process.sockets import holders
 
 
 @dataclass
@@ -43,89 +29,43 @@ class Gates:
 
     def open(self) -> bool:
         """Try the gates that are still shut, in order, and stop at the first that stays shut."""
-        return all(self._try(probe) for probe in self.ready.all_of) and self._any(self.ready.any_of)
+        return all(self._try(name, probe) for name, probe in self._all_of()) and self._any()
 
     def look_at_all(self) -> dict[str, str]:
-        """Try every gate once more, for an error message: kind → what was seen instead."""
-        for probe in (*self.ready.all_of, *self.ready.any_of):
-            self._try(probe)
-        return {kind: saw for kind, saw in self.saw.items() if kind not in self.passed}
+        """Try every gate once more, for an error message: gate → what was seen instead."""
+        for name, probe in (*self._all_of(), *self._any_of()):
+            self._try(name, probe)
+        if any(name in self.passed for name, _ in self._any_of()):
+            self.saw = {name: saw for name, saw in self.saw.items() if name not in dict(self._any_of())}
+        return {name: saw for name, saw in self.saw.items() if name not in self.passed}
 
     def close(self) -> None:
         if self.client is not None:
             self.client.close()
             self.client = None
 
-    def _any(self, probes: Iterable[Probe]) -> bool:
-        probes = tuple(probes)
-        return not probes or any(self._try(probe) for probe in probes)
+    def _all_of(self) -> list[tuple[str, Probe]]:
+        return [(probe.kind, probe) for probe in self.ready.all_of]
 
-    def _try(self, probe: Probe) -> bool:
-        if probe.kind not in self.passed:
+    def _any_of(self) -> list[tuple[str, Probe]]:
+        """Named by place, because one kind may stand there twice."""
+        return [(f"any of {at}: {probe.kind}", probe) for at, probe in enumerate(self.ready.any_of, 1)]
+
+    def _any(self) -> bool:
+        probes = self._any_of()
+        return not probes or any(self._try(name, probe) for name, probe in probes)
+
+    def _try(self, name: str, probe: Probe) -> bool:
+        if name not in self.passed:
             look = PROBES[probe.kind](self, probe.settings)
             if look.evidence is None:
-                self.saw[probe.kind] = look.saw
+                self.saw[name] = look.saw
                 return False
-            self.passed[probe.kind] = look.evidence
+            self.passed[name] = look.evidence
         return True
 
-    def ask(self, request: Request) -> Any:
-        if self.client is None:
-            self.client = connect(self.node.program, *self.node.address, names=self.names)
-        return self.client.ask(request, PING_TIMEOUT_S)
 
-
-def _log(gates: Gates, settings: Mapping[str, Any]) -> Look:
-    pattern = str(settings["pattern"])
-    found = gates.node.log.search(pattern)
-    if found is None:
-        return Look(saw=f"no line matching {pattern!r} in its log")
-    return Look({"line": found.number, "offset": found.offset, "text": found.text})
-
-
-def _port(gates: Gates, settings: Mapping[str, Any]) -> Look:
-    node = gates.node
-    host, port = node.address
-    tree = [node.process.identity]
-    owned = owned_by(port, tree, host)
-    if not owned.owned:
-        tree = members(node.process.identity, node.mark)
-        owned = owned_by(port, tree, host)
-    if not owned.owned:
-        return Look(saw=_where_instead(owned.describe(), node, tree))
-    mine = owned.ours[0]
-    return Look({"port": port, "inode": mine.inode, "pid": mine.pid})
-
-
-def _where_instead(text: str, node: Node, tree: list) -> str:
-    elsewhere = [f"{one.address}:{one.port}" for one in listening(tree)]
-    return f"{text}; it listens on {', '.join(elsewhere)} instead" if elsewhere else text
-
-
-def _ping(gates: Gates, settings: Mapping[str, Any]) -> Look:
-    verb = str(settings.get("request", "ping"))
-    return _answered(gates, verb, settings.get("reply"))
-
-
-def _answered(gates: Gates, verb: str, pattern: object) -> Look:
-    answer = gates.ask(Request(verb))
-    exchange, outcome = answer.exchange, answer.outcome
-    text = exchange.received.decode("utf-8", "replace")
-    if outcome.kind is Kind.OK if pattern is None else re.search(str(pattern), text):
-        return Look({"sent": to_text(exchange.sent), "received": to_text(exchange.received)})
-    gates.close()
-    return Look(saw=f"{verb} got {outcome.detail or outcome.reason or text!r}")
-
-
-PROBES: dict[str, Callable[[Gates, Mapping[str, Any]], Look]] = {
-    "log": _log,
-    "port": _port,
-    "ping": _ping,
-    "request": _ping,
-}
-
-
-def explain(node: Node, missing: Mapping[str, str]) -> str:
+def explain(missing: Mapping[str, str]) -> str:
     """Why a node that lives is not ready, and what its author can do about it."""
     text = "; ".join(missing.values())
     if set(missing) == {"log"}:
