@@ -57,14 +57,14 @@ class RunDir:
 
 
 def new_run(parent: Path, name: str) -> RunDir:
-    """Make a fresh folder `parent/TIME-name` and point `parent/latest` to it. Raises RunInvalid when it cannot."""
+    """Make a fresh folder `parent/TIME-name` and point `parent/latest` to it. Raises UsageError when it cannot."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
     try:
         parent.mkdir(parents=True, exist_ok=True)
         run = RunDir(_claim(parent, f"{stamp}-{name}"))
         _point_latest(parent, run.path.name)
     except OSError as error:
-        raise RunInvalid(f"cannot make a run directory in {parent}: {error.strerror}") from error
+        raise UsageError(f"cannot make a run directory in {parent}: {error.strerror}") from error
     return run
 
 

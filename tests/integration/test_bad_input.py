@@ -151,3 +151,20 @@ def test_a_program_that_cannot_be_started_is_named(project, start, hint):
     assert done.returncode == 4, done.stdout + done.stderr
     assert hint in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_folder_that_cannot_be_used_is_named_and_never_touched(project):
+    project.write(".kvsim", "a file of the user's own")
+    up = project.run("up")
+    assert up.returncode == 4
+    assert ".kvsim" in up.stderr
+    assert "Traceback" not in up.stderr
+    project.write("taken", "a file")
+    run = project.run("run", "scenarios/roles.yaml", "--out", "taken/runs")
+    assert run.returncode == 4
+    assert "cannot make a run directory in taken/runs" in run.stderr
+    (project.folder / ".kvsim").unlink()
+    project.write(".kvsim/mine.txt", "precious")
+    project.run("up")
+    project.run("down")
+    assert (project.folder / ".kvsim/mine.txt").read_text() == "precious"
