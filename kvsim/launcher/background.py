@@ -146,9 +146,7 @@ class Background:
 
     def _found_node(self, place: Place, state: dict[str, Any]) -> Node:
         known = state["nodes"].get(place.node.name)
-        node = Node(
-            place, Mark(state["run"], place.node.name), self._node_folder(place.node.name), initialised=True
-        )
+        node = Node(place, Mark(state["run"], place.node.name), self._node_folder(place.node.name))
         if known and known["process"]:
             node.incarnation = known["incarnation"]
             node.process = Orphan(Identity.from_json(known["process"]))

@@ -50,8 +50,6 @@ class Node:
     end_wanted: bool = False  # its end was asked for by kvsim
     end_noted: bool = True  # its end is in the journal
     flooded: bool = False
-    initialised: bool = False
-    after_started: bool = False
     extra_marks: dict[Path, int] = field(default_factory=dict)
     known: list[Identity] = field(default_factory=list)
     _extra: dict[Path, LogFile] = field(default_factory=dict)
@@ -80,6 +78,18 @@ class Node:
     def up(self) -> bool:
         """The process of the present incarnation lives; says nothing about whether it serves."""
         return self.process is not None and self.process.poll() is None
+
+    # --- what was done once for this data directory ------------------------------------------------------------------
+
+    def did(self, what: str) -> bool:
+        """Whether `did_now(what)` was ever said of this data directory, by any kvsim."""
+        return self._done(what).exists()
+
+    def did_now(self, what: str) -> None:
+        self._done(what).touch()
+
+    def _done(self, what: str) -> Path:
+        return self.data.with_name(f"{self.data.name}.{what}")
 
     # --- logs --------------------------------------------------------------------------------------------------------
 

@@ -29,10 +29,11 @@ Names = Mapping[str, Any]
 def prepare(node: Node, names: Names) -> None:
     """Make the folder, run `init`, write `files`. Raises NodeFailed when an init step fails."""
     _make_data_dir(node)
-    if not node.initialised:
+    if not node.did("init"):
         for command in node.program.init:
             run_command(node, command, names, "init")
-        node.initialised = True
+        if node.program.init:
+            node.did_now("init")
     user = user_of(node)
     for name, template in node.program.files.items():
         path = node.data / render(name, names)

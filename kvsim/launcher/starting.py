@@ -128,10 +128,10 @@ class Starting:
 
     def _after_start(self, node: Node) -> None:
         """Once for each data directory, when the node is ready."""
-        if not node.after_started:
-            node.after_started = True
+        if node.program.after_start and not node.did("after_start"):
             for command in node.program.after_start:
                 run_command(node, command, self.cast.names(node.name), "after_start")
+            node.did_now("after_start")
 
     def _wait_cluster_ready(self, nodes: Iterable[Node]) -> None:
         """What only a whole cluster can show (a leader exists, a replica's link is up), where a program asks for it."""
@@ -161,7 +161,7 @@ def batches(nodes: list[Node]) -> list[list[Node]]:
 
 def _needs_leader(node: Node) -> bool:
     """Only its first start needs it: later its data directory is there."""
-    return not node.initialised and any(_asks(command, node) for command in node.program.init)
+    return not node.did("init") and any(_asks(command, node) for command in node.program.init)
 
 
 def _asks(command: Command, node: Node) -> bool:
