@@ -34,6 +34,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--attach", action="store_true", help="use the cluster that is up instead of a private one"
     )
+    parser.add_argument(
+        "-c",
+        "--cluster",
+        type=Path,
+        metavar="FILE",
+        help="play on this cluster instead of the one that the scenario names",
+    )
     add_program(parser)
     parser.add_argument(
         "--out",
@@ -78,7 +85,9 @@ def _load_all(arguments: argparse.Namespace) -> list[tuple[Scenario, Cluster]]:
     for path in arguments.scenario:
         try:
             scenario = load_scenario(path)
-            cluster = load_cluster(scenario.cluster, arguments.program, options_of(arguments))
+            cluster = load_cluster(
+                arguments.cluster or scenario.cluster, arguments.program, options_of(arguments)
+            )
             problems += lint(scenario, cluster)
             pairs.append((scenario, cluster))
         except FileProblems as error:
@@ -112,4 +121,5 @@ def _repeat(arguments: argparse.Namespace) -> tuple[str, ...]:
     """What else the command that repeats this run has to say."""
     words = [word for option in arguments.option for word in ("-o", option)]
     words += ["--program", arguments.program] if arguments.program else []
+    words += ["--cluster", str(arguments.cluster)] if arguments.cluster else []
     return (*words, *(["--attach"] if arguments.attach else []))
