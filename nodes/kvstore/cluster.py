@@ -3,15 +3,16 @@
 An epoch belongs to one node for ever: nodes have slots (1 to 15, given by the leader), and a node opens only epochs whose
 number is its slot modulo 16. So two nodes can never acknowledge writes in one epoch, whatever they cannot hear of each
 other. A node that has promised an epoch follows no leader of a lower one, and steps down if it is that leader.
-With `majority` and `all` a promotion needs the promises of a majority, each from a node that is not ahead; so what a
-majority acknowledged is never lost. With `async` a promotion is the operator's word, and can lose what was not copied.
+With `majority` and `all` a promotion needs the promises of a majority, each from a node that is not ahead; so
+what a majority acknowledged is never lost. It then waits for the old leader's lease to pass, so that nobody
+reads old values there. With `async` a promotion is the operator's word, and can lose what was not copied.
 Seams for a changed node: `promise`, `fence`, `next_epoch`, `is_ahead`.
 """
 
 from kvstore.errors import StartError
 from kvstore.following import Following
 from kvstore.frames import VERSION
-from kvstore.leading import Leading
+from kvstore.leading import LEASE_S, Leading
 from kvstore.lines import encode_error
 from kvstore.meta import Meta, address_of, address_text
 from kvstore.outgoing import Call
@@ -113,7 +114,7 @@ class Cluster:
             return f"this node speaks version {VERSION} of replication, not {version}"
         if node == meta.node:
             return "a node cannot follow itself"
-        if promised > meta.epoch and cluster == meta.cluster:
+        if self.node.leads and promised > meta.epoch and cluster == meta.cluster:
             self.fence(promised, None)
         if not self.node.leads:
             return f"this node does not lead; epoch={meta.promised} leader={address_text(self.node.leader) or '-'}"
@@ -217,11 +218,20 @@ class Cluster:
                 self.ask_all("PROMISE", epoch, careful, promised)
 
         def promised(yes, reasons):
-            if yes < needed or epoch < self.meta.promised or self.node.leads:
+            if yes < needed or epoch <= self.meta.promised:
                 later.fill(encode_error(f"not ready: {yes} of {needed} promises; {'; '.join(reasons)}"))
-            else:
+                return
+            self.stop_following(epoch)
+            self.server.timers.after(LEASE_S if careful else 0, lease_is_over)
+
+        def lease_is_over():
+            if epoch == self.meta.promised and not self.node.leads:
                 self.take_over(epoch)
                 later.fill(DONE)
+            else:
+                later.fill(
+                    encode_error(f"not ready: epoch {self.meta.promised} was promised to another node")
+                )
 
         self.ask_all("ASK", epoch, careful, asked)
         return later
@@ -247,12 +257,17 @@ class Cluster:
         if not others:
             done(1, ["no other member is known"])
 
-    def take_over(self, epoch):
-        """Lead a new epoch from here."""
-        was, meta = address_text(self.node.leader), self.meta
+    def stop_following(self, epoch):
+        """Promise an epoch to oneself: hear no leader of a lower one any more."""
+        self.meta.promised = epoch
+        self.meta.save()
         if self.following is not None:
             self.following.close()
             self.following = None
+
+    def take_over(self, epoch):
+        """Lead a new epoch from here."""
+        was, meta = address_text(self.node.leader), self.meta
         self.own(epoch)
         self.engine.open_epoch(epoch)
         self.engine.commit()

@@ -35,6 +35,7 @@ class Following:
         self.heard_s = 0.0
         self.leader_index = 0
         self.committed = 0
+        self.beat_s = 0.0
         self.refused = self.quiet = (
             None  # why the node there would not have us, and how long to leave it in peace
         )
@@ -50,6 +51,7 @@ class Following:
             return
         self.address = self.addresses[self.turn % len(self.addresses)]
         self.turn += 1
+        self.beat_s = 0.0
         self.greeted, self.held, self.decoder = False, b"", frames.Decoder()
         self.refused, self.quiet, self.heard_s = None, None, monotonic()
         log = self.engine.log
@@ -169,7 +171,7 @@ class Following:
 
     def acknowledge(self):
         """Say, behind this turn's commit, how far this node is."""
-        ack = frames.ACK.pack(self.engine.log.last, self.node.cluster.meta.epoch)
+        ack = frames.ACK.pack(self.engine.log.last, self.node.cluster.meta.epoch, self.beat_s)
         self.connection.out.append(frames.encode(b"A", ack))
         self.server.dirty.append(self.connection)
         self.node.advanced()
@@ -216,7 +218,7 @@ class Following:
             self.incoming = None
 
     def take_beat(self, body):
-        self.committed, self.leader_index, _ = frames.BEAT.unpack(body)
+        self.committed, self.leader_index, _, self.beat_s = frames.BEAT.unpack(body)
         self.acknowledge()
 
     def take_members(self, body):

@@ -9,8 +9,8 @@ from _struct import Struct
 
 VERSION = 1
 HEADER = Struct("<cI")
-ACK = Struct("<QI")  # last durable index, epoch
-BEAT = Struct("<QQI")  # committed index, last index, epoch
+ACK = Struct("<QId")  # last durable index, epoch, the leader's time in the last heartbeat heard
+BEAT = Struct("<QQId")  # committed index, last index, epoch, the leader's time
 REWIND = Struct("<QI")  # index, chain
 SIZE = Struct("<Q")
 END = Struct("<QI")  # index, chain

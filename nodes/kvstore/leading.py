@@ -14,6 +14,7 @@ from kvstore.replies import Free
 from kvstore.segment import HEADER
 
 BEAT_S = 0.25
+LEASE_S = 1.0
 SILENT_S = 10.0  # a follower that acknowledges nothing for so long is dropped
 PIECE_BYTES = 256 << 10
 NEEDED = {"none": lambda nodes: 1, "async": lambda nodes: 1, "majority": lambda nodes: nodes // 2 + 1}
@@ -29,6 +30,7 @@ class Link:
         self.node, self.address = node, address
         self.decoder = frames.Decoder()
         self.acked = 0
+        self.beat_s = 0.0  # when the heartbeat it heard last was sent, by the leader's clock
         self.heard_s = monotonic()
         self.live = False  # whether records are pushed as they are written
         self.segment = self.offset = None  # where the next record for this follower lies
@@ -39,7 +41,8 @@ class Link:
         try:
             for kind, body in self.decoder.feed(data):
                 if kind == b"A":
-                    self.acked = max(self.acked, frames.ACK.unpack(body)[0])
+                    index, _, beat_s = frames.ACK.unpack(body)
+                    self.acked, self.beat_s = max(self.acked, index), beat_s
                     self.leading.acked(self)
                 elif kind == b"E":
                     self.find_common(frames.decode_ends(body))
@@ -183,9 +186,21 @@ class Leading:
         """Work out what enough nodes have."""
         counts = sorted([self.engine.durable, *(link.acked for link in self.links)], reverse=True)
         needed = self.needed()
-        if len(counts) >= needed and counts[needed - 1] > self.committed:
-            self.committed = counts[needed - 1]
+        if len(counts) >= needed:
+            self.committed = max(self.committed, counts[needed - 1])
+        if self.node.waiting is not None and self.still_leads():
             self.node.release(self.committed)
+
+    def still_leads(self):
+        """Whether no other node can have been promoted yet: a majority has heard this leader within the lease.
+
+        Who promises a new epoch hears this leader no more, and who is promoted waits for a lease to pass (cluster.py).
+        """
+        majority = self.nodes // 2 + 1
+        heard = sorted([link.beat_s for link in self.links], reverse=True)
+        if self.needed() == 1 or majority == 1:
+            return True
+        return len(heard) >= majority - 1 and monotonic() < heard[majority - 2] + LEASE_S
 
     def why(self, index):
         """Return what is said of a write that too few nodes have in time."""
@@ -204,14 +219,13 @@ class Leading:
             return
         self.server.timers.after(BEAT_S, self.beat)
         now_s = monotonic()
+        beat = frames.BEAT.pack(self.committed, self.engine.log.last, self.node.cluster.meta.epoch, now_s)
         for link in list(self.links):
             if now_s - link.heard_s > SILENT_S:
                 self.say(f"dropped follower {link.address}: not heard from for {SILENT_S:g} s")
                 self.server.drop(link.connection)
             elif link.live:
-                link.send(
-                    b"H", frames.BEAT.pack(self.committed, self.engine.log.last, self.node.cluster.meta.epoch)
-                )
+                link.send(b"H", beat)
 
     def tell_members(self):
         """Tell every follower who belongs to the cluster."""

@@ -94,7 +94,7 @@ class Node:
             from kvstore.holds import Holds
 
             self.waiting = Holds(self.settings.ack_timeout)
-        if leading.committed >= self.engine.applied:
+        if leading.committed >= self.engine.applied and leading.still_leads():
             return connections
         if not self.expiry_is_due:
             self.expiry_is_due = True
@@ -198,6 +198,7 @@ class Node:
             "leader": f"{self.leader[0]}:{self.leader[1]}" if self.leader else None,
             "keys": len(engine),
             "applied": engine.applied,
+            "index": engine.applied,
             "durable": engine.durable,
             "digest": engine.digest(DIGEST_KEYS_MAX),
             "epoch": engine.log.epoch,

@@ -10,7 +10,7 @@ from storerun import eventually
 
 
 class Writer:
-    """One client that writes numbers to one key after the other, until its connection breaks."""
+    """One client that writes one number after the other to its key, until its connection breaks."""
 
     def __init__(self, store, name, start, size):
         self.store, self.name, self.size = store, name, size
@@ -23,7 +23,7 @@ class Writer:
             with self.store.client() as ask:
                 while True:
                     self.sent += 1
-                    if ask(f"PUT {self.name} {self.sent:0{self.size}d}") != "OK":
+                    if ask(f"PUT {self.name} {self.sent} {'v' * self.size}") != "OK":
                         return
                     self.acked = self.sent
         except OSError:
@@ -41,7 +41,7 @@ def kill_and_look(store, restart, writers, seed):
     again = restart()
     for writer in writers:
         reply = again.ask(f"GET {writer.name}")
-        found = int(reply.removeprefix("VALUE ")) if reply != "NOT_FOUND" else 0
+        found = int(reply.split()[1]) if reply != "NOT_FOUND" else 0
         assert writer.acked <= found <= writer.sent, f"seed {seed}: {writer.name} {reply}"
         writer.sent = writer.acked = found
     return again
@@ -88,7 +88,7 @@ def fail_over(new_store, folder, seed):
         reply = eventually(
             lambda name=writer.name: follower.ask(f"GET {name}"), lambda said: "not ready" not in said
         )
-        found = int(reply.removeprefix("VALUE ")) if reply != "NOT_FOUND" else 0
+        found = int(reply.split()[1]) if reply != "NOT_FOUND" else 0
         assert writer.acked <= found <= writer.sent, f"seed {seed}: {writer.name} {reply}"
     for store in (leader, *followers):
         store.close()
