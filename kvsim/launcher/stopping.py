@@ -100,6 +100,7 @@ class Stopping:
             incarnation=node.incarnation,
             was_running=stopped.was_running,
             ignored=list(stopped.ignored),
+            killed=stopped.killed_by_us,
             leftovers=[one.text for one in stopped.leftovers],
             survivors=[one.text for one in stopped.survivors],
             port_open=any(one.reaches(node.place.host) for one in listeners(node.place.port)),

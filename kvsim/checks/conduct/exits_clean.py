@@ -22,7 +22,7 @@ def judge(record: Record) -> tuple[int, list[Finding]]:
 
 def _problem(record: Record, stop: Event, end: Event | None) -> str | None:
     node = stop["node"]
-    if stop["ignored"]:
+    if stop["ignored"] and stop.get("killed", True):  # a second step of node.yaml's own may have been what it needed
         return f"{node} ignored {', '.join(stop['ignored'])} and had to be killed"
     if end is None or (end["status"] is None and end["signal"] is None):
         return None
