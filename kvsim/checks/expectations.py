@@ -62,7 +62,8 @@ def _served(expect: Expectation, seen: Seen) -> str | None:
 
 def _refused(expect: Expectation, seen: Seen) -> str | None:
     outcome = seen.outcome
-    if outcome.kind is not Kind.REFUSED or outcome.reason is Reason.UNREACHABLE:
+    nobody_said_so = outcome.reason is Reason.UNREACHABLE and expect.reason != Reason.UNREACHABLE
+    if outcome.kind is not Kind.REFUSED or nobody_said_so:
         return _got(seen)
     if expect.reason and outcome.reason != expect.reason:
         return f"{_got(seen)}, which is a refusal for another reason"

@@ -60,6 +60,11 @@ def test_a_refusal_for_another_reason_is_not_the_one_that_was_wanted():
     assert "another reason" in judge(wanted, Seen(OTHER)).why
 
 
+def test_nobody_listening_is_a_refusal_only_where_it_is_asked_for():
+    assert judge(Expectation("refused"), Seen(UNREACHABLE)) is not None
+    assert judge(Expectation("refused", reason="unreachable"), Seen(UNREACHABLE)) is None
+
+
 def test_naming_the_leader_means_the_true_one():
     wanted = Expectation("refused", names="leader")
     assert judge(wanted, Seen(READ_ONLY, leader_named="n1", leader_true="n1")) is None
