@@ -57,6 +57,22 @@ def test_every_link_leads_somewhere(page):
             assert (page.parent / target).exists(), f"{page}: {target} is not there"
 
 
+def scenarios_on(page: Path) -> list[str]:
+    blocks = re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    return [block for block in blocks if block.startswith("scenario:")]
+
+
+EXAMPLES = [(page, text) for page in PAGES for text in scenarios_on(page)]
+
+
+@pytest.mark.parametrize(("page", "text"), EXAMPLES, ids=lambda value: value.stem if isinstance(value, Path) else "")
+def test_every_scenario_on_a_page_is_without_mistakes(page, text, tmp_path):
+    path = tmp_path / "scenario.yaml"
+    path.write_text(text.replace("../cluster.yaml", str(ROOT / "cluster.yaml")), encoding="utf-8")
+    scenario = load_scenario(path)
+    assert lint(scenario, load_cluster(scenario.cluster)) == []
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "scenarios").rglob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_scenario_is_without_mistakes(path):
     scenario = load_scenario(path)
