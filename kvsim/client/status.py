@@ -35,17 +35,20 @@ def ask_status(client: Client, program: Program, timeout_s: float) -> NodeStatus
     answer = client.ask(Request(program.status.request), timeout_s)
     ok = answer.outcome.kind is Kind.OK
     fields = read_fields(program.status, answer.exchange.text) if ok else {}
-    return NodeStatus(answer, _role(program.status, fields.get("role")), fields)
+    return NodeStatus(answer, role_of(program.status, fields.get("role")), fields)
 
 
 def read_fields(query: Query, text: str) -> dict[str, str]:
     """The fields of a status answer: `$.a.b` reads JSON, anything else is a pattern with its first group."""
     document = read_json(text[text.find("{") :]) if "{" in text else None
-    found = {name: _read(path, text, document) for name, path in query.fields.items()}
-    return {name: value for name, value in found.items() if value is not None}
+    read = {name: _read(path, text, document) for name, path in query.fields.items()}
+    found = {name: value for name, value in read.items() if value is not None}
+    if "role" not in found and {"self", "leader"} <= found.keys():
+        found["role"] = Role.LEADER if found["self"] == found["leader"] else Role.FOLLOWER
+    return found
 
 
-def _role(query: Query, word: str | None) -> Role | None:
+def role_of(query: Query, word: str | None) -> Role | None:
     if word is None:
         return None
     words = {"leader": Role.LEADER, "follower": Role.FOLLOWER} | {w.lower(): role for w, role in query.words.items()}

@@ -12,6 +12,7 @@ is then found unasked and reported with the next request.
 from __future__ import annotations
 
 import re
+import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -88,6 +89,27 @@ class StreamClient:
         self._host, self._port, self._lasting = host, port, lasting
         self._wire: Wire | None = None
         self._answered: set[str] = set()  # verbs of which a whole reply has been seen
+
+    @property
+    def codec(self) -> Codec:
+        return self._codec
+
+    @property
+    def rules(self) -> Callable[[str], Sequence[Rule]]:
+        return self._rules
+
+    @property
+    def lasting(self) -> bool:
+        """Whether one connection carries request after request."""
+        return self._lasting
+
+    def hand_over(self, deadline: float) -> socket.socket:
+        """A new connection, greeted and shaken, for somebody who waits on many at once and closes it himself.
+
+        Raises Broken `unreachable`.
+        """
+        wire, self._wire = self._open(deadline), None
+        return wire.detached()
 
     def ask(self, request: Request, timeout_s: float) -> Answer:
         """Send one request and wait for its reply at most `timeout_s`, connecting included."""

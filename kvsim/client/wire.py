@@ -37,6 +37,10 @@ class Wire:
         self._writing = False
         self.name = f"{_address(sock.getsockname())} -> {_address(sock.getpeername())}"
 
+    def detached(self) -> socket.socket:
+        """The socket itself, non-blocking, for the caller to wait on and to close."""
+        return self._sock
+
     def send_some(self, data: memoryview) -> int:
         """Send what the kernel takes now; 0 when it takes nothing. Raises Broken."""
         try:

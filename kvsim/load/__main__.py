@@ -1,0 +1,42 @@
+"""The load process: a plan on standard input, then `stop` or the end of it; one line of JSON on standard output when it is over.
+
+Ends when kvsim does, because its input does. `child.py` is the other side.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import select
+import struct
+import sys
+
+from kvsim.load.driving import drive
+
+
+def main() -> int:
+    """Read the plan, say `started`, drive, say how it went."""
+    source = sys.stdin.buffer.raw
+    (size,) = struct.unpack(">Q", _exactly(source.fileno(), 8))
+    plan = pickle.loads(_exactly(source.fileno(), size))
+    poll = select.poll()
+    poll.register(source.fileno(), select.POLLIN)
+    print(json.dumps({"started": os.getpid()}), flush=True)
+    counts = drive(plan, lambda: bool(poll.poll(0)))  # a word or the end: both mean stop
+    print(json.dumps(counts), flush=True)
+    return 0
+
+
+def _exactly(fd: int, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        chunk = os.read(fd, size - len(data))
+        if not chunk:
+            raise SystemExit("the plan was cut short")
+        data += chunk
+    return data
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""Drive one load to its end and save what it recorded: the choice between the quick loop and threads is made here."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from typing import Any
+
+from kvsim.client.connect import connect
+from kvsim.client.stream import StreamClient
+from kvsim.history.history import History
+from kvsim.history.history_file import save
+from kvsim.load.loop import Loop
+from kvsim.load.plan import LoadPlan
+from kvsim.load.threads import Threads
+
+
+def drive(plan: LoadPlan, stop: Callable[[], bool]) -> dict[str, Any]:
+    """Run the plan; the history stands in `plan.out` afterwards. How many operations came to what."""
+    gc.freeze()
+    gc.disable()  # columns and interned names make no circles
+    driver: Loop | Threads = Loop(plan, stop) if _can_wait(plan) else Threads(plan, stop)
+    driver.run()
+    samples = driver.sampler.samples if isinstance(driver, Loop) else driver.samples
+    save(History(driver.recorder.operations, samples=tuple(samples), origin=plan.name), plan.out)
+    return {**driver.recorder.told(), "samples": len(samples)}
+
+
+def _can_wait(plan: LoadPlan) -> bool:
+    """Whether every node's protocol keeps a connection that many can be waited on at once."""
+    clients = [connect(node.program, node.host, node.port, names=node.names) for node in plan.nodes]
+    return all(isinstance(client, StreamClient) and client.lasting for client in clients)
