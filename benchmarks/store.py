@@ -1,0 +1,407 @@
+"""The reference store beside Redis, in one run: throughput, durable writes, replication, memory, restart, snapshots.
+
+`redis-benchmark` is the load for both (Debian packages redis-server and redis-tools). Every ratio is the median of pairs
+measured one after the other, since the machine drifts. Servers get ports and folders of their own and are gone afterwards.
+
+    python benchmarks/store.py [--json] [--runs 5] [--requests 100000] [--keys 1000000] [--only NAME]
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from _figures import Report, parser, summary
+
+ROOT = Path(__file__).resolve().parents[1]
+PROGRAM = ROOT / "nodes" / "kvstore" / "__main__.py"
+PYTHON = str(Path(sys.executable).resolve())
+KEY_SPACE = 100_000
+VALUE_BYTES = 32
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        for port in range(21_000 + time.time_ns() % 4000, 32_000):
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError("no free port")
+
+
+def ask(port: int, line: str, within_s: float = 60.0) -> str:
+    """Send one line of the line protocol, return the reply."""
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=within_s) as sock,
+        sock.makefile("rb") as reader,
+    ):
+        sock.sendall(line.encode() + b"\n")
+        return reader.readline().decode().strip()
+
+
+def status(port: int) -> dict:
+    return json.loads(ask(port, "STATUS"))
+
+
+@contextmanager
+def server(argv: list[str], port: int) -> Iterator[subprocess.Popen]:
+    """Run a server until the block ends; it accepts connections when the block begins."""
+    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline_s = time.monotonic() + 60
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                if process.poll() is not None or time.monotonic() > deadline_s:
+                    raise RuntimeError(f"{argv[0]} did not start") from None
+                time.sleep(0.002)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def redis(folder: Path, *options: str) -> Iterator[int]:
+    port, place = free_port(), folder / f"redis{time.monotonic_ns()}"
+    place.mkdir()
+    argv = ["redis-server", "--port", str(port), "--dir", str(place), "--save", "", *options]
+    with server(argv, port):
+        yield port
+
+
+def store_argv(port: int, place: Path, *options: str) -> list[str]:
+    role = () if any(option.startswith("--role") for option in options) else ("--role=leader",)
+    return [PYTHON, "-I", "-S", str(PROGRAM), f"--port={port}", f"--data-dir={place}", *role, *options]
+
+
+@contextmanager
+def store(folder: Path, *options: str) -> Iterator[int]:
+    port = free_port()
+    with server(store_argv(port, folder / f"store{port}", *options), port):
+        yield port
+
+
+def rate(port: int, test: str, requests: int, clients: int, pipeline: int = 1) -> float:
+    """Operations a second that redis-benchmark gets out of a server."""
+    argv = ["redis-benchmark", "-p", str(port), "-t", test, "-n", str(requests), "-c", str(clients)]
+    argv += ["-P", str(pipeline), "-d", str(VALUE_BYTES), "-r", str(KEY_SPACE), "--csv"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=600, check=True)
+    return float(done.stdout.splitlines()[-1].split(",")[1].strip('"'))
+
+
+def paired(
+    report: Report, name: str, runs: int, goal: str, ours: Callable[[], float], theirs: Callable[[], float]
+) -> None:
+    """Report the median ratio of pairs, and both rates."""
+    pairs = [(ours(), theirs()) for _ in range(runs)]
+    mine, _ = summary([pair[0] for pair in pairs])
+    other, _ = summary([pair[1] for pair in pairs])
+    ratio, spread = summary([pair[0] / pair[1] for pair in pairs])
+    report.add(name, ratio, "ratio", goal, f"{spread}; {mine:,.0f} against {other:,.0f} per s")
+
+
+def bench_serving(report: Report, options, folder: Path) -> None:
+    """SET and GET without persistence."""
+    with redis(folder, "--appendonly", "no") as theirs, store(folder, "--fsync=never") as ours:
+        for clients, pipeline, goal in (
+            (1, 1, ""),
+            (10, 1, ">= 0.85"),
+            (50, 1, ">= 0.85"),
+            (50, 16, ">= 0.65"),
+        ):
+            requests = options.requests * (5 if pipeline > 1 else 1) // (5 if clients == 1 else 1)
+            for test in ("set", "get"):
+                paired(
+                    report,
+                    f"{test}, {clients} clients, pipeline {pipeline}, against Redis without persistence",
+                    options.runs,
+                    goal,
+                    lambda test=test, n=requests, c=clients, p=pipeline: rate(ours, test, n, c, p),
+                    lambda test=test, n=requests, c=clients, p=pipeline: rate(theirs, test, n, c, p),
+                )
+
+
+def bench_durable(report: Report, options, folder: Path) -> None:
+    """Writes that are synced before they are acknowledged, and once a second."""
+    for fsync, policy, goal, part in (
+        ("always", "always", ">= 1.0", 10),
+        ("interval", "everysec", ">= 0.8", 1),
+    ):
+        with (
+            redis(folder, "--appendonly", "yes", "--appendfsync", policy) as theirs,
+            store(folder, f"--fsync={fsync}") as ours,
+        ):
+            for clients in (10, 50):
+                paired(
+                    report,
+                    f"set, {clients} clients, fsync={fsync}, against appendfsync {policy}",
+                    options.runs,
+                    goal,
+                    lambda c=clients, n=options.requests // part: rate(ours, "set", n, c),
+                    lambda c=clients, n=options.requests // part: rate(theirs, "set", n, c),
+                )
+
+
+@contextmanager
+def cluster(folder: Path, mode: str, *options: str) -> Iterator[list[int]]:
+    """A leader with two linked followers; yields their ports."""
+    with ExitStack() as stack:
+        leader = stack.enter_context(store(folder, f"--replication={mode}", *options))
+        address = f"--leader=127.0.0.1:{leader}"
+        followers = [
+            stack.enter_context(store(folder, "--role=follower", address, *options)) for _ in range(2)
+        ]
+        while len(status(leader)["followers"]) < 2:
+            time.sleep(0.01)
+        yield [leader, *followers]
+
+
+def bench_replication(report: Report, options, folder: Path) -> None:
+    """One leader, two followers: majority against async, lag, and how fast a follower applies."""
+    for fsync in ("never", "always"):
+        with (
+            cluster(folder, "majority", f"--fsync={fsync}") as careful,
+            cluster(folder, "async", f"--fsync={fsync}") as quick,
+        ):
+            for clients in (10, 50):
+                paired(
+                    report,
+                    f"set, {clients} clients, fsync={fsync}, majority against async",
+                    options.runs,
+                    ">= 0.5",
+                    lambda c=clients: rate(careful[0], "set", options.requests // 4, c),
+                    lambda c=clients: rate(quick[0], "set", options.requests // 4, c),
+                )
+    with cluster(folder, "async", "--fsync=never") as ports:
+        measure_lag(report, ports, options)
+
+
+def measure_lag(report: Report, ports: list[int], options) -> None:
+    argv = [
+        "redis-benchmark",
+        "-p",
+        str(ports[0]),
+        "-t",
+        "set",
+        "-n",
+        str(options.requests * 5),
+        "-c",
+        "50",
+        "-P",
+        "16",
+    ]
+    load = subprocess.Popen([*argv, "-r", str(KEY_SPACE), "-d", str(VALUE_BYTES)], stdout=subprocess.DEVNULL)
+    lags = []
+    while load.poll() is None:
+        lags.append(max((follower["lag"] for follower in status(ports[0])["followers"]), default=0))
+        time.sleep(0.02)
+    began_s, leader = time.monotonic(), status(ports[0])["applied"]
+    for port in ports[1:]:
+        ask(port, f"WAIT {leader} 60000")
+    behind_s = time.monotonic() - began_s
+    report.add("replication lag under full load, most", max(lags), "writes", "", f"{len(lags)} samples")
+    report.add("followers level after the load ended", behind_s, "s")
+
+
+def rss_bytes(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError("no VmRSS")
+
+
+def fill(port: int, keys: int) -> None:
+    """Set keys of 16 bytes to values of 32, in long pipelines."""
+    with socket.create_connection(("127.0.0.1", port)) as sock, sock.makefile("rb") as reader:
+        for start in range(0, keys, 1000):
+            count = min(1000, keys - start)
+            words = [
+                b"*3\r\n$3\r\nSET\r\n$16\r\nkey:%012d\r\n$32\r\n%032d\r\n" % (n, n)
+                for n in range(start, start + count)
+            ]
+            sock.sendall(b"".join(words))
+            reader.read(5 * count)
+
+
+def bench_size(report: Report, options, folder: Path) -> None:
+    """Memory for many keys, restart with them, and how long a snapshot of them holds clients up."""
+    keys, place, port = options.keys, folder / "big", free_port()
+    with redis(folder, "--appendonly", "no") as theirs:
+        pid = int(redis_info(theirs, "process_id"))
+        empty = rss_bytes(pid)
+        fill(theirs, keys)
+        redis_bytes = (rss_bytes(pid) - empty) / keys
+    with server(store_argv(port, place, "--fsync=never"), port) as process:
+        empty = rss_bytes(process.pid)
+        fill(port, keys)
+        ours = (rss_bytes(process.pid) - empty) / keys
+        report.add(
+            f"memory a key, {keys:,} keys, against Redis",
+            ours / redis_bytes,
+            "ratio",
+            "<= 2.5",
+            f"{ours:.0f} against {redis_bytes:.0f} bytes",
+        )
+        report.add(
+            "longest wait of a client while a snapshot is made", longest_wait_s(port, keys) * 1000, "ms", ""
+        )
+        ask(port, "PING")
+    measure_restart(report, options, place)
+
+
+def redis_info(port: int, name: str) -> str:
+    done = subprocess.run(["redis-cli", "-p", str(port), "INFO"], capture_output=True, text=True, check=True)
+    return next(line.split(":")[1] for line in done.stdout.splitlines() if line.startswith(name + ":"))
+
+
+def longest_wait_s(port: int, keys: int) -> float:
+    """Write slowly until the next snapshot is done; the longest round trip of a small client meanwhile."""
+    before, longest = status(port)["snapshot"], 0.0
+    deadline_s = time.monotonic() + 60
+    with socket.create_connection(("127.0.0.1", port)) as sock, sock.makefile("rb") as reader:
+        while status(port)["snapshot"] == before and time.monotonic() < deadline_s:
+            fill(port, min(keys, 20_000))
+            for _ in range(200):
+                began_s = time.perf_counter()
+                sock.sendall(b"PUT k v\n")
+                reader.readline()
+                longest = max(longest, time.perf_counter() - began_s)
+    return longest
+
+
+def measure_restart(report: Report, options, place: Path) -> None:
+    ratios, times = [], []
+    for _ in range(options.runs):
+        began_s = time.perf_counter()
+        for path in place.iterdir():
+            path.read_bytes()
+        read_s = time.perf_counter() - began_s
+        port, began_s = free_port(), time.perf_counter()
+        with server(store_argv(port, place, "--fsync=never"), port):
+            times.append(time.perf_counter() - began_s)
+        ratios.append(times[-1] / read_s)
+    seconds, _ = summary(times)
+    ratio, spread = summary(ratios)
+    report.add(
+        "restart with these keys, against a bare read of the files",
+        ratio,
+        "ratio",
+        "<= 5",
+        f"{spread}; {seconds:.2f} s",
+    )
+
+
+PEER = """
+import sys, threading, time
+from pysyncobj import SyncObj, SyncObjConf
+from pysyncobj.batteries import ReplDict
+mine, others, writers, count = sys.argv[1], sys.argv[2].split(","), int(sys.argv[3]), int(sys.argv[4])
+data = ReplDict()
+node = SyncObj(mine, others, consumers=[data], conf=SyncObjConf(appendEntriesUseBatch=True, autoTickPeriod=0.001))
+while node._getLeader() is None:
+    time.sleep(0.01)
+if writers:
+    done, lock, full = 0, threading.Semaphore(writers), threading.Event()
+    def acked(*_):
+        global done
+        done += 1
+        lock.release()
+        if done == count:
+            full.set()
+    began = time.perf_counter()
+    for number in range(count):
+        lock.acquire()
+        data.set("key:%012d" % number, "v" * 32, callback=acked)
+    full.wait(60)
+    print(done / (time.perf_counter() - began), flush=True)
+else:
+    time.sleep(600)
+"""
+
+
+def bench_peers(report: Report, options, folder: Path) -> None:
+    """PySyncObj's replicated dictionary (three nodes, in memory) beside majority, with as many writes outstanding."""
+    if importlib.util.find_spec("pysyncobj") is None:
+        print("# PySyncObj is not installed: no figure for it", file=sys.stderr)
+        return
+    for writers in (10, 50):
+        with cluster(folder, "majority", "--fsync=never") as ports:
+            ours, _ = summary([rate(ports[0], "set", 20_000, writers) for _ in range(options.runs)])
+        theirs, spread = summary([pysyncobj_rate(writers) for _ in range(options.runs)])
+        detail = f"{ours:,.0f} against {theirs:,.0f} per s, {spread}"
+        report.add(
+            f"set, {writers} outstanding, majority against PySyncObj in memory",
+            ours / theirs,
+            "ratio",
+            ">= 1.0",
+            detail,
+        )
+
+
+def pysyncobj_rate(writers: int) -> float:
+    addresses = [f"127.0.0.1:{free_port() + number * 7}" for number in range(3)]
+    with ExitStack() as stack:
+        nodes = []
+        for number, mine in enumerate(addresses):
+            others = ",".join(address for address in addresses if address != mine)
+            argv = [sys.executable, "-c", PEER, mine, others, str(writers if number == 0 else 0), "5000"]
+            nodes.append(subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True))
+            stack.callback(nodes[-1].wait)
+            stack.callback(nodes[-1].kill)
+        return float(nodes[0].communicate(timeout=120)[0])
+
+
+PARTS = {
+    "serving": bench_serving,
+    "durable": bench_durable,
+    "replication": bench_replication,
+    "size": bench_size,
+    "peers": bench_peers,
+}
+
+
+def main() -> int:
+    """Run the parts asked for; 0 when they could be measured, 1 when Redis' tools are missing."""
+    arguments = parser(__doc__)
+    arguments.add_argument(
+        "--requests", type=int, default=100_000, help="requests a measurement (default: 100000)"
+    )
+    arguments.add_argument(
+        "--keys", type=int, default=1_000_000, help="keys for memory and restart (default: 1000000)"
+    )
+    arguments.add_argument("--only", choices=PARTS, help="one part only")
+    options = arguments.parse_args()
+    missing = [
+        name for name in ("redis-server", "redis-benchmark", "redis-cli") if shutil.which(name) is None
+    ]
+    if missing:
+        print(
+            f"not measured: {', '.join(missing)} missing (Debian packages redis-server, redis-tools)",
+            file=sys.stderr,
+        )
+        return 1
+    report = Report(options.json)
+    for name, part in PARTS.items():
+        if options.only in (None, name):
+            with tempfile.TemporaryDirectory(prefix="kvsim-bench-") as folder:
+                part(report, options, Path(folder))
+    report.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
