@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from kvsim.checks.consistency.linear import columns, numpy_columns, zones
+from kvsim.checks.consistency.linear import columns, key, numpy_columns, zones
 from kvsim.checks.consistency.linear.certificate import linearize, replays
 from kvsim.checks.consistency.linear.key import decide_key
 from kvsim.checks.consistency.linear.register import Register, register_of
@@ -138,6 +138,15 @@ def test_the_door_agrees_with_the_definition_on_every_kind(use_numpy: bool | Non
             )
             assert answer.ruling.linearizable is truth, register
             assert answer.order is not None or not (certify and truth and answer.method != "search")
+
+
+@pytest.mark.parametrize("mix", [[PUT, GET], [PUT, GET, DELETE]])
+def test_an_order_that_does_not_replay_is_no_yes(mix: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    operations = operations_of(true_register(random.Random(21), 20, 3, dict.fromkeys(mix, 1.0)))
+    assert decide_key(operations, certify=True).ruling.linearizable is True
+    monkeypatch.setattr(key, "replays", lambda register, order: False)
+    ruling = decide_key(operations, certify=True).ruling
+    assert ruling.linearizable is None and ruling.reason is Reason.UNPROVEN
 
 
 def made(*rows: tuple[int, int, int, int, int], initial: int = ABSENT) -> Register:

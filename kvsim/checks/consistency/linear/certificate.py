@@ -45,8 +45,11 @@ def linearize(register: Register) -> list[int] | Ruling:
     out of it.
     """
     layout = lay_out(register)
-    if isinstance(layout, Ruling):
-        return layout
+    return layout if isinstance(layout, Ruling) else linearize_layout(layout)
+
+
+def linearize_layout(layout: Layout) -> list[int] | Ruling:
+    """As `linearize`, for zones that are at hand. Decides as `zones.decide_layout` does."""
     ruling = first_conflict(layout.forward, layout.backward)
     trace: Trace = []
     if ruling is None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kvsim.checks.consistency.linear import columns, numpy_columns
-from kvsim.checks.consistency.linear.certificate import linearize, replays
+from kvsim.checks.consistency.linear.certificate import linearize_layout, replays
 from kvsim.checks.consistency.linear.chains import Layout, lay_out
 from kvsim.checks.consistency.linear.misses import fit, met_what_it_expected
 from kvsim.checks.consistency.linear.register import Register, register_of
@@ -55,11 +55,10 @@ def decide_key(
     register = register_of(operations, initial)
     if answer.ruling.linearizable is None:
         answer = _by_zones(register, certify)
-        if answer.ruling.linearizable is None:
-            ruling = search(register, budget, joiner(operations))
-            return KeyAnswer(ruling, "search")
+        if answer.ruling.linearizable is None and answer.ruling.reason is not Reason.UNPROVEN:
+            return KeyAnswer(search(register, budget, joiner(operations)), "search")
         return answer
-    return _certified(register, answer.method)
+    return _proved(register, answer)
 
 
 def _by_columns(operations: Operations, initial: int, use_numpy: bool | None) -> KeyAnswer:
@@ -70,31 +69,35 @@ def _by_columns(operations: Operations, initial: int, use_numpy: bool | None) ->
     return KeyAnswer(columns.decide(operations, initial), "columns")
 
 
+def _proved(register: Register, answer: KeyAnswer) -> KeyAnswer:
+    """The "yes" of a quick decider with its order; the zones saying anything else would be a defect of kvsim."""
+    layout = lay_out(register)
+    proof = (
+        KeyAnswer(layout, answer.method) if isinstance(layout, Ruling) else _certified(layout, answer.method)
+    )
+    return proof if proof.ruling.linearizable else KeyAnswer(undecided(Reason.UNPROVEN), answer.method)
+
+
 def _by_zones(register: Register, certify: bool) -> KeyAnswer:
     layout = lay_out(register)
-    ruling = layout if isinstance(layout, Ruling) else _decide(layout)
-    if ruling.linearizable and (certify or CAS_MISSED in register.kind):
-        return _certified(register, "zones")
-    return KeyAnswer(ruling, "zones")
+    if isinstance(layout, Ruling):
+        return KeyAnswer(layout, "zones")
+    if certify or CAS_MISSED in register.kind:
+        return _certified(layout, "zones")
+    return KeyAnswer(decide_layout(layout), "zones")
 
 
-def _decide(layout: Layout) -> Ruling:
-    ruling = decide_layout(layout)
-    if ruling.linearizable:
-        return met_what_it_expected(layout.clusters) or ruling
-    return ruling
-
-
-def _certified(register: Register, method: Method) -> KeyAnswer:
-    """The same "yes" with its order; undecided when the misses do not fit or the order does not replay."""
-    order = linearize(register)
+def _certified(layout: Layout, method: Method) -> KeyAnswer:
+    """A "yes" with its order, or a "no"; undecided when the misses fit nowhere or the order does not replay."""
+    register, order = layout.clusters.register, linearize_layout(layout)
     if isinstance(order, Ruling):
-        return KeyAnswer(undecided(Reason.UNPROVEN), method)
-    misses = [at for at, kind in enumerate(register.kind) if kind == CAS_MISSED]
+        return KeyAnswer(order, method)
+    misses = layout.clusters.misses
     if misses:
-        woven = fit(register, misses, order)
+        ruling = met_what_it_expected(layout.clusters)
+        woven = None if ruling else fit(register, misses, order)
         if woven is None:
-            return KeyAnswer(undecided(Reason.MISSES), method)
+            return KeyAnswer(ruling or undecided(Reason.MISSES), method)
         order = woven
     if not replays(register, order):
         return KeyAnswer(undecided(Reason.UNPROVEN), method)
