@@ -15,6 +15,7 @@ from kvsim.errors import Exit, FileProblems, KvsimError, UsageError
 COMMANDS = {
     "run": "run scenarios against a private cluster and print the proof",
     "verify": "judge a recorded run again, offline; find what was edited",
+    "report": "write a run's film (report.html) and trace.json again; --open it",
     "up": "start the cluster in the background and wait until every node is ready",
     "status": "show every node of the cluster that is up: its process, and what it says",
     "logs": "print the logs of the cluster that is up, or of a run; --follow them",

@@ -19,9 +19,10 @@ from kvsim.cli.terminal import show
 from kvsim.config.cluster import Cluster
 from kvsim.config.lint import lint, missing_capabilities
 from kvsim.config.scenario import Scenario
-from kvsim.errors import FileProblems, Problem
+from kvsim.errors import FileProblems, KvsimError, Problem
 from kvsim.report.github import annotations
 from kvsim.report.junit import junit
+from kvsim.report.write import write_reports
 from kvsim.scenario.job import Options
 from kvsim.scenario.run import Done, run_scenario
 
@@ -112,9 +113,19 @@ def _run_one(
         show(done.run.proof_text.read_text(encoding="utf-8"))
     if arguments.github:
         print("\n".join(annotations(done.proof, scenario.path)))
+    film = _film(done)
     if done.proof.verdict is not Verdict.PASS or sys.stderr.isatty():
-        print(f"run directory: {done.run.path}", file=sys.stderr)
+        print(f"run directory: {done.run.path}{film}", file=sys.stderr)
     return done
+
+
+def _film(done: Done) -> str:
+    """Draw the run's film. A film that cannot be written changes no verdict."""
+    try:
+        write_reports(done.run, done.proof)
+    except KvsimError as error:
+        return f"\nits film could not be written: {error}"
+    return f"\nfilm: {done.run.film}"
 
 
 def _repeat(arguments: argparse.Namespace) -> tuple[str, ...]:

@@ -55,7 +55,17 @@ def test_the_proof_matches_the_lesson_and_the_run_directory_explains_itself(proj
     logs = {f"nodes/n{number}/1.log" for number in (1, 2, 3)}
     assert (
         names
-        == {"meta.json", "history.jsonl", "scenario.yaml", "cluster.yaml", "proof.txt", "proof.json"} | logs
+        == {
+            "meta.json",
+            "history.jsonl",
+            "scenario.yaml",
+            "cluster.yaml",
+            "proof.txt",
+            "proof.json",
+            "report.html",
+            "trace.json",
+        }
+        | logs
     )
 
 

@@ -1,0 +1,108 @@
+// The judgement in words: the head of the page, the checks with what they found, the steps, and what was not proven.
+
+function showHead(state) {
+  const { about, nodes, ops } = state.data;
+  byId("title").textContent = about.title || about.scenario;
+  byId("facts").textContent = [about.scenario, `${nodes.length} nodes, ${about.programs.join(", ")}`, `${ops.rows.toLocaleString("en")} requests in ${seconds(about.end_s)}`, `seed ${about.seed}`, about.when].join("  ·  ");
+  byId("again").textContent = about.again;
+  byId("copy").onclick = () => navigator.clipboard?.writeText(about.again);
+  const stamp = byId("verdict");
+  stamp.textContent = about.verdict;
+  stamp.classList.add(about.verdict);
+  showLead(state);
+  byId("foot").textContent = `kvsim ${about.kvsim}, Python ${about.python}, ${about.system}. Written from ${about.run}; kvsim report writes it again, kvsim verify judges the run again. This page fetches nothing.`;
+}
+
+function showLead(state) {
+  const { about, violations, steps } = state.data;
+  const parts = [];
+  if (about.ended !== "finished") parts.push(element("b", "", `The run did not finish: ${about.ended}. `));
+  if (violations.length) {
+    const [first] = violations;
+    parts.push(element("b", "", first.step ? `Step ${first.step}: ` : `${words(first.check)}: `), first.message);
+    if (violations.length > 1) parts.push(` (and ${violations.length - 1} more)`);
+  } else if (about.ended === "finished") parts.push(`${steps.length} steps did what was expected of them, and nothing that was judged spoke against the run.`);
+  fill(byId("lead"), ...parts);
+}
+
+const words = (name) => name.replaceAll("_", " ");
+
+function showJudged(state) {
+  const { checks, not_proven: unproven } = state.data;
+  const order = ["fail", "invalid", "unknown", "pass", "not exercised"];
+  const sorted = [...checks].sort((one, other) => order.indexOf(one.verdict) - order.indexOf(other.verdict));
+  fill(byId("checks"), ...sorted.map((check) => checkBox(state, check)));
+  fill(byId("steps"), ...stepBoxes(state));
+  fill(byId("unproven"), ...unproven.map((text) => element("li", "", text)));
+  byId("unproven-box").hidden = !unproven.length;
+}
+
+function checkBox(state, check) {
+  const bad = check.findings.length > 0;
+  const none = check.verdict === "not exercised";
+  const body = element("div", "body", element("p", "", `${check.about}.`));
+  for (const finding of check.findings) {
+    const violation = state.data.violations.find((one) => one.check === check.name && one.message === finding.message);
+    body.append(element("p", "", finding.step ? `step ${finding.step}: ` : "", finding.message, " ", violation ? findButton(state, violation) : null));
+    if (finding.picture) body.append(element("pre", "", finding.picture));
+  }
+  const result = element("span", `result ${none ? "none" : check.verdict}`, none ? "not looked" : check.verdict);
+  return folded(bad, result, element("span", "", words(check.name)), element("small", "", check.judged ? `${check.judged.toLocaleString("en")} judged` : ""), body);
+}
+
+function findButton(state, violation) {
+  const button = element("button", "find-it", "show");
+  button.onclick = () => showViolation(state, violation);
+  return button;
+}
+
+function stepBoxes(state) {
+  const made = [];
+  let group = null;
+  for (const step of state.data.steps) {
+    if (step.group !== group) made.push(element("p", "group-title", step.group));
+    group = step.group;
+    made.push(stepBox(state, step));
+  }
+  return made;
+}
+
+function stepBox(state, step) {
+  const bad = !["pass", "skipped"].includes(step.result);
+  const result = element("span", `result ${step.result === "skipped" ? "none" : step.result}`, `${step.id} ${step.result || "unfinished"}`);
+  const body = element("div", "body");
+  if (step.targets.length) body.append(element("p", "", `for ${step.at || "nodes"}: ${step.targets.join(", ")}${step.expect ? `; expected ${step.expect}` : ""}`));
+  if (step.why) body.append(element("p", "", step.why));
+  const show = element("button", "find-it", "show");
+  show.onclick = () => showStretch(state, step.begin_s, step.end_s ?? state.clock.end);
+  body.append(element("p", "", show));
+  if (step.story.length) body.append(element("pre", "", step.story.join("\n")));
+  return folded(bad, result, element("code", "", step.text), element("small", "", step.end_s === null ? "" : seconds(step.end_s - step.begin_s)), body);
+}
+
+function folded(open, result, text, aside, body) {
+  const box = element("details", "", element("summary", "", result, text, aside), body);
+  box.open = open;
+  return box;
+}
+
+const LEGEND = [
+  ["outcome", 0, "ok"],
+  ["outcome", 1, "refused: did not happen"],
+  ["outcome", 2, "unknown: may have happened"],
+  ["role", "leader", "leader"],
+  ["role", "follower", "follower"],
+];
+
+function showLegend() {
+  const colours = palette();
+  const entries = LEGEND.map(([table, name, text]) => {
+    const swatch = element("i", table === "outcome" && name === 2 ? "open" : "");
+    swatch.style.background = swatch.style.borderColor = colours[table][name];
+    return element("span", "", swatch, text);
+  });
+  const fault = element("i");
+  fault.style.background = colours.faultTint;
+  fault.style.boxShadow = `inset 2px 0 ${colours.fault}`;
+  fill(byId("legend"), ...entries, element("span", "", fault, "fault"), element("span", "", "▴ signal   ▪ end   ⋯ idle time, compressed"));
+}
