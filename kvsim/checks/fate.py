@@ -24,7 +24,7 @@ class Fate(StrEnum):
     CONNECTION_LOST = "connection lost"
     FAILED_BUT_STORED = "failed, but stored"
     FAILED = "failed otherwise"
-    UNCLEAR = "not told apart: the key could not be read back"
+    UNCLEAR = "not told apart: the key could not be read back, or showed this already"
 
 
 ACCEPTED = {Fate.FORWARDED, Fate.DIVERGED, Fate.NO_EFFECT}
@@ -41,18 +41,19 @@ def fate(
     readable = any(_value(reading) is not _UNREAD for reading in after.values())
     outcome = write.outcome
     if outcome.kind is Kind.OK:
-        return _accepted(shown, leader, readable)
+        had_it = _agrees(write, after.get(leader)) if leader else False
+        return _accepted(shown, leader, readable and not had_it)
     if outcome.kind is Kind.REFUSED:
         return _refused(outcome, shown, readable)
     return _unknown(outcome, shown)
 
 
-def _accepted(shown: list[str], leader: str | None, readable: bool) -> Fate:
+def _accepted(shown: list[str], leader: str | None, can_tell: bool) -> Fate:
     if leader in shown:
         return Fate.FORWARDED
     if shown:
         return Fate.DIVERGED
-    return Fate.NO_EFFECT if readable else Fate.UNCLEAR
+    return Fate.NO_EFFECT if can_tell else Fate.UNCLEAR
 
 
 def _refused(outcome: Outcome, shown: list[str], readable: bool) -> Fate:
@@ -75,6 +76,12 @@ def shows(write: Operation, before: Reading, after: Reading) -> bool:
     if now is _UNREAD or was == now:
         return False
     return now == write.value if write.verb == "put" else now is None and was is not _UNREAD
+
+
+def _agrees(write: Operation, reading: Reading) -> bool:
+    """Does a node show what the write asks for, whether or not it was there before?"""
+    now = _value(reading)
+    return now == write.value if write.verb == "put" else now is None
 
 
 class _Unread:
@@ -107,6 +114,6 @@ def read_back(record: Record, write: Operation) -> tuple[dict[str, Reading], dic
         if operation.purpose == "readback":
             earlier = operation.id < write.id
             (before if earlier else after)[operation.node] = operation.outcome
-        elif operation.id > write.id and operation.purpose == "step":
+        elif operation.id > write.id and operation.purpose in {"step", "follow"}:
             break
     return before, after

@@ -276,7 +276,12 @@ STOP = Record(
             Duration(), "how long the node may take to be gone before it is killed", default=3.0, shows="3s"
         ),
         "steps": Field(ListOf(STOP_STEP, least=1), "or several steps, each with its own wait"),
-        "exit": Field(EXITS, "exit statuses that count as a clean stop", default=(0,), shows="0"),
+        "exit": Field(
+            EXITS,
+            "exit statuses that count as a clean stop; 128 and the number of a signal for one that ends by it",
+            default=(0,),
+            shows="0",
+        ),
         "pid_file": Field(
             SafePath("a path below the data directory", template=RUN), "where a daemon writes its process id"
         ),
@@ -346,6 +351,10 @@ STATUS = Record(
         "words": Field(MapOf(ROLE), "the program's word for a role → leader or follower"),
         "role": Field(FieldPath(), "where the node's own role stands"),
         "leader": Field(FieldPath(), "where the leader's address, port or id stands"),
+        "self": Field(
+            FieldPath(),
+            "where the node's own id stands: without `role`, the leader is the node that `leader` names",
+        ),
         "keys": Field(FieldPath(), "the number of keys"),
         "digest": Field(FieldPath(), "a digest of all keys and values"),
         "epoch": Field(FieldPath(), "the term or epoch"),
@@ -383,7 +392,9 @@ FIELDS: dict[str, Field] = {
     "cwd": Field(Text("a folder", template=RUN), "working directory", shows="the node's run folder"),
     "env": Field(ENV, "environment variables to set", shows="none"),
     "env_inherit": Field(Flag(), "hand down kvsim's whole environment", default=False, shows="false"),
-    "user": Field(Text("a user name"), "run as this user (needs root)"),
+    "user": Field(
+        Text("a user name"), "run as this user where kvsim is root (for servers that refuse to be root)"
+    ),
     "files": Field(
         MapOf(
             Text("a template", template=RUN),

@@ -8,17 +8,25 @@ from kvsim.history.record import Record
 
 
 def judge(record: Record) -> tuple[int, list[Finding]]:
-    """Judges programs whose protocol keeps connections. A new connection after an answered request means that the node closed."""
+    """Judges programs whose protocol keeps connections. A new connection after an answered request means that the node closed,
+    unless the node spoke unasked before: from then on it is kvsim that opens a connection for each request."""
     last: dict[tuple[str, int], tuple[str, bool]] = {}
     closed: dict[str, int] = {}
+    spoke_unasked: set[tuple[str, int]] = set()
     judged = 0
     for operation in record.operations:
         key = (operation.node, operation.incarnation)
-        if not record.nodes[operation.node].get("lasting") or not operation.connection:
+        if operation.unsolicited:
+            spoke_unasked.add(key)
+        if (
+            not record.nodes[operation.node].get("lasting")
+            or not operation.connection
+            or key in spoke_unasked
+        ):
             continue
         before, well = last.get(key, ("", False))
         judged += bool(before)
-        if before and well and before != operation.connection and not operation.unsolicited:
+        if before and well and before != operation.connection:
             closed[operation.node] = closed.get(operation.node, 0) + 1
         last[key] = (operation.connection, operation.outcome.kind is not Kind.UNKNOWN)
     return judged, [
