@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Mapping
 
 from kvsim.checks.expectations import Seen, judge
-from kvsim.checks.verdict import Verdict
 from kvsim.client.exchange import Request
 from kvsim.config.scenario import Expectation, Step
 from kvsim.config.template import render, render_pattern
@@ -17,51 +15,13 @@ from kvsim.history.record import WRITES, Operation
 from kvsim.scenario.context import PASSED, Context, StepResult, worst_result
 from kvsim.scenario.readback import Values
 from kvsim.scenario.roles import leaders
+from kvsim.scenario.timing import timed
 from kvsim.waiting import Deadline, TimedOut, wait_until
-
-ALWAYS_PAUSE_S = 0.02
 
 
 def client_verb(context: Context, step: Step, nodes: list[str]) -> StepResult:
     """put, get, delete, raw: the same request to each node, judged by the expectation and the time modifier."""
-    return worst_result([_timed(context, step, node) for node in nodes])
-
-
-def _timed(context: Context, step: Step, node: str) -> StepResult:
-    timing = step.timing
-    if timing.eventually_s is not None:
-        return _eventually(lambda: _once(context, step, node), timing.eventually_s)
-    if timing.always_s is not None:
-        return _always(lambda: _once(context, step, node), timing.always_s)
-    return _once(context, step, node)
-
-
-def _eventually(once: Callable[[], StepResult], budget_s: float) -> StepResult:
-    results: list[StepResult] = []
-
-    def met() -> bool:
-        results.append(once())
-        return results[-1].verdict is Verdict.PASS
-
-    try:
-        wait_until(met, Deadline.after(budget_s), "the expectation to be met")
-    except TimedOut:
-        last = results[-1]
-        return StepResult(last.verdict, f"not within {budget_s:g}s; {len(results)} tries; last: {last.why}")
-    return PASSED
-
-
-def _always(once: Callable[[], StepResult], period_s: float) -> StepResult:
-    deadline = Deadline.after(period_s)
-    count = 0
-    while True:
-        result = once()
-        count += 1
-        if result.verdict is not Verdict.PASS:
-            return StepResult(result.verdict, f"at try {count}: {result.why}")
-        if deadline.passed() and count > 1:
-            return PASSED
-        time.sleep(min(ALWAYS_PAUSE_S, deadline.left_s()))
+    return worst_result([timed(lambda node=node: _once(context, step, node), step.timing) for node in nodes])
 
 
 def _once(context: Context, step: Step, node: str) -> StepResult:
@@ -70,7 +30,11 @@ def _once(context: Context, step: Step, node: str) -> StepResult:
     if step.verb in WRITES:
         context.state.read(key, step=step.id, phase="before")
     operation = context.sessions.ask(node, request, step=step.id, timeout_s=step.timing.within_s)
-    operation = _follow(context, step, request, operation)
+    leader = _redirected_to(context, step, operation)
+    if leader is not None:
+        if step.verb in WRITES:
+            context.state.read(key, step=step.id, phase="after")  # what the refused write left behind
+        operation = context.sessions.ask(leader, request, step=step.id, purpose="follow")
     if step.verb in WRITES:
         _read_after(context, step, operation, key)
     return _judge(context, step, operation)
@@ -83,12 +47,11 @@ def _request(context: Context, step: Step) -> Request:
     return Request(step.verb, {name: context.fill(step.fields[name]) for name in names})
 
 
-def _follow(context: Context, step: Step, request: Request, operation: Operation) -> Operation:
-    """With `follow: redirects`, ask the node that a refusal named, once."""
-    leader = context.launcher.node_at(operation.outcome.leader)
-    if not step.fields.get("follow") or operation.outcome.kind is not Kind.REFUSED or leader is None:
-        return operation
-    return context.sessions.ask(leader, request, step=step.id, purpose="follow")
+def _redirected_to(context: Context, step: Step, operation: Operation) -> str | None:
+    """With `follow: redirects`, the node that a refusal named."""
+    if not step.fields.get("follow") or operation.outcome.kind is not Kind.REFUSED:
+        return None
+    return context.launcher.node_at(operation.outcome.leader)
 
 
 def _read_after(context: Context, step: Step, operation: Operation, key: str) -> None:

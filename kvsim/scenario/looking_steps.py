@@ -15,6 +15,7 @@ from kvsim.history.outcome import Kind
 from kvsim.scenario.context import PASSED, Context, StepResult, Verb, failed, worst_result
 from kvsim.scenario.readback import Values, same
 from kvsim.scenario.roles import leaders
+from kvsim.scenario.timing import timed
 from kvsim.waiting import Deadline, TimedOut, wait_until
 
 
@@ -62,11 +63,13 @@ def sleep(context: Context, step: Step, nodes: list[str]) -> StepResult:
 
 
 def check(context: Context, step: Step, nodes: list[str]) -> StepResult:
-    aspect = next(name for name in CHECKS if name in step.fields)
-    return CHECKS[aspect](context, step, nodes)
+    aspect = next(name for name in CHECKS if step.fields.get(name) is not None)
+    return timed(lambda: CHECKS[aspect](context, step, nodes), step.timing)
 
 
 def _check_state(context: Context, step: Step, nodes: list[str]) -> StepResult:
+    if not nodes:
+        return StepResult(Verdict.INVALID, "there is no node whose state could be looked at")
     if not context.state.baseline:
         return StepResult(
             Verdict.INVALID, "no write was accepted before, so there is no state to compare with"
@@ -111,6 +114,7 @@ def _all_same(context: Context, key: str, now: Values) -> list[StepResult]:
 
 def _check_role(context: Context, step: Step, nodes: list[str]) -> StepResult:
     wanted = Role(str(step.fields["role"]))
+    context.seen = context.roles.look(step.id)
     wrong = [node for node in nodes if context.seen[node].role is not wanted]
     told = ", ".join(
         f"{node} {context.seen[node].how} {context.seen[node].role or 'nothing'}" for node in wrong

@@ -75,7 +75,7 @@ def _do(context: Context, step: Step, nodes: list[str]) -> StepResult:
 
 def _resolve(context: Context, step: Step) -> Resolved:
     context.seen = context.roles.look(step.id)
-    target = step.fields.get("at")
+    target = step.fields.get("at") or step.fields.get("nodes")
     if not isinstance(target, Target):
         return Resolved(())
     return resolve(target, context.seen, random.Random(f"{context.seed}:{step.id}"))
