@@ -33,6 +33,10 @@ def stopped(story: Story, node: str, **changes) -> Story:
     return story.add("stopped", node=node, incarnation=1, **{**fields, **changes})
 
 
+def _starting(node: str) -> Story:
+    return Story().add("spawn", node=node, incarnation=1, pid=100, start_ticks=1, attached=False)
+
+
 def ended(
     story: Story, node: str, *, wanted: bool = True, status: int | None = 0, signal: str | None = None
 ) -> Story:
@@ -235,6 +239,17 @@ CASES = {  # check → [(what happens, the story, its verdict)]
             lambda: Story(lasting=False).up().asked("n1", "put", OK).asked("n1", "get", NEW, connection="d"),
             None,
         ),
+        (
+            "new ones behind an answer that nobody had asked for",
+            lambda: (
+                Story()
+                .up()
+                .asked("n1", "put", OK, unsolicited="OK\n")
+                .asked("n1", "get", NEW, connection="d -> n1")
+                .asked("n1", "get", NEW, connection="e -> n1")
+            ),
+            None,
+        ),
     ],
     "logs_name_roles": [
         ("its own", lambda: Story().up(), Verdict.PASS),
@@ -252,6 +267,16 @@ CASES = {  # check → [(what happens, the story, its verdict)]
             Verdict.FAIL,
         ),
         ("was dead already", lambda: stopped(Story().up(), "n1", was_running=False), None),
+        (
+            "was not ready yet when it was stopped",
+            lambda: stopped(ended(_starting("n1"), "n1", status=None, signal="SIGTERM"), "n1"),
+            Verdict.PASS,
+        ),
+        (
+            "was not ready yet and ignored TERM",
+            lambda: stopped(_starting("n1"), "n1", ignored=["SIGTERM"]),
+            Verdict.FAIL,
+        ),
     ],
     "no_leftovers": [
         ("nothing", lambda: stopped(Story().up(), "n1"), Verdict.PASS),
