@@ -1,8 +1,9 @@
 """A node answers PUT seconds later, when its client has given up."""
 
-from broken.pieces import run_with_session
 from kvstore.replies import Later
 from kvstore.session import LineSession
+
+from broken.pieces import run_with_session
 
 LATE_S = 3.0
 

@@ -1,7 +1,8 @@
 """A node answers every accepted PUT twice."""
 
-from broken.pieces import run_with_session
 from kvstore.session import LineSession
+
+from broken.pieces import run_with_session
 
 
 class Session(LineSession):

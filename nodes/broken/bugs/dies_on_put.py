@@ -2,8 +2,9 @@
 
 import posix
 
-from broken.pieces import run_with_session
 from kvstore.session import LineSession
+
+from broken.pieces import run_with_session
 
 
 class Session(LineSession):

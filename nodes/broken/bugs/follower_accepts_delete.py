@@ -1,7 +1,8 @@
 """A follower accepts DELETE."""
 
-from broken.pieces import run_with_session
 from kvstore.session import OK, LineSession
+
+from broken.pieces import run_with_session
 
 
 class Session(LineSession):

@@ -2,8 +2,9 @@
 
 from _socket import AF_INET, SOCK_STREAM, socket
 
-from broken.pieces import run_with_session
 from kvstore.session import LineSession
+
+from broken.pieces import run_with_session
 
 
 class Session(LineSession):

@@ -1,7 +1,8 @@
 """A follower refuses PUT as it should, and stores the value all the same."""
 
-from broken.pieces import run_with_session
 from kvstore.session import LineSession
+
+from broken.pieces import run_with_session
 
 
 class Session(LineSession):

@@ -1,7 +1,8 @@
 """A follower refuses GET as it refuses writes."""
 
-from broken.pieces import refused_anyway, run_with_session
 from kvstore.session import LineSession
+
+from broken.pieces import refused_anyway, run_with_session
 
 
 class Session(LineSession):

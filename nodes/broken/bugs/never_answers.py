@@ -1,7 +1,8 @@
 """A node takes PUT and never answers, though it does what was asked."""
 
-from broken.pieces import run_with_session
 from kvstore.session import LineSession
+
+from broken.pieces import run_with_session
 
 
 class Session(LineSession):
