@@ -16,23 +16,26 @@ PYTHON = str(Path(sys.executable).resolve())
 WAIT_S = 20.0
 
 
+PORTS = range(20_000, 24_000)
+taken = []  # one abstract socket a port: other test processes see it, and it is gone when this process is
+
+
 def free_port():
-    """Return a port below the ephemeral range that nobody listens on, different for every test worker."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
-    for _ in range(400):
-        free_port.next = (free_port.next + 1) % 400
-        port = 20_000 + worker * 400 + free_port.next
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
+    """Return a port below the ephemeral range that nobody listens on and no other test process was given."""
+    for step in range(len(PORTS)):
+        port = PORTS[(os.getpid() * 31 + len(taken) + step) % len(PORTS)]
+        mark = socket.socket(socket.AF_UNIX)
+        try:
+            mark.bind(f"\0kvstore-test-port-{port}")
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+        except OSError:
+            mark.close()
+            continue
+        taken.append(mark)
+        return port
     raise RuntimeError("no free port")
-
-
-free_port.next = os.getpid() % 400
 
 
 class Store:
@@ -121,3 +124,9 @@ def eventually(ask, want, within_s=WAIT_S):
             return answer
         assert time.monotonic() < deadline_s, f"never came; last answer: {answer!r}"
         time.sleep(0.005)
+
+
+def memory_kib(pid):
+    """Return how much memory a process holds."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))

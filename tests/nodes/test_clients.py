@@ -2,7 +2,7 @@
 
 import socket
 
-from storerun import eventually
+from storerun import eventually, memory_kib
 
 
 def connect(store):
@@ -57,11 +57,6 @@ def test_two_hundred_clients_at_once(new_store):
         for client in clients:
             client.close()
     assert store.ask("GET k199") == "VALUE 199"
-
-
-def memory_kib(pid):
-    with open(f"/proc/{pid}/status") as status:  # noqa: PTH123  (one line of a kernel file)
-        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
 
 
 def test_a_client_that_never_reads_is_held_back_and_memory_stays_bounded(new_store):

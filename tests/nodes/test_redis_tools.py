@@ -65,7 +65,9 @@ def test_redis_benchmark(new_store):
 def test_the_redis_package(new_store):
     redis = pytest.importorskip("redis", reason="the Python package redis is not installed")
     if not hasattr(redis, "Redis"):
-        pytest.skip("the Python package redis is not installed (the folder nodes/redis was found in its place)")
+        pytest.skip(
+            "the Python package redis is not installed (the folder nodes/redis was found in its place)"
+        )
     leader = new_store(args=["--replication=async"])
     follower = new_store("n2", "follower", args=[f"--leader={leader.port}"])
     with redis.Redis(port=leader.port) as client:

@@ -1,10 +1,13 @@
 """Leader and followers as real processes: what each mode promises, catching up, fencing, promotion."""
 
 import json
+import os
+import select
 import signal
+import socket
 
 import pytest
-from storerun import eventually, free_port, run_once
+from storerun import eventually, free_port, memory_kib, run_once
 
 
 def status(store):
@@ -213,9 +216,6 @@ def test_two_promotions_at_once_never_share_an_epoch(new_cluster):
 def store_lines(store):
     status(store)
     store.wait_said("listening")
-    import os
-    import select
-
     while select.select([store.process.stdout], [], [], 0.2)[0]:
         store.said += os.read(store.process.stdout.fileno(), 65536).decode()
     return store.said.splitlines()
@@ -256,3 +256,70 @@ def test_a_follower_of_a_follower_is_sent_on_to_the_leader(new_cluster, new_stor
     third = new_store("n3", "follower", args=[f"--leader={follower.port}"])
     assert third.ask("WAIT 1 15000") == "OK"
     assert third.ask("PUT a b") == f"ERR read-only, leader is on port {leader.port}"
+
+
+def test_a_majority_leader_that_hears_nobody_serves_no_reads(new_cluster):
+    leader, one, two = new_cluster("majority", args=["--ack-timeout=0.2"])
+    assert leader.ask("PUT k v") == "OK"
+    assert leader.ask("GET k") == "VALUE v"
+    for follower in (one, two):
+        follower.process.send_signal(signal.SIGSTOP)
+    reply = eventually(lambda: leader.ask("GET k"), lambda said: said != "VALUE v")
+    assert reply.startswith("ERR not ready: ")
+    assert leader.ask("PING") == "PONG"
+    for follower in (one, two):
+        follower.process.send_signal(signal.SIGCONT)
+    assert eventually(lambda: leader.ask("GET k"), lambda said: said == "VALUE v")
+
+
+@pytest.mark.parametrize(
+    "words", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"-ERR unknown command\r\n", b"\x00" * 5000]
+)
+def test_a_leader_address_that_speaks_another_protocol_is_named_and_tried_again(new_store, words):
+    with socket.create_server(("127.0.0.1", free_port())) as stranger:
+        port = stranger.getsockname()[1]
+        follower = new_store("n2", "follower", args=[f"--leader={port}"])
+        for _ in range(2):
+            accepted, _ = stranger.accept()
+            with accepted:
+                assert accepted.recv(1000).startswith(b"FOLLOW 1 ")
+                accepted.sendall(words)
+        assert f"not following 127.0.0.1:{port}: " in follower.wait_said("not following")
+        assert follower.ask("PING") == "PONG"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("9 - abc 0 0 0 127.0.0.1:1", "version 1 of replication, not 9"),
+        ("1 - abc x 0 0 127.0.0.1:1", "cannot be read"),
+        ("1", "cannot be read"),
+        ("1 other abc 0 0 0 127.0.0.1:1", "this is cluster"),
+    ],
+)
+def test_a_follower_that_makes_no_sense_is_told_why(new_store, words, says):
+    leader = new_store(args=["--replication=async"])
+    assert says in leader.ask(f"FOLLOW {words}")
+    assert leader.ask("PUT k v") == "OK"
+
+
+def test_a_follower_that_sends_garbage_is_dropped_and_harms_nobody(new_store):
+    leader = new_store(args=["--replication=async"])
+    with leader.client() as ask:
+        assert ask("FOLLOW 1 - abc 0 0 0 127.0.0.1:1").startswith("FOLLOWED ")
+        ask.sock.sendall(b"\xff" * 100)
+        leader.wait_said("dropped follower 127.0.0.1:1")
+    assert leader.ask("PUT k v") == "OK"
+
+
+def test_a_slow_follower_costs_the_leader_a_bounded_buffer(new_cluster):
+    leader, one = new_cluster("async", followers=1)
+    one.process.send_signal(signal.SIGSTOP)
+    before_kib = memory_kib(leader.process.pid)
+    with leader.client() as ask:
+        for number in range(400):
+            ask(f"PUT k {number} {'v' * 100_000}")
+    assert memory_kib(leader.process.pid) - before_kib < 20_000
+    one.process.send_signal(signal.SIGCONT)
+    first, second = caught_up(leader, one)
+    assert first["digest"] == second["digest"]

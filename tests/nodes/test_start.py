@@ -128,3 +128,23 @@ def test_before_it_listens_it_imports_c_modules_and_its_own_only():
 def test_the_store_knows_nothing_of_the_tester():
     for path in Path(NODES / "kvstore").glob("*.py"):
         assert "import kvsim" not in path.read_text() and "from kvsim" not in path.read_text()
+
+
+def test_a_damaged_log_stops_the_start_and_repair_goes_on_with_what_is_whole(new_store):
+    store = new_store()
+    with store.client() as ask:
+        for number in range(5):
+            ask(f"PUT k{number} {number}")
+    store.stop()
+    log = next(store.data_dir.glob("log-*"))
+    data = bytearray(log.read_bytes())
+    data[data.index(b"k2") + 1] ^= 1
+    log.write_bytes(data)
+    status, _, err = run_once(args(store.data_dir))
+    assert status == 2
+    assert len(err.splitlines()) == 1
+    assert f"{log} is damaged at offset " in err
+    assert "--repair" in err
+    again = new_store(args=["--repair"])
+    assert "writes after index 2 are lost" in again.said
+    assert [again.ask(f"GET k{number}") for number in (1, 2, 4)] == ["VALUE 1", "NOT_FOUND", "NOT_FOUND"]
