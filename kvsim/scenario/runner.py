@@ -20,6 +20,7 @@ from kvsim.scenario.targets import Resolved, resolve
 Show = Callable[
     [Step, str, StepResult | None], None
 ]  # progress: step, its resolved target, its result when it is over
+OF_NODES_DOWN = {"start"}  # verbs whose target means nodes that are down, where there are any
 SKIPPED = "skipped: an earlier step of its group did not pass"
 
 
@@ -78,7 +79,8 @@ def _resolve(context: Context, step: Step) -> Resolved:
     target = step.fields.get("at") or step.fields.get("nodes")
     if not isinstance(target, Target):
         return Resolved(())
-    return resolve(target, context.seen, random.Random(f"{context.seed}:{step.id}"))
+    rng = random.Random(f"{context.seed}:{step.id}")
+    return resolve(target, context.seen, rng, up=step.verb not in OF_NODES_DOWN)
 
 
 def _with_deaths(context: Context, result: StepResult) -> StepResult:

@@ -19,11 +19,11 @@ class Resolved:
     problem: str = ""
 
 
-def resolve(target: Target, seen: Mapping[str, RoleSeen], rng: random.Random) -> Resolved:
-    """Who `target` is, given who is who."""
+def resolve(target: Target, seen: Mapping[str, RoleSeen], rng: random.Random, *, up: bool = True) -> Resolved:
+    """Who `target` is, given who is who. `up`: whether nodes that are up are meant first, or (for `start`) those that are down."""
     if target.which == NAMED:
         return Resolved(target.names)
-    fitting = _fitting(target, seen)
+    fitting = _fitting(target, seen, up)
     if not fitting:
         return Resolved((), problem=f"`{target}` is nobody: {told(seen)}")
     if target.which == THE and len(fitting) > 1:
@@ -31,11 +31,11 @@ def resolve(target: Target, seen: Mapping[str, RoleSeen], rng: random.Random) ->
     return Resolved(tuple(_pick(target.which, fitting, len(seen), rng)), how=_how(target, fitting, seen))
 
 
-def _fitting(target: Target, seen: Mapping[str, RoleSeen]) -> list[str]:
-    """The nodes of the wanted role that are up; when none is, those that had it when last seen."""
+def _fitting(target: Target, seen: Mapping[str, RoleSeen], up: bool) -> list[str]:
+    """The nodes of the wanted role that are up (or down, as wanted); when none is, all that have it or had it when last seen."""
     of_role = [one for one in seen.values() if target.role is None or one.role is target.role]
-    up = [one.node for one in of_role if one.up]
-    return up or [one.node for one in of_role]
+    preferred = [one.node for one in of_role if one.up is up]
+    return preferred or [one.node for one in of_role]
 
 
 def _pick(which: str, fitting: list[str], total: int, rng: random.Random) -> list[str]:

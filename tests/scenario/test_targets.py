@@ -77,3 +77,15 @@ def test_drawn_targets_have_the_right_size_and_follow_the_seed(count, seed, word
     assert len(picked) == len(set(picked)) == sizes[words]
     assert picked == who(words, nodes, seed)
     assert set(picked) <= set(nodes)
+
+
+def test_a_start_means_the_nodes_that_are_down():
+    one_down = seen(n1=(True, L), n2=(False, F), n3=(True, F))
+
+    def down(words: str) -> tuple[str, ...]:
+        return resolve(parse_target(words), one_down, random.Random(1), up=False).nodes
+
+    assert down("any follower") == down("each follower") == down("each") == ("n2",)
+    assert down("leader") == (
+        "n1",
+    )  # none of the role is down: whoever has it, and the launcher says that it is up
