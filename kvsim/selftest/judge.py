@@ -1,0 +1,109 @@
+"""What one run says of the tester: a planted bug was caught or missed, the correct store passed or was wronged. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from kvsim.checks.verdict import Verdict
+from kvsim.selftest.pool import Done
+from kvsim.selftest.table import Bug
+
+SILENT = {str(Verdict.PASS), "not exercised"}
+ERR_LINES = 3
+
+
+class Result(StrEnum):
+    CAUGHT = "caught"
+    MISSED = "missed"
+    PASSED = "passed"
+    FALSE_ALARM = "false alarm"
+    NO_PROOF = "no proof"  # the run itself came to nothing
+
+
+GOOD = {Result.CAUGHT, Result.PASSED}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run. `named` is the check that must catch the bug with what it answered; `others` what other checks had to say."""
+
+    name: str
+    says: str
+    scenario: str
+    result: Result
+    named: str = ""
+    others: tuple[str, ...] = ()
+    why: str = ""
+    again: str = ""
+    run_directory: str = ""
+    took_s: float = 0.0
+
+
+def judge_bug(bug: Bug, done: Done) -> Row:
+    """Caught means: the named check, and not just any, gave the verdict that the table states."""
+    proof = proof_of(done)
+    about = {"name": bug.name, "says": bug.says, "scenario": bug.scenario.stem, "took_s": done.took_s}
+    if proof is None:
+        return Row(**about, result=Result.NO_PROOF, named=bug.check, why=_why_no_proof(done))
+    verdicts = {check["name"]: check["verdict"] for check in proof["checks"]}
+    found = verdicts.get(bug.check, "not exercised")
+    caught = found == bug.verdict
+    others = tuple(
+        f"{name} {verdict}"
+        for name, verdict in verdicts.items()
+        if verdict not in SILENT and name != bug.check
+    )
+    return Row(
+        **about,
+        result=Result.CAUGHT if caught else Result.MISSED,
+        named=f"{bug.check} {found}",
+        others=others,
+        why="" if caught else f"{bug.check} had to say {bug.verdict} and said {found}",
+        **_where(proof),
+    )
+
+
+def judge_correct(scenario: str, done: Done) -> Row:
+    """Whatever a check has to say against the correct store is a false alarm."""
+    proof = proof_of(done)
+    about = {"name": scenario, "says": "", "scenario": scenario, "took_s": done.took_s}
+    if proof is None:
+        return Row(**about, result=Result.NO_PROOF, why=_why_no_proof(done))
+    findings = [
+        f"{check['name']} {check['verdict']}: {finding['message']}"
+        for check in proof["checks"]
+        for finding in check["findings"]
+    ]
+    passed = proof["verdict"] == Verdict.PASS
+    why = "" if passed else "; ".join(findings) or f"the verdict is {proof['verdict']}: {proof['ended']}"
+    return Row(
+        **about,
+        result=Result.PASSED if passed else Result.FALSE_ALARM,
+        others=tuple(f"{c['name']} {c['verdict']}" for c in proof["checks"] if c["verdict"] not in SILENT),
+        why=why,
+        **_where(proof),
+    )
+
+
+def proof_of(done: Done) -> Mapping[str, Any] | None:
+    """The proof that a run printed as JSON, or None."""
+    line = next((line for line in reversed(done.out.splitlines()) if line.startswith("{")), "")
+    try:
+        proof = json.loads(line)
+    except ValueError:
+        return None
+    return proof if isinstance(proof, dict) and isinstance(proof.get("checks"), list) else None
+
+
+def _why_no_proof(done: Done) -> str:
+    how = "was not over in time and was ended" if done.ended is None else done.ended.describe()
+    said = " | ".join(done.err.strip().splitlines()[-ERR_LINES:])
+    return f"the run {how} and left no proof{': ' + said if said else ''}"
+
+
+def _where(proof: Mapping[str, Any]) -> dict[str, str]:
+    return {"again": proof["again"], "run_directory": proof.get("run_directory", "")}
