@@ -37,6 +37,15 @@ class RunDir:
         self.film = path / "report.html"
         self.trace = path / "trace.json"
 
+    def load(self, name: str) -> Path:
+        """What one load recorded, in binary."""
+        return self.path / "loads" / f"{name}.history"
+
+    @property
+    def loads(self) -> list[Path]:
+        """What every load recorded, by name."""
+        return sorted(self.path.glob("loads/*.history"))
+
     def node(self, name: str) -> Path:
         return self.path / "nodes" / name
 

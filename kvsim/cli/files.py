@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from kvsim.checks import promised
 from kvsim.checks.table import CHECKS
 from kvsim.client.connect import settings_of
 from kvsim.config import cluster_file, program_file, scenario_file
@@ -23,7 +24,7 @@ def load_cluster(path: Path, program: str | None = None, options: Mapping[str, s
 
 def load_scenario(path: Path) -> Scenario:
     """A scenario file. Raises FileProblems with all mistakes."""
-    return scenario_file.load_scenario(path, checks=frozenset(CHECKS))
+    return scenario_file.load_scenario(path, checks=frozenset(CHECKS) | promised.NAMES)
 
 
 def load_program(path: Path, problems: list[Problem]) -> Program | None:

@@ -85,6 +85,28 @@ class Place:
     ports: Mapping[str, int] = field(default_factory=dict)
 
 
+CLIENT = "client"  # kvsim's own clients, among those who look for a node
+
+
+@dataclass(frozen=True)
+class Views:
+    """Where each node is to be reached by whom, where that is not its own address: `seen[who][node]`; `client` is kvsim."""
+
+    seen: Mapping[str, Mapping[str, Place]] = field(default_factory=dict)
+
+    def of(self, who: str, place: Place) -> Place:
+        """The node at `place` as `who` is to reach it."""
+        return self.seen.get(who, {}).get(place.node.name, place)
+
+    def ports_of(self, name: str) -> tuple[int, ...]:
+        """All ports under which others know a node, besides its own."""
+        places = [places[name] for places in self.seen.values() if name in places]
+        return tuple(port for place in places for port in (place.port, *place.ports.values()))
+
+
+STRAIGHT = Views()  # everybody at its own address
+
+
 def names_for(cluster: Cluster, me: Place, seen: Sequence[Place]) -> dict[str, Any]:
     """Template names for the node at `me`. `seen` are all nodes, in order, at the addresses `me` is to reach them by."""
     program = me.node.program

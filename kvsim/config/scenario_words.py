@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kvsim.config import fault_words
+from kvsim.config import fault_words, load_words
 from kvsim.config.expectation import EXPECTED, STEP
 from kvsim.config.program_words import WORD, Signal
 from kvsim.config.scenario import Expectation
@@ -197,6 +197,12 @@ VERBS: dict[str, Verb] = {
         {**fault_words.fields(), "receipt": RECEIPT},
         holds="do",
         one_of=tuple(fault_words.FAULTS),
+    ),
+    "load": Verb(
+        "start or stop clients that work beside the steps, recorded and judged by what the program promises",
+        load_words.FIELDS,
+        one_of=("start", "stop"),
+        together=dict.fromkeys(load_words.ONLY_AT_START, ("start",)),
     ),
 }
 

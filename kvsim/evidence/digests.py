@@ -16,6 +16,7 @@ def digests(run: RunDir) -> dict[str, dict[str, object]]:
     """Relative path → size in bytes and SHA-256, for every file that the judgement reads or quotes."""
     paths = [run.path / name for name in ALWAYS]
     paths += sorted(path for path in run.path.glob("nodes/*/*.log") if path.is_file())
+    paths += run.loads
     return {str(path.relative_to(run.path)): _digest(path) for path in paths}
 
 
@@ -37,7 +38,8 @@ def differences(run: RunDir, stated: Mapping[str, Mapping[str, object]]) -> list
 def digests_names(run: RunDir) -> set[str]:
     """The files a proof of this run has to mention."""
     logs = {str(path.relative_to(run.path)) for path in run.path.glob("nodes/*/*.log")}
-    return logs | {name for name in ALWAYS if (run.path / name).is_file()}
+    loads = {str(path.relative_to(run.path)) for path in run.loads}
+    return logs | loads | {name for name in ALWAYS if (run.path / name).is_file()}
 
 
 def _how(now: Mapping[str, object], stated: Mapping[str, object]) -> str:

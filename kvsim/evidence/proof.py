@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kvsim.checks.consistency.report import Report, to_json
 from kvsim.checks.fate import fate_of
+from kvsim.checks.promised import report_of, results
 from kvsim.checks.table import apply
 from kvsim.checks.verdict import CheckResult, Verdict, worst
 from kvsim.evidence.unproven import not_proven
@@ -64,6 +66,7 @@ class Proof:
     claims: tuple[Claim, ...]
     checks: tuple[CheckResult, ...]
     not_proven: tuple[str, ...]
+    load: Report | None = None  # what the loads of the run showed, by what the program promises
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the digests of the files, as plain values."""
@@ -79,12 +82,15 @@ class Proof:
             "claims": [vars(claim) for claim in self.claims],
             "checks": [_check_json(check) for check in self.checks],
             "not_proven": list(self.not_proven),
+            "load": self.load and to_json(self.load),
         }
 
 
 def judge(record: Record) -> Proof:
     """The proof that a record supports."""
-    checks = apply(record, record.meta.get("checks", ()))
+    required = record.meta.get("checks", ())
+    report = report_of(record)
+    checks = apply(record, required) + results(record, report, required)
     return Proof(
         verdict=_verdict(record, checks),
         scenario=record.meta["scenario"],
@@ -97,6 +103,7 @@ def judge(record: Record) -> Proof:
         claims=tuple(_claim(record, o) for o in record.operations if o.purpose in {"step", "follow"}),
         checks=tuple(checks),
         not_proven=not_proven(record, checks),
+        load=report,
     )
 
 

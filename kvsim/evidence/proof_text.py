@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from kvsim.checks.expectations import describe
 from kvsim.checks.verdict import CheckResult, Verdict
+from kvsim.evidence.load_text import fault_lines, load_lines, picture_lines
 from kvsim.evidence.proof import Claim, NodeProof, Proof
 from kvsim.evidence.story import story
 from kvsim.history.journal import to_bytes
@@ -39,7 +40,7 @@ def _lines(proof: Proof, record: Record) -> Iterator[str]:
         yield from _node(node)
     yield ""
     yield "WHAT WAS ASKED AND ANSWERED"
-    yield from _steps(proof)
+    yield from _steps(proof, record)
     failing = [step for step in proof.steps if step.result not in {"pass", "skipped"}]
     for step in failing:
         yield ""
@@ -49,6 +50,7 @@ def _lines(proof: Proof, record: Record) -> Iterator[str]:
     for check in proof.checks:
         if check.verdict is not None:
             yield from _check(check)
+    yield from load_lines(record, proof.load)
     yield ""
     yield "WHAT WAS NOT PROVEN"
     for line in proof.not_proven:
@@ -64,13 +66,14 @@ def _node(node: NodeProof) -> Iterator[str]:
         yield f"      {node.startup_line}"
 
 
-def _steps(proof: Proof) -> Iterator[str]:
+def _steps(proof: Proof, record: Record) -> Iterator[str]:
     group = None
     for step in proof.steps:
         if step.group != group:
             group = step.group
             yield f"  {group}"
         yield from _step(step, [claim for claim in proof.claims if claim.step == step.id])
+        yield from fault_lines(record, step.id)
 
 
 def _step(step: StepRecord, claims: list[Claim]) -> Iterator[str]:
@@ -84,10 +87,11 @@ def _step(step: StepRecord, claims: list[Claim]) -> Iterator[str]:
 
 
 def _answer(claim: Claim) -> str:
-    outcome = describe(Outcome.from_json(dict(claim.outcome)))
+    """What came back. Where nothing came on the wire, what is known besides: a status, stderr, what went wrong."""
+    outcome = Outcome.from_json(dict(claim.outcome))
     fate = f"; {claim.fate}" if claim.fate else ""
-    reply = _line(claim.received)
-    return f"{reply or 'nothing'}   [{outcome.split(':')[0]}{fate}]"
+    reply = _line(claim.received) or outcome.detail or "nothing"
+    return f"{reply}   [{describe(outcome).split(':')[0]}{fate}]"
 
 
 def _line(data: str) -> str:
@@ -108,6 +112,7 @@ def _check(check: CheckResult) -> Iterator[str]:
         first, *rest = finding.message.splitlines() or [""]
         yield f"          {step}{first}"
         yield from (f"          {line}" for line in rest)
+        yield from (f"            {line}" for line in picture_lines(finding))
 
 
 def _verdict(proof: Proof) -> Iterator[str]:

@@ -6,13 +6,17 @@ Checks, evidence and reports work on a Record only, so that every judgement can 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from kvsim.errors import UsageError
 from kvsim.history.addresses import Address, node_at
+from kvsim.history.assembled import assemble
+from kvsim.history.history import History
+from kvsim.history.history_file import load
 from kvsim.history.journal import Event, read_events, to_bytes
 from kvsim.history.outcome import Outcome
 from kvsim.rundir import RunDir
@@ -123,11 +127,16 @@ class Record:
     """Everything recorded of one run."""
 
     def __init__(
-        self, meta: Mapping[str, Any], events: list[Event], logs: Mapping[tuple[str, int], str]
+        self,
+        meta: Mapping[str, Any],
+        events: list[Event],
+        logs: Mapping[tuple[str, int], str],
+        loads: Sequence[Path] = (),
     ) -> None:
         self.meta = meta
         self.events = events
         self.logs = logs
+        self.loads = loads
 
     @classmethod
     def load(cls, run: RunDir) -> Record:
@@ -135,7 +144,7 @@ class Record:
         events = read_events(run.journal)
         starts = [(e["node"], e["incarnation"]) for e in events if e.kind == "spawn"]
         logs = {start: _read_log(run, *start) for start in starts}
-        return cls(_read_meta(run), events, logs)
+        return cls(_read_meta(run), events, logs, run.loads)
 
     def of_kind(self, *kinds: str) -> Iterator[Event]:
         return (event for event in self.events if event.kind in kinds)
@@ -170,6 +179,11 @@ class Record:
             operations=tuple(operation for operation in self.operations if operation.step == begin["id"]),
             wanted=begin.get("wanted"),
         )
+
+    @cached_property
+    def history(self) -> History | None:
+        """All that the loads of the run did, for the consistency checks; None when there was none. Raises HistoryFileError."""
+        return assemble(self, map(load, self.loads))
 
     @cached_property
     def writes(self) -> tuple[Operation, ...]:

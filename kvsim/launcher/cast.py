@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kvsim.config.cluster import Cluster
-from kvsim.config.names import Place, names_for
+from kvsim.config.names import STRAIGHT, Place, Views, names_for
 from kvsim.launcher.node import Node, Note
 from kvsim.logs.guard import Growth, LogGuard
 from kvsim.process.tree import members
@@ -28,6 +28,7 @@ class Cast:
     cluster: Cluster
     nodes: dict[str, Node]
     note: Note
+    views: Views = STRAIGHT
     guard: LogGuard = field(init=False)
 
     def __post_init__(self) -> None:
@@ -39,7 +40,8 @@ class Cast:
 
     def names(self, name: str) -> dict[str, Any]:
         """The template names of one node."""
-        return names_for(self.cluster, self.nodes[name].place, list(self.places.values()))
+        seen = [self.views.of(name, place) for place in self.places.values()]
+        return names_for(self.cluster, self.nodes[name].place, seen)
 
     def reap(self) -> list[Node]:
         """Note the end of every node that has ended since the last look; return those whose end nobody asked for."""

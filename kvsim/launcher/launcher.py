@@ -12,7 +12,7 @@ from typing import Any
 from kvsim.client.connect import connect
 from kvsim.client.exchange import Client
 from kvsim.config.cluster import Cluster
-from kvsim.config.names import Place
+from kvsim.config.names import CLIENT, STRAIGHT, Place, Views
 from kvsim.history.addresses import Address, node_at
 from kvsim.launcher.cast import Cast
 from kvsim.launcher.failing import PortLost
@@ -29,13 +29,20 @@ class Launcher:
     """The nodes of one cluster, by name. Close it with `stop_all`, whatever happened."""
 
     def __init__(
-        self, cluster: Cluster, nodes: Sequence[Node], note: Note, *, die_with_parent: bool = True
+        self,
+        cluster: Cluster,
+        nodes: Sequence[Node],
+        note: Note,
+        *,
+        die_with_parent: bool = True,
+        views: Views = STRAIGHT,
     ) -> None:
         self.cluster = cluster
         self.nodes: dict[str, Node] = {node.name: node for node in nodes}
         self.places: dict[str, Place] = {node.name: node.place for node in nodes}
         self.note = note
-        self._cast = Cast(cluster, self.nodes, note)
+        self.views = views
+        self._cast = Cast(cluster, self.nodes, note, views)
         self._starting = Starting(self._cast, die_with_parent)
         self._stopping = Stopping(self._cast)
         become_subreaper()
@@ -88,16 +95,27 @@ class Launcher:
         return self._cast.names(name)
 
     def connect(self, name: str) -> Client:
-        """A fresh client of one node."""
-        node = self.nodes[name]
-        return connect(node.program, *node.address, names=self.names(name))
+        """A fresh client of one node, by the road that clients take."""
+        return connect(self.nodes[name].program, *self.client_address(name), names=self.client_names(name))
+
+    def client_address(self, name: str) -> tuple[str, int]:
+        """Where kvsim's clients reach a node."""
+        place = self.views.of(CLIENT, self.places[name])
+        return place.host, place.port
+
+    def client_names(self, name: str) -> dict[str, Any]:
+        """The template names of one node for its clients."""
+        host, port = self.client_address(name)
+        return {**self.names(name), "host": host, "port": str(port), "addr": f"{host}:{port}"}
+
+    def ports_of(self, name: str) -> tuple[int, ...]:
+        """Every port by which somebody may name a node."""
+        place = self.places[name]
+        return (place.port, *place.ports.values(), *self.views.ports_of(name))
 
     def node_at(self, address: str | None) -> str | None:
         """The node that an address names, however it is written."""
-        addresses = {
-            name: Address(place.node.id, (place.port, *place.ports.values()))
-            for name, place in self.places.items()
-        }
+        addresses = {name: Address(place.node.id, self.ports_of(name)) for name, place in self.places.items()}
         return node_at(address, addresses)
 
     def port_owner(self, name: str) -> dict[str, Any]:

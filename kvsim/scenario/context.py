@@ -11,6 +11,8 @@ from kvsim.config.scenario import Scenario, Step
 from kvsim.config.template import render
 from kvsim.history.journal import Journal
 from kvsim.launcher.launcher import Launcher
+from kvsim.load.child import LoadProcess
+from kvsim.rundir import RunDir
 from kvsim.scenario.readback import State
 from kvsim.scenario.roles import Roles, RoleSeen
 from kvsim.scenario.sessions import Sessions
@@ -50,6 +52,9 @@ class Context:
     variables: Mapping[str, str]
     seed: int
     state: State
+    run: RunDir
+    loads: dict[str, LoadProcess] = field(default_factory=dict)  # those that run now
+    keys_of_loads: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of all there were
     seen: dict[str, RoleSeen] = field(default_factory=dict)
     run_held: Callable[[Step], StepResult] = lambda step: (
         PASSED

@@ -19,6 +19,7 @@ from kvsim.history.journal import Journal
 from kvsim.launcher.launcher import Launcher, PortLost
 from kvsim.rundir import RunDir, new_run
 from kvsim.scenario.context import Context
+from kvsim.scenario.final import abandon_loads, finish_loads
 from kvsim.scenario.interrupt import Interrupted, Interrupts, orderly_interrupts
 from kvsim.scenario.job import Job, Options, Show
 from kvsim.scenario.readback import State
@@ -82,11 +83,14 @@ def _steps(job: Job, launcher: Launcher, journal: Journal) -> str:
         variables=draw(scenario.variables, seed),
         seed=seed,
         state=State(launcher, sessions),
+        run=job.run,
     )
     try:
         if not job.options.attach:
             launcher.start_all()
         run_steps(context, job.show, fail_fast=job.options.fail_fast)
+        finish_loads(context)
     finally:
+        abandon_loads(context)
         sessions.close()
     return "finished"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kvsim.scenario import client_steps, fault_steps, looking_steps, process_steps
+from kvsim.scenario import client_steps, fault_steps, load_steps, looking_steps, process_steps
 from kvsim.scenario.context import Verb
 
 STEPS: dict[str, Verb] = {
@@ -18,4 +18,5 @@ STEPS: dict[str, Verb] = {
     "sleep": looking_steps.sleep,
     "check": looking_steps.check,
     "fault": fault_steps.fault,
+    "load": load_steps.load,
 }
