@@ -36,6 +36,9 @@ class Following:
         self.leader_index = 0
         self.committed = 0
         self.beat_s = 0.0
+        self.aligned = (
+            False  # whether this node's history is known to be the leader's: only then its index counts
+        )
         self.refused = self.quiet = (
             None  # why the node there would not have us, and how long to leave it in peace
         )
@@ -51,7 +54,7 @@ class Following:
             return
         self.address = self.addresses[self.turn % len(self.addresses)]
         self.turn += 1
-        self.beat_s = 0.0
+        self.beat_s, self.aligned = 0.0, False
         self.greeted, self.held, self.decoder = False, b"", frames.Decoder()
         self.refused, self.quiet, self.heard_s = None, None, monotonic()
         log = self.engine.log
@@ -158,6 +161,8 @@ class Following:
 
     def take_records(self, body):
         """Apply records, in order."""
+        if not self.aligned:
+            raise frames.BadFrame("records before it was agreed where they begin")
         at = 0
         while at < len(body):
             size = record.read_header(body, at)[0]
@@ -171,7 +176,8 @@ class Following:
 
     def acknowledge(self):
         """Say, behind this turn's commit, how far this node is."""
-        ack = frames.ACK.pack(self.engine.log.last, self.node.cluster.meta.epoch, self.beat_s)
+        index = self.engine.log.last if self.aligned else 0
+        ack = frames.ACK.pack(index, self.node.cluster.meta.epoch, self.beat_s)
         self.connection.out.append(frames.encode(b"A", ack))
         self.server.dirty.append(self.connection)
         self.node.advanced()
@@ -179,6 +185,7 @@ class Following:
     def take_rewind(self, body):
         index, chain = frames.REWIND.unpack(body)
         self.rewind(index, chain)
+        self.aligned = True
         self.acknowledge()
 
     def rewind(self, index, chain):
@@ -209,6 +216,7 @@ class Following:
         self.incoming = None
         for line in self.engine.install(path):
             self.server.say(line)
+        self.aligned = True
         self.acknowledge()
 
     def _forget_incoming(self):

@@ -147,9 +147,11 @@ class Leading:
         connection.session, connection.free, connection.on_close = link, True, link.closed
         self.links.append(link)
         link.send(b"M", frames.encode_members(self.node.cluster.meta.members)[frames.HEADER.size :])
+        self.send_beat(link)
         place = self.engine.log.find(index, chain)
         if place is not None:
             self.say(f"follower {address} is at index {index}, this node at {self.engine.log.last}")
+            link.send(b"W", frames.REWIND.pack(index, chain))
             link.start_at(place)
         elif index + 1 < self.engine.log.segments[0].first:
             self.say(f"follower {address} is at index {index}, too far behind for the log")
@@ -219,13 +221,17 @@ class Leading:
             return
         self.server.timers.after(BEAT_S, self.beat)
         now_s = monotonic()
-        beat = frames.BEAT.pack(self.committed, self.engine.log.last, self.node.cluster.meta.epoch, now_s)
         for link in list(self.links):
             if now_s - link.heard_s > SILENT_S:
                 self.say(f"dropped follower {link.address}: not heard from for {SILENT_S:g} s")
                 self.server.drop(link.connection)
-            elif link.live:
-                link.send(b"H", beat)
+            else:
+                self.send_beat(link)
+
+    def send_beat(self, link):
+        """Tell one follower how far the leader is, and when that was."""
+        epoch = self.node.cluster.meta.epoch
+        link.send(b"H", frames.BEAT.pack(self.committed, self.engine.log.last, epoch, monotonic()))
 
     def tell_members(self):
         """Tell every follower who belongs to the cluster."""
