@@ -1,8 +1,8 @@
 """Judge a history by what its program promises: the door of this package. Pure.
 
 A promise decides which checks judge; all others measure. Reads count as the leader's when their node called
-itself leader all the while (or when nobody knows of nodes and roles: then there is but one store to speak
-of).
+itself leader all the while, or when the history knows of one node at most. Of several nodes without roles no
+read is taken for the leader's.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ class _Case:
         self.order: Order | None = order_of(history)
         self.roles = Roles(history.samples)
         self.uncovered = _uncovered(history, words["writes"])
-        operations = history.operations
-        self.placeless = not self.roles or all(node == NOWHERE for node in operations.node)
+        places = set(history.operations.node)
+        self.placeless = places <= {NOWHERE} or (not self.roles and len(places) == 1)
         self.leader_rows, self.follower_rows = self._split()
 
     def _split(self) -> tuple[list[int], list[int]]:

@@ -20,7 +20,7 @@ from kvsim.history.operations import ABSENT, DELETE_MISSED, GET, NOWHERE, OK
 NAME = "prefix"
 ABOUT = "each node's reads show ever longer prefixes of the leader's order, all keys together"
 NEW_LIFE = frozenset(
-    {"kill", "restart", "tear", "disk"}
+    {"kill", "restart", "crash", "disk"}
 )  # faults after which a node may have to catch up again
 PICTURES_KEPT = 3
 LOG_LACKS = "reads of a value that the log does not have"

@@ -5,6 +5,7 @@ exercised.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -138,6 +139,26 @@ def test_a_history_without_nodes_is_one_register() -> None:
     operations.add(3, 4, 0, "k", "get", "a")
     report = check(History(operations), {"leader_reads": "linearizable"})
     assert report.verdict is Verdict.PASS and report.named("linearizable").judged == 2
+
+
+def test_reads_of_several_nodes_without_roles_are_nobodys() -> None:
+    report = check(history(samples=()), STRONG)
+    assert report.verdict is Verdict.PASS
+    assert report.named("linearizable").judged == 2  # the writes
+    assert report.named("prefix").judged == 2
+
+
+def test_one_node_without_roles_is_the_store() -> None:
+    operations = Operations()
+    operations.add(1, 2, 0, "k", "put", "a", node="n1")
+    operations.add(3, 4, 0, "k", "get", None, node="n1")
+    assert check(History(operations), {"leader_reads": "linearizable"}).verdict is Verdict.FAIL
+
+
+def test_the_page_on_consistency_knows_every_word_and_check() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "consistency.md").read_text()
+    words = {word for words in PROMISES.values() for word in words}
+    assert [name for name in sorted(words | set(CHECKS)) if f"`{name}`" not in page] == []
 
 
 def test_words_that_are_not_in_the_vocabulary_are_refused() -> None:
