@@ -224,6 +224,8 @@ class Engine:
         OSError.
         """
         self.write_pending()
+        if self.fsync == "interval" and self.unsynced:
+            self._sync_aside()
         try:
             self.log.roll()
         except OSError as error:
@@ -305,6 +307,7 @@ class Engine:
 
     def _reload(self, snapshot_index=None):
         self.log.close()
+        self.unsynced = False
         if snapshot_index is not None:
             snapshot.tidy(self.folder, snapshot_index)
         self.load()

@@ -24,7 +24,7 @@ class NodeLog:
         """Write one line, `[node] text`; lose it rather than block or fail."""
         if self.dropped:
             text = f"({self.dropped} lines were lost, the reader of this log was too slow) {text}"
-        line = f"[node] {text}\n".encode("utf-8", "replace")[:WRITE_BYTES_MAX]
+        line = f"[node] {text}".encode("utf-8", "replace")[: WRITE_BYTES_MAX - 1] + b"\n"
         try:
             if self.poller.poll(0):
                 posix.write(self.fd, line)

@@ -15,7 +15,14 @@ from time import monotonic
 
 from kvstore.connection import Connection
 from kvstore.errors import StartError
-from kvstore.limits import CONNECTIONS_MAX, OUT_BYTES_MAX, READ_BYTES, REFUSALS_LOGGED_PER_S, STALL_S
+from kvstore.limits import (
+    CONNECTIONS_MAX,
+    OUT_BYTES_MAX,
+    OWN_FILES,
+    READ_BYTES,
+    REFUSALS_LOGGED_PER_S,
+    STALL_S,
+)
 from kvstore.nodelog import NodeLog
 from kvstore.sniff import FirstBytes
 from kvstore.timers import Timers
@@ -36,6 +43,8 @@ class Server:
         self.dirty = []
         self.stopping = False
         self.poller = epoll()
+        self.clients_max = None
+        self.spare = posix.open("/dev/null", posix.O_RDONLY | posix.O_CLOEXEC)
         self.listener = None
         self.wakeup = None
         self.next_tick_s = 0.0
@@ -154,12 +163,12 @@ class Server:
             try:
                 fd, address = self.listener._accept()
             except OSError as error:
-                if error.errno in (errno.EMFILE, errno.ENFILE):
-                    self.make_room()
-                return
+                if error.errno not in (errno.EMFILE, errno.ENFILE) or not self.turn_one_away():
+                    return
+                continue
             sock, peer = socket(fileno=fd), f"{address[0]}:{address[1]}"
             sock.setblocking(False)
-            if len(self.connections) >= CONNECTIONS_MAX:
+            if len(self.connections) >= self.most_clients():
                 self.turn_away(sock, peer)
             else:
                 sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
@@ -184,20 +193,37 @@ class Server:
 
         return FirstBytes(self.node, on_refused, become)
 
+    def most_clients(self):
+        """Return how many clients may be connected: the node keeps some file descriptors for its own files."""
+        if self.clients_max is None:
+            from resource import RLIMIT_NOFILE, getrlimit
+
+            allowed = getrlimit(RLIMIT_NOFILE)[0]
+            self.clients_max = (
+                min(CONNECTIONS_MAX, max(1, allowed - OWN_FILES)) if allowed > 0 else CONNECTIONS_MAX
+            )
+        return self.clients_max
+
+    def turn_one_away(self):
+        """Out of file descriptors: use the spare one to tell a client so; return whether there was one."""
+        posix.close(self.spare)
+        try:
+            fd, address = self.listener._accept()
+            self.turn_away(socket(fileno=fd), f"{address[0]}:{address[1]}")
+        except OSError:
+            return False
+        finally:
+            self.clients_max = None
+        self.spare = posix.open("/dev/null", posix.O_RDONLY | posix.O_CLOEXEC)
+        return True
+
     def turn_away(self, sock, peer):
         try:
             sock.send(b"ERR too many connections\n")
-            self.say(f"turned {peer} away: {CONNECTIONS_MAX} clients are connected")
+            self.say(f"turned {peer} away: {len(self.connections)} clients are connected")
         except OSError as error:
             self.say(f"turned {peer} away: {error.strerror}")
         sock.close()
-
-    def make_room(self):
-        """Out of file descriptors: let the client that came first go, so that others can come."""
-        for connection in self.connections.values():
-            self.say(f"dropped {connection.peer}: out of file descriptors")
-            self.drop(connection)
-            return
 
     def on_event(self, connection, event):
         """Handle what is not simply readable."""

@@ -68,7 +68,13 @@ class LineSession:
 
     def do_get(self, key):
         value = self.node.get(key)
-        return lines.NOT_FOUND if value is None else lines.encode_value(value)
+        if value is None:
+            return lines.NOT_FOUND
+        if b"\n" in value:
+            return lines.encode_error(
+                "the value holds a line end and cannot be told in one line; read it with RESP"
+            )
+        return lines.encode_value(value)
 
     def do_delete(self, key):
         refused = self.refuse("DELETE", key)

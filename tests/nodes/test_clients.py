@@ -1,5 +1,6 @@
 """Clients that behave badly harm only themselves; many good ones are served side by side."""
 
+import resource
 import socket
 
 from storerun import eventually, memory_kib
@@ -72,6 +73,20 @@ def test_a_client_that_never_reads_is_held_back_and_memory_stays_bounded(new_sto
             while read < 20_000_000:
                 read += len(deaf.recv(1 << 20))
         assert ask("PING") == "PONG"
+
+
+def test_more_clients_than_file_descriptors_are_told_and_the_others_are_served(new_store):
+    store = new_store()
+    resource.prlimit(store.process.pid, resource.RLIMIT_NOFILE, (60, 60))
+    with store.client() as ask:
+        clients = [connect(store) for _ in range(80)]
+        try:
+            assert eventually(lambda: clients[-1].recv(100), bool) == b"ERR too many connections\n"
+            assert ask("PUT k v") == "OK"
+        finally:
+            for client in clients:
+                client.close()
+        assert eventually(lambda: store.ask("GET k"), lambda reply: reply == "VALUE v")
 
 
 def test_a_client_that_leaves_in_the_middle_is_forgotten(new_store):

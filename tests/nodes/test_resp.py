@@ -179,7 +179,10 @@ def test_both_protocols_share_one_port_and_one_state(new_store):
         sock.sendall(encode([b"SET", b"k", b"v"]) + b"GET k\r\nPING\r\n")
         assert eventually(lambda: sock.recv(100, socket.MSG_PEEK), lambda data: data.endswith(b"PONG\r\n"))
         assert sock.recv(100) == b"+OK\r\n$1\r\nv\r\n+PONG\r\n"
+        sock.sendall(encode([b"SET", b"two", b"a\nb"]))
+        assert sock.recv(100) == b"+OK\r\n"
     assert store.ask("GET k") == "VALUE v"
+    assert store.ask("GET two").startswith("ERR the value holds a line end")
     with connect(store) as inline:
         inline.sendall(b"PI")
         inline.sendall(b"NG\r\n")
