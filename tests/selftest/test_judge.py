@@ -1,0 +1,117 @@
+"""What counts as caught: the named check with the stated verdict, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kvsim.checks.verdict import Verdict
+from kvsim.process.child import Ended
+from kvsim.selftest.judge import Result, judge_bug, judge_correct
+from kvsim.selftest.matrix import all_good, render, to_json
+from kvsim.selftest.pool import Done, Job
+from kvsim.selftest.table import Bug
+
+BUG = Bug("b", "it is wrong", Path("roles.yaml"), "one_leader", Verdict.FAIL, Path("node.yaml"))
+
+
+def done(out: str = "", err: str = "", ended: Ended | None = Ended(1)) -> Done:  # noqa: B008  (a frozen value)
+    return Done(Job("b", ()), ended, out, err, 0.5)
+
+
+def proof(verdict: str = "fail", **checks: str) -> str:
+    said = {
+        "verdict": verdict,
+        "ended": "finished",
+        "again": "python -m kvsim run roles.yaml --seed 1",
+        "run_directory": "/runs/1",
+        "checks": [
+            {
+                "name": name,
+                "verdict": answer,
+                "findings": [] if answer in {"pass", "not exercised"} else [{"message": "m"}],
+            }
+            for name, answer in checks.items()
+        ],
+    }
+    return f"some line\n{json.dumps(said)}\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "result"),
+    [
+        ("fail", Result.CAUGHT),
+        ("unknown", Result.MISSED),
+        ("invalid", Result.MISSED),
+        ("pass", Result.MISSED),
+        ("not exercised", Result.MISSED),
+    ],
+)
+def test_only_the_stated_verdict_of_the_named_check_counts(answer, result):
+    row = judge_bug(BUG, done(proof(one_leader=answer, expectations="fail")))
+    assert row.result is result
+    assert row.others == ("expectations fail",)
+    assert bool(row.why) == (result is Result.MISSED)
+
+
+def test_a_check_that_the_proof_does_not_have_did_not_catch_it():
+    assert judge_bug(BUG, done(proof(expectations="fail"))).result is Result.MISSED
+
+
+@pytest.mark.parametrize(
+    ("run", "why"),
+    [
+        (done(err="kvsim: no\nline 2"), "exited with status 1 and left no proof: kvsim: no | line 2"),
+        (done(ended=None), "not over in time"),
+        (done(ended=Ended(signal=9)), "was killed by SIGKILL"),
+        (done(out="{broken"), "left no proof"),
+        (done(out="{}"), "left no proof"),
+        (done(out="[1]"), "left no proof"),
+    ],
+)
+def test_a_run_without_a_proof_is_neither_caught_nor_missed(run, why):
+    for row in (judge_bug(BUG, run), judge_correct("roles", run)):
+        assert row.result is Result.NO_PROOF
+        assert why in row.why
+        assert not all_good([row], [])
+
+
+def test_anything_but_a_pass_is_a_false_alarm():
+    assert judge_correct("roles", done(proof("pass", one_leader="pass"))).result is Result.PASSED
+    for verdict in ("fail", "unknown", "invalid"):
+        row = judge_correct("roles", done(proof(verdict, one_leader=verdict)))
+        assert row.result is Result.FALSE_ALARM
+        assert "one_leader" in row.why
+
+
+def test_the_matrix_says_what_to_do_about_a_missed_bug():
+    missed = judge_bug(BUG, done(proof("pass", one_leader="pass")))
+    fine = judge_correct("roles", done(proof("pass", one_leader="pass")))
+    text = render([missed], [fine], 7, 1.0)
+    assert "MISSED" in text
+    assert "it is wrong" in text
+    assert "again       python -m kvsim run roles.yaml --seed 1" in text
+    assert "0 of 1 planted bugs" in text
+    assert "VERDICT: FAIL" in text
+    assert to_json([missed], [fine], 7)["verdict"] == "fail"
+
+
+def test_the_matrix_of_a_good_day_ends_with_a_pass():
+    caught = judge_bug(BUG, done(proof(one_leader="fail")))
+    assert render([caught], [], 7, 1.0).endswith("VERDICT: PASS\n")
+    assert json.loads(json.dumps(to_json([caught], [], 7)))["bugs"][0]["result"] == "caught"
+
+
+@given(
+    st.text(max_size=200),
+    st.text(max_size=80),
+    st.sampled_from([None, Ended(0), Ended(70), Ended(signal=15)]),
+)
+def test_whatever_a_run_prints_there_is_a_row(out, err, ended):
+    row = judge_bug(BUG, done(out, err, ended))
+    assert row.result in Result
+    assert render([row], [], 1, 0.0)
