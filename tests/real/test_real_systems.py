@@ -1,0 +1,47 @@
+"""Redis, etcd and PostgreSQL keep what they promise, and a Redis that is allowed to diverge is found out."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.real
+
+
+@pytest.mark.parametrize(
+    ("system", "scenario"),
+    [
+        ("redis", "replicas"),
+        ("redis", "survives"),
+        ("postgres", "replicas"),
+        ("postgres", "survives"),
+        ("etcd", "forwarding"),
+        ("etcd", "forwarding_survives"),
+    ],
+)
+def test_a_real_system_passes(play, system, scenario):
+    ran = play(scenario, system)
+    assert ran.proof.get("verdict") == "pass", ran.stderr + ran.finding_texts()
+    assert ran.status == 0
+
+
+def test_a_redis_whose_replicas_take_writes_diverges(play):
+    ran = play("replicas", "redis", "-o", "replica_read_only=no")
+    assert ran.status == 1
+    assert "accepted, and the replicas diverged: the leader does not have it" in ran.finding_texts()
+
+
+def test_the_proof_of_a_forwarding_store_says_that_the_leader_has_what_a_follower_took(play):
+    ran = play("forwarding", "etcd")
+    fates = {claim.get("fate") for claim in ran.proof["claims"]}
+    assert "accepted and forwarded: the leader has it" in fates
+
+
+def test_a_refusal_on_stderr_is_shown_in_the_proof(play, folder):
+    play("replicas", "postgres")
+    assert "read-only transaction" in (folder / "latest" / "proof.txt").read_text()
+
+
+def test_a_replica_stopped_right_after_the_start_ends_when_it_is_asked_to(play):
+    """Redis refuses TERM while it writes its first append-only file: `cluster_ready` waits for that."""
+    ran = play("replicas", "redis")
+    assert not [c for c in ran.proof["checks"] if c["name"] == "exits_clean" and c["findings"]]
