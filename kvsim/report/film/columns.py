@@ -61,7 +61,7 @@ def ordered(columns: dict[str, array]) -> tuple[dict[str, array], list[int]]:
     places = [0] * len(order)
     for new, old in enumerate(order):
         places[old] = new
-    if order == places:
+    if order == list(range(len(order))):
         return columns, places
     return {name: array(c.typecode, [c[old] for old in order]) for name, c in columns.items()}, places
 

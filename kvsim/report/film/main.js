@@ -21,7 +21,7 @@ function start() {
   listen(state);
   listenToKeys(state);
   byId("error").disabled = !errors(state).length;
-  window.film = { state, rows: data.ops.rows, choose: (row) => choose(state, row, { keepView: false }) };
+  window.film = { state, rows: data.ops.rows, choose: (row) => choose(state, row, { keepView: false }), paint: () => paintAll(state) };
 }
 
 function setClock(state) {

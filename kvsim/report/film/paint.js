@@ -141,7 +141,7 @@ function paintNames({ context, colours, state }) {
   for (const lane of state.layout.lanes) {
     if (lane.small && lane.name !== state.hover?.lane?.name) continue;
     context.fillStyle = lane.kind === "node" ? colours.ink : colours.soft;
-    context.font = lane.kind === "node" ? FONT.replace("12px", "600 12.5px") : FONT;
+    context.font = lane.kind === "node" ? FONT.replace("12px", "600 12.5px") : lane.height < 16 ? FONT.replace("12px", "10px") : FONT;
     context.fillText(lane.name, 2, lane.y + (lane.kind === "node" ? 12 : lane.height / 2));
     if (lane.kind !== "node" || lane.height < 40) continue;
     const node = state.data.nodes.find((one) => one.name === lane.name);

@@ -3,7 +3,7 @@
 function showHead(state) {
   const { about, nodes, ops } = state.data;
   byId("title").textContent = about.title || about.scenario;
-  byId("facts").textContent = [about.scenario, `${nodes.length} nodes, ${about.programs.join(", ")}`, `${ops.rows.toLocaleString("en")} requests in ${seconds(about.end_s)}`, `seed ${about.seed}`, about.when].join("  ·  ");
+  byId("facts").textContent = [about.scenario, `${nodes.length} nodes, ${about.programs.join(", ")}`, `${ops.rows.toLocaleString("en")} requests in ${seconds(state.clock.end)}`, `seed ${about.seed}`, about.when].join("  ·  ");
   byId("again").textContent = about.again;
   byId("copy").onclick = () => navigator.clipboard?.writeText(about.again);
   const stamp = byId("verdict");
@@ -21,7 +21,8 @@ function showLead(state) {
     const [first] = violations;
     parts.push(element("b", "", first.step ? `Step ${first.step}: ` : `${words(first.check)}: `), first.message);
     if (violations.length > 1) parts.push(` (and ${violations.length - 1} more)`);
-  } else if (about.ended === "finished") parts.push(`${steps.length} steps did what was expected of them, and nothing that was judged spoke against the run.`);
+  } else if (about.verdict !== "pass") parts.push(steps.length ? "Something that had to be looked at could not be; see what was judged." : "Nothing was tested, so nothing is proven.");
+  else parts.push(`${steps.length} steps did what was expected of them, and nothing that was judged spoke against the run.`);
   fill(byId("lead"), ...parts);
 }
 
