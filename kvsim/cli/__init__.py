@@ -16,6 +16,7 @@ COMMANDS = {
     "run": "run scenarios against a private cluster and print the proof",
     "verify": "judge a recorded run again, offline; find what was edited",
     "report": "write a run's film (report.html) and trace.json again; --open it",
+    "serve": "list all runs in the browser with their verdicts, and open each",
     "up": "start the cluster in the background and wait until every node is ready",
     "status": "show every node of the cluster that is up: its process, and what it says",
     "logs": "print the logs of the cluster that is up, or of a run; --follow them",
@@ -23,6 +24,7 @@ COMMANDS = {
     "client": "send one request to a node: kvsim client n1 put k v",
     "lint": "check scenario, cluster and node.yaml files without starting anything",
     "schema": "print the JSON Schema of a kind of file, for editors",
+    "repeat": "run one scenario many times: how often it holds, and where it first goes wrong",
     "selftest": "run the scenarios against every planted bug; a missed one fails",
     "completion": "print shell completion: kvsim completion bash",
 }

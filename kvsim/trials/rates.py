@@ -1,0 +1,38 @@
+"""How often something came, and how sure one can be of that. Pure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+Z_95 = 1.959963984540054  # two-sided 95 %
+
+
+@dataclass(frozen=True)
+class Rate:
+    """`count` of `total`; `low` and `high` bound the true rate with 95 % confidence."""
+
+    count: int
+    total: int
+
+    @property
+    def value(self) -> float:
+        return self.count / self.total if self.total else 0.0
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Wilson's score interval (E. B. Wilson, JASA 22, 1927), which holds for few runs and for rates near 0 and 1 too."""
+        if not self.total:
+            return 0.0, 1.0
+        n, p, zz = self.total, self.value, Z_95 * Z_95
+        middle = (p + zz / (2 * n)) / (1 + zz / n)
+        half = Z_95 / (1 + zz / n) * math.sqrt(p * (1 - p) / n + zz / (4 * n * n))
+        return max(0.0, min(p, middle - half)), min(1.0, max(p, middle + half))
+
+    def __str__(self) -> str:
+        low, high = self.bounds
+        return f"{100 * self.value:5.1f}%  (95% sure: between {100 * low:.1f}% and {100 * high:.1f}%)"
+
+    def to_json(self) -> dict[str, float | int]:
+        low, high = self.bounds
+        return {"count": self.count, "of": self.total, "rate": self.value, "low": low, "high": high}
