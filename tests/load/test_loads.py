@@ -1,0 +1,134 @@
+"""Loads against small real servers: what is recorded is what happened, and no outcome is better known than it is."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter, defaultdict
+
+import pytest
+
+from kvsim.checks.consistency.judge import check
+from kvsim.checks.verdict import Verdict
+from kvsim.history.history import History
+from kvsim.history.history_file import load
+from kvsim.load.child import LoadProcess
+from kvsim.load.driving import drive
+from kvsim.load.loop import Loop
+from kvsim.load.plan import LoadPlan
+from kvsim.load.threads import Threads
+
+PROMISES = {"writes": "acked_by_leader", "leader_reads": "linearizable"}
+
+
+@pytest.fixture(params=[Loop, Threads])
+def driven(request):
+    """Drive a plan by either driver; its operations, and its samples."""
+
+    def run(plan: LoadPlan):
+        driver = request.param(plan, lambda: False)
+        driver.run()
+        return driver.recorder.operations
+
+    return run
+
+
+def test_everything_that_was_asked_is_recorded_once(serve, planned, driven):
+    server = serve()
+    operations = driven(planned(server))
+    assert len(operations) == 400 == server.asked
+    assert {one.outcome for one in operations} == {"ok"}
+    assert Counter(one.kind for one in operations).keys() == {"put", "get", "delete", "delete_missed"}
+
+
+def test_an_honest_store_is_linearizable(serve, planned, driven):
+    assert check(History(driven(planned(serve()))), PROMISES).verdict is Verdict.PASS
+
+
+def test_every_value_is_written_once_and_all_are_of_one_length(serve, planned, driven):
+    values = [one.value for one in driven(planned(serve())) if one.kind == "put"]
+    assert len(set(values)) == len(values) and len({len(value) for value in values}) == 1
+
+
+@pytest.mark.parametrize("how", ["swallows", "hangs_up"])
+def test_no_answer_is_unknown_and_the_client_goes_on_as_another(serve, planned, driven, how):
+    operations = driven(planned(serve(**{how: 40})))
+    unknown = [one for one in operations if one.outcome == "unknown"]
+    assert len(unknown) == 10 and all(one.return_ns is None for one in unknown)
+    by_process = defaultdict(list)
+    for one in operations:
+        by_process[one.process].append(one)
+    for each in by_process.values():
+        each.sort(key=lambda one: one.call_ns)
+        assert all(one.outcome != "unknown" for one in each[:-1])
+    assert check(History(operations), PROMISES).verdict is Verdict.PASS
+
+
+def test_one_client_never_has_two_operations_under_way(serve, planned, driven):
+    by_process = defaultdict(list)
+    for one in driven(planned(serve(hangs_up=50))):
+        by_process[one.process].append((one.call_ns, one.return_ns or 1 << 62))
+    for spans in by_process.values():
+        spans.sort()
+        assert all(before[1] <= after[0] for before, after in itertools.pairwise(spans))
+
+
+def test_a_refusal_that_names_the_leader_is_followed(serve, planned, driven):
+    leader = serve()
+    follower = serve(refuses=leader.port)
+    operations = driven(planned(follower, leader))
+    refused = [one for one in operations if one.outcome == "refused"]
+    assert 1 <= len(refused) <= 4 and {one.node for one in refused} == {"n1"}
+    assert {one.node for one in operations if one.kind == "put" and one.outcome == "ok"} == {"n2"}
+
+
+def test_without_following_a_client_stays(serve, planned, driven):
+    leader = serve()
+    follower = serve(refuses=leader.port)
+    operations = driven(planned(follower, leader, follow=False, stop_after=40))
+    assert {one.node for one in operations} == {"n1"}
+    assert {one.outcome for one in operations if one.kind == "put"} == {"refused"}
+
+
+def test_nobody_there_is_no_operation(serve, planned, driven):
+    server, gone = serve(), serve()
+    gone.close()
+    gone.close = lambda: None
+    operations = driven(planned(gone, server))
+    assert {one.node for one in operations} == {"n2"} and {one.outcome for one in operations} == {"ok"}
+
+
+def test_reads_may_go_elsewhere_than_writes(serve, planned, driven):
+    leader = serve()
+    follower = serve(refuses=leader.port)
+    operations = driven(planned(leader, follower, reads_at=("n2",)))
+    assert {(one.node, one.kind == "get") for one in operations} == {("n1", False), ("n2", True)}
+
+
+def test_the_process_saves_what_it_recorded_and_who_said_what(serve, planned):
+    plan = planned(serve(), stop_after=None, sample_every_s=0.001)
+    process = LoadProcess(plan)
+    counts = process.stop()
+    history = load(plan.out)
+    assert len(history.operations) == counts["ok"]
+    assert all((one.role, one.epoch) == ("leader", 3) for one in history.samples)
+    assert all(one.asked_ns <= one.at_ns for one in history.samples)
+
+
+def test_a_rate_is_kept(serve, planned):
+    plan = planned(serve(), rate=2000, stop_after=200)
+    drive(plan, lambda: False)
+    calls = sorted(load(plan.out).operations.call_ns)
+    assert (
+        calls[-1] - calls[0]
+    ) / 1e9 > 0.09  # 200 at 2,000 a second take no less, however fast the server is
+
+
+def test_a_process_that_breaks_says_why(planned, serve, tmp_path):
+    from kvsim.errors import RunInvalid
+
+    with pytest.raises(RunInvalid, match=r"load w did not finish: .*No such file"):
+        process = LoadProcess(planned(serve(), out=tmp_path / "no" / "folder", stop_after=5))
+        try:
+            process.wait(30)
+        finally:
+            process.close()
