@@ -8,16 +8,10 @@ import itertools
 import random
 from collections import Counter
 
-from kvsim.checks.consistency.inferred import (
-    Point,
-    by_key,
-    circle,
-    node_chains,
-    session_chains,
-    writes_of,
-)
+from kvsim.checks.consistency.inferred import by_key, node_chains, session_chains, writes_of
 from kvsim.checks.consistency.linear.register import Register, register_of
 from kvsim.checks.consistency.lost_writes import lost_by_final_read, lost_writes
+from kvsim.checks.consistency.precedence import Point, circle
 from kvsim.checks.consistency.staleness import delta_ns
 from kvsim.history.history import FinalRead, History
 from kvsim.history.operations import ABSENT, DELETE, GET, NEVER, OK, PUT, Operations

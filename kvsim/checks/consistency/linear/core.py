@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from kvsim.checks.consistency.linear.chains import Layout, lay_out
+from kvsim.checks.consistency.linear.ddmin import ddmin
 from kvsim.checks.consistency.linear.misses import met_what_it_expected
 from kvsim.checks.consistency.linear.register import Register
 from kvsim.checks.consistency.linear.ruling import Reason, Ruling
@@ -87,7 +88,7 @@ class _Shrinker:
         if self.ruling.reason is Reason.MISS_INSIDE:
             chosen = self._around_miss()
         else:
-            units = self._ddmin(self._near(), self._bad_units)
+            units = self._minimise(self._near(), self._bad_units)
             self._settle_deletes(units)
             chosen = self._shrink_units(units)
         at = self._original([*chosen, *(d for d in self.deletes if d not in self.loosened), *self.fixed])
@@ -211,21 +212,8 @@ class _Shrinker:
             self.reason = reason
         return reason is not None
 
-    def _ddmin(self, items: list, bad: Callable[[list], bool]) -> list:
-        """A subset of `items` that is still bad and from which no single item can go."""
-        parts = 2
-        while len(items) >= 2 and time.monotonic() < self.deadline:
-            size = -(-len(items) // parts)
-            for start in range(0, len(items), size):
-                rest = items[:start] + items[start + size :]
-                if bad(rest):
-                    items, parts = rest, max(parts - 1, 2)
-                    break
-            else:
-                if parts >= len(items):
-                    return items
-                parts = min(len(items), parts * 2)
-        return [] if items and len(items) == 1 and bad([]) else items
+    def _minimise(self, items: list, bad: Callable[[list], bool]) -> list:
+        return ddmin(items, bad, lambda: time.monotonic() >= self.deadline)
 
     def _shrink_units(self, units: list[list[int]]) -> list[int]:
         """Take single reads away, and compare-and-sets at the end of a chain that nobody builds on."""
@@ -233,7 +221,7 @@ class _Shrinker:
         for unit in units:
             reads = [at for at in unit if self.register.kind[at] == GET]
             others = [at for at in kept if at not in set(reads)]
-            kept = others + self._ddmin(reads, lambda some, others=others: self._bad(others + some))
+            kept = others + self._minimise(reads, lambda some, others=others: self._bad(others + some))
         while (end := self._needless_cas(kept)) is not None:
             kept.remove(end)
         self._bad(kept)  # the reason of what is left
@@ -267,7 +255,7 @@ class _Shrinker:
             self.loosened = everything - frozenset(kept)
             return self._bad(rest)
 
-        needed = self._ddmin(list(self.deletes), bad)
+        needed = self._minimise(list(self.deletes), bad)
         self.loosened = everything - frozenset(needed)
 
     def _drop_far_deletes(self, rest: list[int]) -> None:

@@ -1,0 +1,245 @@
+"""Is there an order of one key's values that real time and observations both allow? A graph; a circle in it
+is the answer "no". Pure; knows values and moments, nothing of operations' kinds.
+
+Real time puts value u before value v when u's cluster returned before v's last call. These O(n²) pairs are
+written sparsely: a chain of moments, into which each value leads when it returned and out of which when it
+was called; a value that provably was current for a period is a link of the chain itself. An observation is
+a chain of its own.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from kvsim.checks.consistency.linear.ruling import BEFORE
+from kvsim.history.operations import ABSENT, NEVER
+
+
+@dataclass(eq=False)
+class Writes:
+    """The values of one key with the earliest return and the latest call of each one's cluster at the leader."""
+
+    first: dict[int, int] = field(default_factory=lambda: {ABSENT: BEFORE})
+    last: dict[int, int] = field(default_factory=lambda: {ABSENT: BEFORE})
+
+    def forward(self) -> list[tuple[int, int, int]]:
+        zones = [(self.first[value], self.last[value], value) for value in self.first]
+        return sorted(zone for zone in zones if zone[0] < zone[1] or zone[2] == ABSENT)
+
+
+class Point(NamedTuple):
+    """One point of a chain of observations: `value` was reached there (`raises`), or must lie behind all
+    reached before.
+    """
+
+    raises: bool
+    value: int
+    index: int  # the operation
+
+
+Chain = Sequence[Point]
+
+
+@dataclass(frozen=True)
+class Circle:
+    """Values that would each have to come before the next, and pairs of operations that say so (not for
+    real time).
+    """
+
+    values: tuple[int, ...]
+    pairs: tuple[tuple[int, int], ...]
+
+
+def circle(writes: Writes, chains: Iterable[Chain] = ()) -> Circle | None:
+    """None when some order of the values has all real-time precedences and all that the chains say."""
+    graph = _Graph(writes.first)
+    _add_time(graph, writes)
+    for chain in chains:
+        _add_chain(graph, chain)
+    return graph.circle()
+
+
+CALLED, RETURNED, CURRENT, CALLED_INSIDE = range(4)  # the order within one moment
+
+
+def _add_time(graph: _Graph, writes: Writes) -> None:
+    """The chain of moments, with each value tied to the moments of its last call and its first return."""
+    forward = writes.forward()
+    begins = [zone[0] for zone in forward]
+    current = {zone[2] for zone in forward}
+    points = [(begin, CURRENT, value) for begin, _, value in forward]
+    for value, first in writes.first.items():
+        if value in current:
+            continue
+        call = writes.last[value]
+        at = bisect_left(begins, call) - 1
+        inside = at >= 0 and call < forward[at][1]
+        points.append((begins[at], CALLED_INSIDE, value) if inside else (call, CALLED, value))
+        if first < NEVER:
+            at = bisect_left(begins, first + 1) - 1
+            inside = at >= 0 and first < forward[at][1]
+            points.append((begins[at] if inside else first, RETURNED, value))
+    points.sort()
+    before = -1
+    for _, what, value in points:
+        node = graph.node_of[value]
+        here = node if what == CURRENT else graph.moment(-1)
+        if before >= 0:
+            graph.edge(before, here)
+        if what == RETURNED:
+            graph.edge(node, here)
+        elif what != CURRENT:
+            graph.edge(here, node)
+        before = here
+
+
+def _add_chain(graph: _Graph, chain: Chain) -> None:
+    """One moment a point, without the points that add nothing: a value that was reached before, or that
+    must lie behind the same as before.
+    """
+    before = -1
+    reached: dict[int, int] = {}  # value → how many values had been reached with it
+    bound: dict[int, int] = {}  # value → how many had been reached when it was bound last
+    for point in chain:
+        node = graph.node_of.get(point.value)
+        if node is None or (
+            point.value in reached if point.raises else _says_nothing(point.value, reached, bound)
+        ):
+            continue
+        here = graph.moment(point.index)
+        if before >= 0:
+            graph.edge(before, here)
+        before = here
+        if point.raises:
+            reached[point.value] = len(reached) + 1
+            graph.edge(node, here)
+        else:
+            bound[point.value] = len(reached)
+            graph.edge(here, node)
+
+
+def _says_nothing(value: int, reached: dict[int, int], bound: dict[int, int]) -> bool:
+    """Has nothing but `value` itself been reached since it was bound last?"""
+    since = bound.get(value)
+    if since is None:
+        return not reached
+    return len(reached) - (reached.get(value, 0) > since) == since
+
+
+class _Graph:
+    """Values and moments as numbers, with an edge from what comes before to what comes after."""
+
+    def __init__(self, values: Iterable[int]) -> None:
+        self.values = list(values)
+        self.node_of = {value: node for node, value in enumerate(self.values)}
+        self.after: list[list[int]] = [[] for _ in self.values]
+        self.seen_by: list[int] = [-1] * len(self.values)  # node → the observation that it is a moment of
+
+    def moment(self, index: int) -> int:
+        self.after.append([])
+        self.seen_by.append(index)
+        return len(self.after) - 1
+
+    def edge(self, before: int, after: int) -> None:
+        self.after[before].append(after)
+
+    def circle(self) -> Circle | None:
+        """A shortest circle through two values that reach each other; None when no two do."""
+        left = self._not_sortable()
+        for component in self._components(left) if left else ():
+            values = [node for node in component if node < len(self.values)]
+            if len(values) > 1:
+                there = self._path(values[0], values[1], component)
+                back = self._path(values[1], values[0], component)
+                return self._told(there[:-1] + back[:-1])
+        return None
+
+    def _not_sortable(self) -> set[int]:
+        """What a topological sort (Kahn) leaves over: circles, and what is behind them."""
+        waiting = [0] * len(self.after)
+        for following in self.after:
+            for node in following:
+                waiting[node] += 1
+        ready = [node for node, count in enumerate(waiting) if count == 0]
+        sorted_nodes = 0
+        while ready:
+            sorted_nodes += 1
+            for node in self.after[ready.pop()]:
+                waiting[node] -= 1
+                if waiting[node] == 0:
+                    ready.append(node)
+        if sorted_nodes == len(self.after):
+            return set()
+        return {node for node, count in enumerate(waiting) if count}
+
+    def _components(self, left: set[int]) -> list[set[int]]:
+        """Strongly connected components of more than one node (Kosaraju) among those `left`."""
+        after = {node: [one for one in self.after[node] if one in left] for node in left}
+        before: dict[int, list[int]] = {node: [] for node in left}
+        for node, following in after.items():
+            for one in following:
+                before[one].append(node)
+        order: list[int] = []
+        visited: set[int] = set()
+        for root in left:
+            if root not in visited:
+                _visit(root, after, visited, order)
+        components: list[set[int]] = []
+        assigned: set[int] = set()
+        for root in reversed(order):
+            if root not in assigned:
+                component: list[int] = []
+                _visit(root, before, assigned, component)
+                components += [set(component)] if len(component) > 1 else []
+        return components
+
+    def _path(self, start: int, goal: int, inside: set[int]) -> list[int]:
+        """A shortest path, breadth first."""
+        came_from = {start: start}
+        queue = deque([start])
+        while goal not in came_from:
+            node = queue.popleft()
+            for following in self.after[node]:
+                if following in inside and following not in came_from:
+                    came_from[following] = node
+                    queue.append(following)
+        path = [goal]
+        while path[-1] != start:
+            path.append(came_from[path[-1]])
+        return path[::-1]
+
+    def _told(self, path: list[int]) -> Circle:
+        """The values on a closed path that begins with one, and the operations where it enters and leaves a
+        chain.
+        """
+        values: list[int] = []
+        pairs: list[tuple[int, int]] = []
+        run: list[int] = []
+        for node in [*path, path[0]]:
+            if node >= len(self.values):
+                run += [self.seen_by[node]] if self.seen_by[node] >= 0 else []
+                continue
+            values.append(self.values[node])
+            pairs += [(run[0], run[-1])] if run else []
+            run = []
+        return Circle(tuple(values[:-1]), tuple(pairs))
+
+
+def _visit(root: int, edges: dict[int, list[int]], visited: set[int], order: list[int]) -> None:
+    """Depth first from `root` without recursion; appends nodes to `order` as they are left."""
+    visited.add(root)
+    stack = [(root, iter(edges[root]))]
+    while stack:
+        node, following = stack[-1]
+        for one in following:
+            if one not in visited:
+                visited.add(one)
+                stack.append((one, iter(edges[one])))
+                break
+        else:
+            stack.pop()
+            order.append(node)
