@@ -31,27 +31,36 @@ from kvsim.history.operations import (
     Operations,
 )
 
-OUTSIDE = "operations on keys with deletes, appends or values written twice, whose order only a log tells"
+OUTSIDE = "operations on keys with appends, values written twice or a value at the start, whose order only a log tells"
+DELETED = "deletes, and reads that found nothing, of keys with deletes, whose order only a log tells"
 NOT_LINEAR = "operations on keys for which the leader's own operations already have no order"
 
 
 def writes_of(operations: Operations, leader_reads: Iterable[int]) -> Writes | None:
     """The writes of one key's `operations`, with the reads at `leader_reads`. None when outside what this
     can do.
+
+    On a key with deletes "absent" comes more than once and is left out: what the values say of each other
+    still holds.
     """
-    writes = Writes()
+    writes, deleted = Writes(), False
     columns = zip(operations.kind, operations.outcome, operations.value, strict=True)
     for index, (kind, outcome, value) in enumerate(columns):
-        if kind in (DELETE, APPEND) and outcome != REFUSED:
+        if outcome == REFUSED:
+            continue
+        if kind == APPEND or (kind in (PUT, CAS) and value in writes.first):
             return None
-        if kind in (PUT, CAS) and outcome != REFUSED:
-            if value in writes.first:
-                return None
+        deleted |= kind == DELETE
+        if kind in (PUT, CAS):
             writes.first[value] = operations.return_ns[index] if outcome == OK else NEVER
             writes.last[value] = operations.call_ns[index]
+    if deleted:
+        del writes.first[ABSENT], writes.last[ABSENT]
     for index in leader_reads:
         value = operations.value[index]
         if value not in writes.first:
+            if value == ABSENT:
+                continue
             return None
         writes.first[value] = min(writes.first[value], operations.return_ns[index])
         writes.last[value] = max(writes.last[value], operations.call_ns[index])
@@ -128,7 +137,7 @@ class _Case:
         self.name = name
         self.judged = 0
         self.findings: list[Finding] = []
-        self.unjudged = {OUTSIDE: 0, NOT_LINEAR: 0}
+        self.unjudged = {OUTSIDE: 0, DELETED: 0, NOT_LINEAR: 0}
 
     def answer(self) -> Answer:
         about = ABOUT_PREFIX if self.name == "prefix" else GUARANTEES[self.name].about + ", key by key"
@@ -145,7 +154,9 @@ def _judge_key(
     history: History, part: Operations, writes: Writes, indexes: dict[str, list[int]], cases: dict[str, _Case]
 ) -> None:
     for name, case in cases.items():
-        case.judged += len(indexes[name])
+        told = sum(part.value[index] in writes.first for index in indexes[name])
+        case.judged += told
+        case.unjudged[DELETED] += len(indexes[name]) - told
     nodes, strongest = (
         node_chains(part, indexes["prefix"]),
         session_chains(part, indexes["sequential"], "sequential"),

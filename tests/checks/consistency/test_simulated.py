@@ -23,8 +23,8 @@ FOLLOWERS = ["n2", "n3"]
 class Cluster:
     """A leader whose log followers apply late, one instant an operation; `bug` says what is wrong with it."""
 
-    def __init__(self, seed: int, bug: str = "") -> None:
-        self.rng, self.bug = random.Random(seed), bug
+    def __init__(self, seed: int, bug: str = "", *, deletes: bool = False) -> None:
+        self.rng, self.bug, self.deletes = random.Random(seed), bug, deletes
         self.log: list[tuple[str, str | None]] = []
         self.applied = dict.fromkeys(FOLLOWERS, 0)
         self.extra: dict[str, dict[str, str]] = {node: {} for node in FOLLOWERS}
@@ -65,6 +65,10 @@ class Cluster:
             self.samples.append(RoleSample(at, node, "leader" if node == "n1" else "follower", 1))
 
     def write(self, call: int, back: int, process: int, key: str) -> None:
+        if self.deletes and self.rng.random() < 0.2:
+            self.log.append((key, None))
+            self.operations.add(call, back, process, key, "delete", node="n1")
+            return
         self.values += 1
         value, draw = f"v{self.values}", self.rng.random()
         if self.bug == "a follower accepts" and draw < 0.05:
@@ -101,14 +105,15 @@ class Cluster:
         return History(self.operations, samples=tuple(self.samples), finals=tuple(finals), leader_log=log)
 
 
-def judged(seed: int, bug: str = "", *, with_log: bool) -> Report:
-    return check(Cluster(seed, bug).run(400).history(with_log=with_log), PROMISES)
+def judged(seed: int, bug: str = "", *, with_log: bool, deletes: bool = False) -> Report:
+    return check(Cluster(seed, bug, deletes=deletes).run(400).history(with_log=with_log), PROMISES)
 
 
+@pytest.mark.parametrize("deletes", [True, False])
 @pytest.mark.parametrize("with_log", [True, False])
-def test_a_right_cluster_is_never_accused(with_log: bool) -> None:
+def test_a_right_cluster_is_never_accused(with_log: bool, deletes: bool) -> None:
     for seed in range(40):
-        report = judged(seed, with_log=with_log)
+        report = judged(seed, with_log=with_log, deletes=deletes)
         assert report.verdict is Verdict.PASS, render(report)
         assert report.named("prefix").judged > 50 and report.named("linearizable").judged > 150
 
@@ -126,11 +131,16 @@ BUGS = {
 
 
 @pytest.mark.parametrize("bug", BUGS)
+@pytest.mark.parametrize("deletes", [True, False])
 @pytest.mark.parametrize("with_log", [True, False])
-def test_every_bug_is_seen_by_its_check(bug: str, with_log: bool) -> None:
+def test_every_bug_is_seen_by_its_check(bug: str, with_log: bool, deletes: bool) -> None:
     wanted = BUGS[bug][0 if with_log else 1]
     seen = [
-        {one.name for one in judged(seed, bug, with_log=with_log).checks if one.verdict is Verdict.FAIL}
+        {
+            one.name
+            for one in judged(seed, bug, with_log=with_log, deletes=deletes).checks
+            if one.verdict is Verdict.FAIL
+        }
         for seed in range(10)
     ]
     assert sum(wanted <= failed for failed in seen) >= 9, seen
