@@ -28,14 +28,26 @@ from kvsim.process.environment import Mark
 from kvsim.process.ports import reserve
 
 ROOT = Path(__file__).parent.parent
-BARE = "import _socket as s,sys\nl=s.socket();l.setsockopt(1,2,1);l.bind(('127.0.0.1',int(sys.argv[1])));l.listen();print('up',flush=True)\nwhile 1:l._accept()"
+BARE = """
+import _socket, sys
+listening = _socket.socket()
+listening.setsockopt(1, 2, 1)
+listening.bind(("127.0.0.1", int(sys.argv[1])))
+listening.listen()
+print("up", flush=True)
+while True:
+    listening._accept()
+"""
 
 
 def bare(ports: list[int]) -> float:
     """Seconds from the first spawn until every bare process listens, told by its own line."""
     begin = time.monotonic()
     argv = [str(Path(sys.executable).resolve()), "-I", "-S", "-c", BARE]
-    processes = [subprocess.Popen([*argv, str(port)], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) for port in ports]
+    processes = [
+        subprocess.Popen([*argv, str(port)], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        for port in ports
+    ]
     try:
         for process in processes:
             process.stdout.readline()
@@ -53,12 +65,19 @@ def cluster(ports: list[int], folder: Path) -> Iterator[tuple[Launcher, float]]:
     """A cluster of reference nodes that is ready, and the seconds from the first spawn until it was."""
     program = load_program("kvstore", ROOT, [])
     nodes = tuple(
-        NodeSpec(name=f"n{n}", role=Role.LEADER if n == 1 else Role.FOLLOWER, program=program, id=n, options=program.options)
+        NodeSpec(
+            name=f"n{n}",
+            role=Role.LEADER if n == 1 else Role.FOLLOWER,
+            program=program,
+            id=n,
+            options=program.options,
+        )
         for n in range(1, len(ports) + 1)
     )
     whole = Cluster("bench", folder / "cluster.yaml", nodes)
     places = [
-        Place(node, whole.host, port, str(folder / node.name / "data")) for node, port in zip(nodes, ports, strict=True)
+        Place(node, whole.host, port, str(folder / node.name / "data"))
+        for node, port in zip(nodes, ports, strict=True)
     ]
     run = uuid.uuid4().hex
     held = [Node(place, Mark(run, place.node.name), folder / place.node.name) for place in places]
@@ -81,8 +100,15 @@ def compare(count: int, runs: int, report: Report) -> None:
                 ours.append(took_s)
                 pss += [_pss_mib(node.process.pid) for node in launcher.nodes.values()][:3]
         ratios.append(ours[-1] / floor[-1])
-    report.add(f"{count} nodes ready", 1000 * summary(ours)[0], "ms", spread=summary([1000 * one for one in ours])[1])
-    report.add(f"{count} bare processes", 1000 * summary(floor)[0], "ms", spread=summary([1000 * one for one in floor])[1])
+    report.add(
+        f"{count} nodes ready", 1000 * summary(ours)[0], "ms", spread=summary([1000 * one for one in ours])[1]
+    )
+    report.add(
+        f"{count} bare processes",
+        1000 * summary(floor)[0],
+        "ms",
+        spread=summary([1000 * one for one in floor])[1],
+    )
     report.add(f"{count} nodes over the floor", summary(ratios)[0], "ratio", "<= 3", summary(ratios)[1])
     report.add(f"{count} nodes: memory of one (PSS)", *_with_spread(pss, "MiB"))
 
@@ -116,7 +142,9 @@ def whole_run(runs: int, report: Report) -> None:
 
 def main() -> int:
     made = parser(__doc__)
-    made.add_argument("--nodes", type=int, nargs="*", default=[3, 20, 200], help="cluster sizes (default: 3 20 200)")
+    made.add_argument(
+        "--nodes", type=int, nargs="*", default=[3, 20, 200], help="cluster sizes (default: 3 20 200)"
+    )
     arguments = made.parse_args()
     report = Report(arguments.json)
     for count in arguments.nodes:
