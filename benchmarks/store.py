@@ -311,7 +311,8 @@ from pysyncobj import SyncObj, SyncObjConf
 from pysyncobj.batteries import ReplDict
 mine, others, writers, count = sys.argv[1], sys.argv[2].split(","), int(sys.argv[3]), int(sys.argv[4])
 data = ReplDict()
-node = SyncObj(mine, others, consumers=[data], conf=SyncObjConf(appendEntriesUseBatch=True, autoTickPeriod=0.001, appendEntriesPeriod=0.001))
+quick = SyncObjConf(appendEntriesUseBatch=True, autoTickPeriod=0.001, appendEntriesPeriod=0.001)
+node = SyncObj(mine, others, consumers=[data], conf=quick)
 while node._getLeader() is None:
     time.sleep(0.01)
 if writers:

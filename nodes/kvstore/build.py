@@ -1,5 +1,4 @@
-"""Write `kvstore` and `kv_client` into a folder, so that `./build/kvstore --port 9001 …` runs as the lesson
-writes it.
+"""Write `kvstore` and `kv_client` into a folder, so that `./build/kvstore --port 9001 …` runs as the lesson writes it.
 
     python nodes/kvstore/build.py build/
 

@@ -112,9 +112,7 @@ def build(words):
 
 
 def ask(host, port, timeout_s, request):
-    """Send one request and return the reply line without its end; raises OSError, TimeoutError when time is
-    up.
-    """
+    """Send one request and return the reply line without its end; raises OSError, TimeoutError when time is up."""
     from time import monotonic
 
     deadline_s = monotonic() + timeout_s

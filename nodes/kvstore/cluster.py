@@ -6,7 +6,7 @@ other. A node that has promised an epoch follows no leader of a lower one, and s
 With `majority` and `all` a promotion needs the promises of a majority, each from a node that is not ahead; so
 what a majority acknowledged is never lost. It then waits for the old leader's lease to pass, so that nobody
 reads old values there. With `async` a promotion is the operator's word, and can lose what was not copied.
-Seams for a changed node: `promise`, `fence`, `next_epoch`, `is_ahead`.
+Seams for a changed node: `promise`, `fence`, `next_epoch`, `is_ahead`, and the two classes `leading_class`, `following_class`.
 """
 
 from kvstore.errors import StartError
@@ -26,6 +26,8 @@ DONE = Free(b"OK\n")
 
 class Cluster:
     """This node's place among the others. Exactly one of `leading` and `following` is set, or neither."""
+
+    leading_class, following_class = Leading, Following
 
     def __init__(self, node):
         self.node, self.server, self.engine = node, node.server, node.engine
@@ -86,7 +88,7 @@ class Cluster:
     def lead(self):
         """Begin to serve followers."""
         self.node.leads, self.node.leader = True, None
-        self.leading = Leading(self.node, self.meta.mode, self.meta.nodes)
+        self.leading = self.leading_class(self.node, self.meta.mode, self.meta.nodes)
         self.node.holds = self.leading.needed() > 1
         self.leading.commit()
         self.announce()
@@ -98,7 +100,7 @@ class Cluster:
         addresses = [address for address in dict.fromkeys(addresses) if address != mine]
         if addresses and self.settings.replication != "none":
             self.node.leader = addresses[0]
-            self.following = Following(self.node, addresses)
+            self.following = self.following_class(self.node, addresses)
 
     # -- followers that come, and leaders that are found ------------------------------------------------
 

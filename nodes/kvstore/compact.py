@@ -1,5 +1,4 @@
-"""Make a snapshot out of the one before and the sealed log behind it: a process of its own, so that the node
-never waits.
+"""Make a snapshot out of the one before and the sealed log behind it: a process of its own, so that the node never waits.
 
     python -I -S compact.py FOLDER UP_TO_INDEX OUTPUT
 
@@ -20,9 +19,7 @@ from kvstore.segment import BadSegment, Segment  # noqa: E402
 
 
 def state_at(folder, up_to):
-    """Return ({key: value}, index, epoch, chain) at exactly `up_to`, from the files of a folder; raises
-    StartError.
-    """
+    """Return ({key: value}, index, epoch, chain) at exactly `up_to`, from the files of a folder; raises StartError."""
     data, index, epoch, chain = snapshot.load(folder)
     for name in sorted(name for name in posix.listdir(folder) if name.startswith(PREFIX)):
         if int(name[len(PREFIX) :]) > up_to:

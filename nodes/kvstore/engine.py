@@ -23,6 +23,8 @@ DIGEST_KEYS_MAX = 20_000  # a larger state is digested when asked for by name, n
 class Engine:
     """Keys and values as bytes. Not thread-safe: one loop owns it."""
 
+    log_class = Log
+
     def __init__(self, folder, fsync="never", repair=None, say=lambda text: None):
         self.folder = folder
         self.fsync = fsync
@@ -48,7 +50,7 @@ class Engine:
         self.snapshot_index = start[0]
         self.snapshot_bytes = file_size(snapshot.path_of(self.folder, start[0]))
         snapshot.tidy(self.folder, start[0])
-        self.log = Log(self.folder, tuple(start), self.fsync == "always", self.repair, self.say)
+        self.log = self.log_class(self.folder, tuple(start), self.fsync == "always", self.repair, self.say)
         for payload in self.log.replay():
             self.replay(payload)
         self.durable = self.log.last
@@ -158,9 +160,7 @@ class Engine:
             self.on_record(packed, last)
 
     def apply_record(self, packed):
-        """Append and apply a leader's record, which must follow the last one; raises BadRecord,
-        DiskFullError, OSError.
-        """
+        """Append and apply a leader's record, which must follow the last one; raises BadRecord, DiskFullError, OSError."""
         payload, epoch, count, first, chain, after = record.decode(packed, 0, self.log.chain)
         if first != self.log.last + 1 or after != len(packed):
             raise record.BadRecord(f"index {first} where {self.log.last + 1} is due")
@@ -170,9 +170,7 @@ class Engine:
         self.write(packed, first + count - 1, epoch, chain)
 
     def commit(self):
-        """Make every write so far as durable as `fsync` asks for. Raises OSError: then nothing may be
-        acknowledged.
-        """
+        """Make every write so far as durable as `fsync` asks for. Raises OSError: then nothing may be acknowledged."""
         if self.pending:
             self.write_pending()
         if self.unsynced:
@@ -220,9 +218,7 @@ class Engine:
             self.start_snapshot()
 
     def start_snapshot(self):
-        """Seal the log and have a process of its own make a snapshot of it; the node goes on. Raises
-        OSError.
-        """
+        """Seal the log and have a process of its own make a snapshot of it; the node goes on. Raises OSError."""
         self.write_pending()
         if self.fsync == "interval" and self.unsynced:
             self._sync_aside()
@@ -316,8 +312,7 @@ class Engine:
     # -- comparing and ending --------------------------------------------------------------------------------
 
     def digest(self, keys_max=None):
-        """Return 16 hex letters that depend on every key and value and on nothing else; cached until the next
-        write.
+        """Return 16 hex letters that depend on every key and value and on nothing else; cached until the next write.
 
         None when there are more keys than `keys_max` and no digest is at hand.
         """
@@ -342,9 +337,7 @@ class Engine:
 
 
 def digest_of(data):
-    """Return 16 hex letters for a {key: value} of bytes: BLAKE2b over the sorted items, each with its
-    lengths.
-    """
+    """Return 16 hex letters for a {key: value} of bytes: BLAKE2b over the sorted items, each with its lengths."""
     from _blake2 import blake2b
 
     total = blake2b(digest_size=8)

@@ -144,9 +144,7 @@ Or speak to it by hand, one request a line: PUT key value, GET key, DELETE key, 
 
 
 def split_flags(argv):
-    """Return {flag: text} from the arguments; raises StartError for what is unknown, doubled or without a
-    value.
-    """
+    """Return {flag: text} from the arguments; raises StartError for what is unknown, doubled or without a value."""
     found, rest = {}, list(argv)
     while rest:
         word = rest.pop(0)

@@ -1,6 +1,4 @@
-"""A dictionary of plain values as one line of JSON. Written by hand: `json` would cost a node 7 ms at its
-first STATUS.
-"""
+"""A dictionary of plain values as one line of JSON. Written by hand: `json` would cost a node 7 ms at its first STATUS."""
 
 from _json import encode_basestring_ascii as quoted
 

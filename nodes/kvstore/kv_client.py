@@ -1,6 +1,4 @@
-"""Start the client: `python -I -S nodes/kvstore/kv_client.py --port 9001 get city`. Only the bootstrap; see
-client.py.
-"""
+"""Start the client: `python -I -S nodes/kvstore/kv_client.py --port 9001 get city`. Only the bootstrap; see client.py."""
 
 import sys
 

@@ -1,5 +1,4 @@
-"""The append-only log of one node: segments, one after the other. Knows the order of records; knows nothing
-of keys.
+"""The append-only log of one node: segments, one after the other. Knows the order of records; knows nothing of keys.
 
 `append` returns when the operating system has the bytes, so they survive a SIGKILL; `sync` when the disk has
 them.
@@ -15,9 +14,7 @@ PREFIX = "log-"
 
 
 class Log:
-    """Records in order. `start` is (index, epoch, chain) of what a snapshot holds already, (0, 0, 0) for
-    nothing.
-    """
+    """Records in order. `start` is (index, epoch, chain) of what a snapshot holds already, (0, 0, 0) for nothing."""
 
     def __init__(self, folder, start=(0, 0, 0), sync_always=False, repair=None, say=lambda text: None):
         self.folder = folder
@@ -226,9 +223,7 @@ class Log:
     # -- reading back, for followers -------------------------------------------------------------------------
 
     def find(self, index, chain):
-        """Return (segment, offset) of what follows the record that ends with this index and chain; None if
-        not here.
-        """
+        """Return (segment, offset) of what follows the record that ends with this index and chain; None if not here."""
         if (index, chain) == (self.last, self.chain) and self.segments:
             return self.segments[-1], self.segments[-1].end
         for segment in reversed(self.segments):
@@ -243,9 +238,7 @@ class Log:
         return later[0] if later else None
 
     def ends(self, most):
-        """Return up to `most` (index, chain) at which records end, newest first: what a leader compares with
-        its own.
-        """
+        """Return up to `most` (index, chain) at which records end, newest first: what a leader compares with its own."""
         found = []
         for segment in reversed(self.segments):
             mine, at, data = [], HEADER.size, segment.read_all()

@@ -2,7 +2,7 @@
 
 Every write of every protocol passes `refusal`, here and nowhere else.
 Seams for a changed node, each a small method: `refusal`, `refusal_text`, `put`, `put_all`, `get`, `get_all`, `delete`,
-`commit`, `status`, `from_peer`. What a node does among others is in cluster.py, leading.py and following.py.
+`commit`, `status`, `from_peer`, `cluster_class`. What a node does among others is in cluster.py, leading.py and following.py.
 """
 
 import posix
@@ -141,11 +141,15 @@ class Node:
     def join(self):
         """Load what is needed to deal with other nodes; a node that never does, never pays for it."""
         if self.cluster is None:
-            from kvstore.cluster import Cluster
-
-            self.cluster = Cluster(self)
+            self.cluster = self.cluster_class()(self)
             self.cluster.start()
         return self.cluster
+
+    def cluster_class(self):
+        """Return the class that deals with other nodes, imported now and not before."""
+        from kvstore.cluster import Cluster
+
+        return Cluster
 
     def promote(self, force):
         """Become the leader of a new epoch; return the reply or a Later."""

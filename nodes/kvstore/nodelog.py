@@ -1,5 +1,4 @@
-"""What a node says on stdout: `[node] …` lines, each written whole and at once. Knows nothing of what they
-mean.
+"""What a node says on stdout: `[node] …` lines, each written whole and at once. Knows nothing of what they mean.
 
 A reader that does not read (a full pipe) never stops the node: lines are dropped then, and their number is
 said later.

@@ -1,5 +1,4 @@
-"""RESP2, pure: the protocol of Redis, as much of it as a server needs. Bytes in, values out; knows no
-sockets.
+"""RESP2, pure: the protocol of Redis, as much of it as a server needs. Bytes in, values out; knows no sockets.
 
 `decode` reads any stream of requests, in the array form or inline. `run_of_sets` and `run_of_gets` read what
 busy clients really send, a pipeline of one kind, without a loop in Python: the bytes are split at their line
@@ -42,9 +41,7 @@ def _lengths(words):
 
 
 def run_of_sets(data):
-    """Return (keys, values, rest) when the data is `SET key value` again and again, rest what is unfinished;
-    else None.
-    """
+    """Return (keys, values, rest) when the data is `SET key value` again and again, rest what is unfinished; else None."""
     words = data.split(b"\r\n")
     if len(words) == 8:
         return _one_set(words)

@@ -1,5 +1,4 @@
-"""One file of the log: a header, then records, then room that is reserved. Knows files; knows nothing of
-keys.
+"""One file of the log: a header, then records, then room that is reserved. Knows files; knows nothing of keys.
 
 Room is reserved ahead of the writes, filled with zeros where every write is synced: then a sync has no file
 size to write, and a full disk is noticed before a write is accepted, not after.
@@ -73,9 +72,7 @@ class Segment:
         return self.size - self.end
 
     def reserve(self, size, zeros):
-        """Make sure `size` bytes fit behind the end. Raises OSError when the disk has no room; nothing is
-        lost then.
-        """
+        """Make sure `size` bytes fit behind the end. Raises OSError when the disk has no room; nothing is lost then."""
         if size <= self.room:
             return
         for step in (max(self.step, size), size):

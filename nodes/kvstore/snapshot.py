@@ -1,5 +1,4 @@
-"""The whole state at one index, as a file: what lets old log segments go. Knows files; knows no sockets, no
-roles.
+"""The whole state at one index, as a file: what lets old log segments go. Knows files; knows no sockets, no roles.
 
     header: magic 4 | index 8 | epoch 4 | chain 4 | crc32 of these 4
     chunks: size 4 | crc32 4 | marshal of [keys, values], both lists of bytes      a chunk of size 0 ends the
@@ -40,9 +39,7 @@ def encode(data, index, epoch, chain):
 
 
 def decode(read):
-    """Return ({key: value}, index, epoch, chain) from `read(size)`, which returns that many bytes; raises
-    BadSnapshot.
-    """
+    """Return ({key: value}, index, epoch, chain) from `read(size)`, which returns that many bytes; raises BadSnapshot."""
     head = read(HEADER.size)
     if len(head) < HEADER.size or head[:4] != MAGIC or HEADER.unpack(head)[4] != crc32(head[:-4]):
         raise BadSnapshot("it does not begin like a snapshot")
