@@ -193,10 +193,14 @@ def test_edn_reads_what_histories_hold() -> None:
 
 
 def test_an_unknown_format_and_a_bad_file_are_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="there is no format 'x'; formats are kvsim-jsonl, jepsen-edn"):
+    with pytest.raises(
+        UsageError, match="there is no format 'x'; formats are kvsim, kvsim-jsonl, jepsen-edn"
+    ):
         formats.read("x", tmp_path / "h")
     with pytest.raises(UsageError, match="cannot be read: No such file"):
         formats.read("jepsen-edn", tmp_path / "h")
+    with pytest.raises(UsageError, match="cannot be read: No such file"):
+        formats.read("kvsim", tmp_path / "h")
     (tmp_path / "h").write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match="is not text in UTF-8"):
         formats.read("jepsen-edn", tmp_path / "h")

@@ -215,7 +215,7 @@ def _promise(case: _Case, promise: str, word: str, answers: Mapping[str, Answer]
     judged = [answers[name] for name in names]
     verdicts = [one.verdict for one in judged]
     if not names:
-        return PromiseResult(promise, word, Standing.NOT_EXERCISED, PROMISES[promise][word].means)
+        return PromiseResult(promise, word, Standing.NOTHING, PROMISES[promise][word].means)
     if case.uncovered and any(one.findings for one in judged):
         return PromiseResult(promise, word, Standing.NOT_PROMISED, f"it does not cover {case.uncovered}")
     if Verdict.FAIL in verdicts:

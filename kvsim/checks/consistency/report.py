@@ -18,6 +18,7 @@ class Standing(StrEnum):
     BROKEN = "broken"
     UNDECIDED = "undecided"
     NOT_EXERCISED = "not exercised"
+    NOTHING = "nothing promised"
     NOT_PROMISED = "not promised under what happened"
 
 
@@ -66,8 +67,12 @@ def render(report: Report) -> str:
     lines = [f"{report.verdict}: {plural(report.operations, 'operation')} judged{_from(report.origin)}", ""]
     if report.promises:
         lines += [*map(_promise_line, report.promises), ""]
+    silent = [check for check in report.checks if not (check.judged or check.findings or check.unjudged)]
     for check in report.checks:
-        lines += _check_lines(check)
+        if check not in silent:
+            lines += _check_lines(check)
+    if silent:
+        lines.append(f"not exercised {', '.join(check.name for check in silent)}")
     return "\n".join(lines).rstrip() + "\n"
 
 

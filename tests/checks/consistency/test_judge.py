@@ -193,6 +193,7 @@ def test_the_report_as_text_and_as_data() -> None:
     assert "BROKEN         leader_reads: linearizable  (see linearizable)" in text
     assert "  key 'k': stale read: get → 'a' by client 3 at n1" in text
     assert "client 3 n1 (leader)" in text
+    assert text.splitlines()[-1] == "not exercised recovers"
     data = json.loads(json.dumps(to_json(report)))
     (finding,) = next(one for one in data["checks"] if one["name"] == "linearizable")["findings"]
     assert finding["operations"] == [0, 1, 4] and data["verdict"] == "fail"
