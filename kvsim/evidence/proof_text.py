@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from kvsim.checks.expectations import describe
-from kvsim.checks.verdict import CheckResult, Verdict
+from kvsim.checks.verdict import CheckResult, Finding, Verdict, worst
 from kvsim.evidence.load_text import fault_lines, load_lines, picture_lines
 from kvsim.evidence.proof import Claim, NodeProof, Proof
 from kvsim.evidence.story import story
@@ -22,6 +22,7 @@ MARKS = {
     "": "ended",
 }
 REPLY_SHOWN = 120
+STORIES_SHOWN = 6  # in full; the first ones tell the most
 CLAIMS_SHOWN = 6  # of one step on one node: `always` and `eventually` ask many times
 
 
@@ -41,10 +42,7 @@ def _lines(proof: Proof, record: Record) -> Iterator[str]:
     yield ""
     yield "WHAT WAS ASKED AND ANSWERED"
     yield from _steps(proof, record)
-    failing = [step for step in proof.steps if step.result not in {"pass", "skipped"}]
-    for step in failing:
-        yield ""
-        yield from story(record, step)
+    yield from _stories(proof, record)
     yield ""
     yield "WHAT WAS PROVEN" if proof.verdict is Verdict.PASS else "WHAT WAS JUDGED"
     for check in proof.checks:
@@ -66,20 +64,51 @@ def _node(node: NodeProof) -> Iterator[str]:
         yield f"      {node.startup_line}"
 
 
+def _stories(proof: Proof, record: Record) -> Iterator[str]:
+    """Every step that did not pass, and every one that a check has something against."""
+    blame = _blame(proof)
+    telling = [step for step in proof.steps if step.result not in {"pass", "skipped"} or step.id in blame]
+    for step in telling[:STORIES_SHOWN]:
+        yield ""
+        yield from story(record, step, [finding.message for finding in blame.get(step.id, ())])
+    if len(telling) > STORIES_SHOWN:
+        yield ""
+        yield f"(and {len(telling) - STORIES_SHOWN} more steps: {', '.join(s.id for s in telling[STORIES_SHOWN:])})"
+
+
+def _blame(proof: Proof) -> dict[str, list[Finding]]:
+    """Step → what the checks have against it; a missed expectation is told by the step itself."""
+    blame: dict[str, list[Finding]] = {}
+    missed = {step.id for step in proof.steps if step.result != "pass"}
+    for check in proof.checks:
+        for finding in check.findings:
+            if finding.step and not (check.name == "expectations" and finding.step in missed):
+                blame.setdefault(finding.step, []).append(finding)
+    return blame
+
+
 def _steps(proof: Proof, record: Record) -> Iterator[str]:
-    group = None
+    group, blame = None, _blame(proof)
     for step in proof.steps:
         if step.group != group:
             group = step.group
             yield f"  {group}"
-        yield from _step(step, [claim for claim in proof.claims if claim.step == step.id])
+        mark = _mark(step, blame.get(step.id, ()))
+        yield from _step(step, mark, [claim for claim in proof.claims if claim.step == step.id])
         yield from fault_lines(record, step.id)
 
 
-def _step(step: StepRecord, claims: list[Claim]) -> Iterator[str]:
+def _mark(step: StepRecord, blame: Iterable[Finding]) -> str:
+    """A step is not ok that did what was expected and something else besides."""
+    if step.result != "pass":
+        return MARKS[step.result]
+    return MARKS[worst((finding.verdict for finding in blame), default=Verdict.PASS)]
+
+
+def _step(step: StepRecord, mark: str, claims: list[Claim]) -> Iterator[str]:
     asked = f"{step.verb} at {step.at}" if step.at else step.text
     expect = f", expected {step.expect}" if step.expect else ""
-    yield f"    {MARKS[step.result]:<7} {step.id:<5} {asked}{expect}"
+    yield f"    {mark:<7} {step.id:<5} {asked}{expect}"
     for claim in claims[-CLAIMS_SHOWN:]:
         yield f"              {claim.node} ({claim.role}, pid {claim.pid or 'not known'})  {_line(claim.sent)}  →  {_answer(claim)}"
     if len(claims) > CLAIMS_SHOWN:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from kvsim.checks.expectations import describe
 from kvsim.checks.fate import fate_of, read_back
 from kvsim.history.record import Operation, Record, StepRecord
 
 LOG_LINES = 5
+BLAMES_SHOWN = 3
 
 
-def story(record: Record, step: StepRecord) -> list[str]:
-    """The lines for one step that did not pass."""
+def story(record: Record, step: StepRecord, blame: Sequence[str] = ()) -> list[str]:
+    """The lines for one step that did not pass. `blame` is what checks have against it, whether its expectation was met or not."""
     place = f"{record.meta['scenario_file']}:{step.line}"
     target = ", ".join(step.targets) or "nobody"
     known = f" ({step.resolved})" if step.resolved else ""
@@ -21,13 +22,21 @@ def story(record: Record, step: StepRecord) -> list[str]:
         f"  step      {step.text}",
         f"  for       {step.at} → {target}{known}" if step.at else f"  for       {target}",
         f"  expected  {step.expect or 'no error'}",
-        f"  but       {step.why}",
+        *_but(step, blame),
     ]
     for operation in _telling(step):
         lines += _wire(record, operation)
     for node in _involved(step):
         lines += _log_end(record, node, step)
     return [*lines, f"  again     {record.meta['again']}"]
+
+
+def _but(step: StepRecord, blame: Sequence[str]) -> Iterator[str]:
+    said = list(dict.fromkeys([*([step.why] if step.why else []), *blame]))
+    for place, text in enumerate(said[:BLAMES_SHOWN]):
+        yield f"  {'' if place else 'but':<9} {text}"
+    if len(said) > BLAMES_SHOWN:
+        yield f"            and {len(said) - BLAMES_SHOWN} more, below"
 
 
 def _telling(step: StepRecord) -> list[Operation]:
