@@ -1,0 +1,194 @@
+"""The shipped scenarios: no false alarm on the correct store, whatever the seed; and a proof that is edited does not stand."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kvsim.cli.files import load_cluster
+from kvsim.cli.selftest import own_scenarios
+from kvsim.selftest.table import load_table
+
+ROOT = Path(__file__).parents[2]
+TABLE = load_table(ROOT / "nodes/broken/bugs.yaml")
+SEEDS = (1, 2, 3)
+
+
+def kvsim(*words: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "kvsim", *map(str, words)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+def run(scenario: Path | str, out: Path, *more: object) -> tuple[Path, dict]:
+    """The run directory and the proof."""
+    done = kvsim("run", ROOT / "scenarios" / scenario, "--json", "--out", out, *more)
+    assert done.stdout, done.stderr
+    proof = json.loads(done.stdout.splitlines()[-1])
+    return Path(proof["run_directory"]), proof
+
+
+def findings(proof: dict) -> list[str]:
+    return [f"{c['name']}: {f['message']}" for c in proof["checks"] for f in c["findings"]]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("scenario", own_scenarios(TABLE), ids=lambda path: path.stem)
+def test_the_correct_store_passes(scenario, seed, tmp_path):
+    directory, proof = run(scenario.name, tmp_path, "--seed", seed)
+    assert proof["verdict"] == "pass", findings(proof)
+    assert findings(proof) == []
+    assert kvsim("verify", directory).returncode == 0
+
+
+def test_the_scenarios_of_fixed_roles_are_all_there():
+    own = {path.stem for path in own_scenarios(TABLE)}
+    assert own >= {
+        "roles", "reads", "refusals", "survives", "follower_restart", "redirect", "leader_down", "requests", "values",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "scenarios").glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_scenario_says_what_it_is_for_and_what_it_needs_to_have_judged(path):
+    text = path.read_text(encoding="utf-8")
+    assert "\ntitle: " in f"\n{text}"
+    assert "\nchecks: [" in text, f"{path}: name the checks that must have had something to look at"
+    assert f"scenario: {path.stem}\n" in text, f"{path}: its name is its file's"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "clusters").glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_cluster_file_can_be_read(path):
+    assert load_cluster(path).nodes
+
+
+# --- what a reader of a proof can rely on -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory) -> Path:
+    """One run of the roles scenario, to be copied and edited."""
+    return run("roles.yaml", tmp_path_factory.mktemp("recorded"), "--seed", 4127)[0]
+
+
+@pytest.fixture
+def copy(recorded, tmp_path) -> Path:
+    shutil.copytree(recorded, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def edit(name: str, old: str, new: str) -> Callable[[Path], str]:
+    """An edit of one file, which answers with the file that must be named."""
+
+    def do(run: Path) -> str:
+        path = run / name
+        text = path.read_text(encoding="utf-8")
+        assert old in text, f"{name} holds no {old!r}: the test has nothing to edit"
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+        return name
+
+    return do
+
+
+def remove(name: str) -> Callable[[Path], str]:
+    def do(run: Path) -> str:
+        (run / name).unlink()
+        return name
+
+    return do
+
+
+def append(name: str, text: str) -> Callable[[Path], str]:
+    def do(run: Path) -> str:
+        with (run / name).open("a", encoding="utf-8") as file:
+            file.write(text)
+        return name
+
+    return do
+
+
+EDITS = {
+    "the verdict in proof.txt": edit("proof.txt", "VERDICT: PASS", "VERDICT: FAIL"),
+    "a reply in proof.txt": edit("proof.txt", "ERR read-only", "OK"),
+    "the seed in proof.txt": edit("proof.txt", "4127", "4128"),
+    "an empty line behind proof.txt": append("proof.txt", "\n"),
+    "the verdict in proof.json": edit("proof.json", '"verdict": "pass"', '"verdict": "fail"'),
+    "a reply in proof.json": edit("proof.json", "ERR read-only", "OK"),
+    "a node's role in proof.json": edit("proof.json", '"role": "leader"', '"role": "follower"'),
+    "the seed in meta.json": edit("meta.json", "4127", "4128"),
+    "a reply in the history": edit("history.jsonl", "ERR read-only", "OK"),
+    "an outcome in the history": edit("history.jsonl", '"kind":"refused"', '"kind":"ok"'),
+    "an event more in the history": append("history.jsonl", '{"at_s":9,"event":"note"}\n'),
+    "the role in a log": edit("nodes/n2/1.log", "FOLLOWER", "LEADER"),
+    "a line more in a log": append("nodes/n3/1.log", "[node] all is well\n"),
+    "a log that is gone": remove("nodes/n1/1.log"),
+    "an expectation in the scenario": edit("scenario.yaml", "expect: ok", "expect: refused"),
+    "the cluster": edit("cluster.yaml", "9001", "9009"),
+    "proof.txt that is gone": remove("proof.txt"),
+}
+
+
+@pytest.mark.parametrize("what", EDITS)
+def test_an_edited_run_does_not_stand_and_the_file_is_named(copy, what):
+    name = EDITS[what](copy)
+    done = kvsim("verify", copy)
+    assert done.returncode != 0, f"{what}: not found"
+    assert name in done.stdout + done.stderr, done.stdout + done.stderr
+    assert "the proof stands" not in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_run_that_nobody_edited_stands(copy):
+    done = kvsim("verify", copy)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.endswith("VERDICT: PASS\n")
+    assert kvsim("verify", copy / "proof.json").returncode == 0
+
+
+def test_a_failure_stays_a_failure_however_its_proof_is_dressed_up(tmp_path):
+    """A failed run whose proof was edited to say PASS: found, and the true verdict is said."""
+    directory, proof = run(
+        "roles.yaml", tmp_path, "--program", "nodes/broken/node.yaml", "-o", "bug=follower_accepts_delete"
+    )
+    assert proof["verdict"] == "fail"
+    for name in ("proof.txt", "proof.json"):
+        path = directory / name
+        path.write_text(
+            path.read_text()
+            .replace('"verdict": "fail"', '"verdict": "pass"')
+            .replace("VERDICT: FAIL", "VERDICT: PASS")
+        )
+    done = kvsim("verify", directory)
+    assert done.returncode == 3
+    assert "judged again the run gives FAIL" in done.stdout
+    assert "proof.json" in done.stdout
+    assert "proof.txt" in done.stdout
+
+
+def test_a_failing_step_tells_its_whole_story(tmp_path):
+    """In a good debugger's order: where, what, who, sent, received, expected, before and after, meaning, log, again."""
+    directory, _ = run(
+        "refusals.yaml",
+        tmp_path,
+        "--program",
+        "nodes/broken/node.yaml",
+        "-o",
+        "bug=follower_refuses_but_stores",
+    )
+    text = (directory / "proof.txt").read_text()
+    story = text[text.index("scenarios/refusals.yaml:") :]
+    for told in ("sent ", "received ", "expected ", "before ", "after ", "[node] ", "again "):
+        assert told in story, f"the story does not say {told!r}:\n{story}"
+    assert "refused, but stored" in text
+    assert "-o bug=follower_refuses_but_stores" in text  # the command that repeats it is whole
