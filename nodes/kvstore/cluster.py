@@ -12,11 +12,10 @@ Seams for a changed node: `promise`, `fence`, `next_epoch`, `is_ahead`, and the 
 from kvstore.errors import StartError
 from kvstore.following import Following
 from kvstore.frames import VERSION
-from kvstore.leading import LEASE_S, Leading
-from kvstore.lines import encode_error
+from kvstore.leading import Leading
 from kvstore.meta import Meta, address_of, address_text
 from kvstore.outgoing import Call
-from kvstore.replies import Free, Later
+from kvstore.replies import Free
 
 SLOTS = 16
 CALL_S = 1.0
@@ -189,12 +188,6 @@ class Cluster:
 
     # -- promotion --------------------------------------------------------------------------------------
 
-    def others(self):
-        """Return the addresses of the other members."""
-        return [
-            address_of(address) for node, (_, address) in self.meta.members.items() if node != self.meta.node
-        ]
-
     def next_epoch(self):
         """Return the lowest epoch that is higher than all heard of and belongs to this node's slot."""
         least = max(self.meta.promised, self.meta.epoch) + 1
@@ -204,60 +197,10 @@ class Cluster:
         """Make this node the leader of a new epoch; return the reply, or a place for it."""
         if self.node.leads:
             return DONE
-        if not self.meta.slot:
-            self.meta.slot = 1
-        later = Later()
-        careful = self.meta.mode in ("majority", "all") and not force
-        needed = self.meta.nodes // 2 + 1 if careful else 1
-        epoch = self.next_epoch()
+        from kvstore.promotion import Promotion
 
-        def asked(yes, reasons):
-            if yes < needed:
-                later.fill(
-                    encode_error(f"not ready: {yes} of {needed} nodes needed agree; {'; '.join(reasons)}")
-                )
-            else:
-                self.ask_all("PROMISE", epoch, careful, promised)
-
-        def promised(yes, reasons):
-            if yes < needed or epoch <= self.meta.promised:
-                later.fill(encode_error(f"not ready: {yes} of {needed} promises; {'; '.join(reasons)}"))
-                return
-            self.stop_following(epoch)
-            self.server.timers.after(LEASE_S if careful else 0, lease_is_over)
-
-        def lease_is_over():
-            if epoch == self.meta.promised and not self.node.leads:
-                self.take_over(epoch)
-                later.fill(DONE)
-            else:
-                later.fill(
-                    encode_error(f"not ready: epoch {self.meta.promised} was promised to another node")
-                )
-
-        self.ask_all("ASK", epoch, careful, asked)
-        return later
-
-    def ask_all(self, verb, epoch, careful, done):
-        """Ask every other member for its promise (or whether it would give it); `done(how many yes, reasons of the rest)`."""
-        log = self.engine.log
-        line = (
-            f"PROMISE {verb} {self.meta.cluster or '-'} {epoch} {log.epoch} {log.last} "
-            f"{self.settings.host}:{self.settings.port} {int(careful)}"
-        )
-        others = self.others()
-        answers = []
-
-        def answered(address, reply):
-            answers.append((address, reply))
-            if len(answers) == len(others):
-                no = [f"{address_text(at)}: {said or 'no answer'}" for at, said in answers if said != "OK"]
-                done(1 + len(others) - len(no), no)
-
-        for address in others:
-            Call(self.server, address, line, CALL_S, lambda reply, address=address: answered(address, reply))
-        if not others:
-            done(1, ["no other member is known"])
+        self.meta.slot = self.meta.slot or 1
+        return Promotion(self, force).reply
 
     def stop_following(self, epoch):
         """Promise an epoch to oneself: hear no leader of a lower one any more."""
