@@ -1,7 +1,8 @@
 """A run in the Trace Event format, which Perfetto and Chrome's tracing read. Pure.
 
 Processes are nodes (and kvsim's clients), threads their lanes; times are microseconds since the run began. The format is the one
-described in Google's "Trace Event Format" document: X complete, i instant, M metadata events.
+described in Google's "Trace Event Format" document: X complete, i instant, C counter, M metadata events. A load is shown by how much
+was asked, with which outcome, in each short stretch; its single operations stand in the film.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kvsim.history.journal import to_text
+from kvsim.history.operations import OUTCOMES, Operations
 from kvsim.history.record import Operation, Record
 from kvsim.report.film.process_events import process_events
 from kvsim.report.film.spans import alive_spans, fault_spans, role_spans
@@ -17,11 +19,19 @@ from kvsim.report.film.spans import alive_spans, fault_spans, role_spans
 CLIENTS, FAULTS, FIRST_NODE = 1, 2, 10
 STEPS_LANE, SCENARIO_LANE, LOOKS_LANE = 1, 2, 3
 LIFE_LANE, ROLE_LANE, EVENT_LANE = 1, 2, 3
+COUNT_S = 0.02
 
 
 def trace(record: Record) -> dict[str, Any]:
     """The whole trace, ready for JSON."""
-    events = [*_names(record), *_steps(record), *_operations(record), *_nodes(record), *_faults(record)]
+    events = [
+        *_names(record),
+        *_steps(record),
+        *_operations(record),
+        *_nodes(record),
+        *_faults(record),
+        *_loads(record),
+    ]
     meta = record.meta
     about = {"scenario": meta["scenario"], "seed": meta["seed"], "kvsim": meta["kvsim"]}
     return {"traceEvents": events, "displayTimeUnit": "ms", "otherData": about}
@@ -102,6 +112,28 @@ def _faults(record: Record) -> Iterator[dict[str, Any]]:
     for span in fault_spans(record):
         end_s = _until(span, _end_s(record))
         yield _complete(span["name"], FAULTS, 1, span["begin_s"], end_s, receipts=span["receipts"])
+
+
+def _loads(record: Record) -> Iterator[dict[str, Any]]:
+    """Operations in each stretch of COUNT_S, by outcome."""
+    epoch_ns = next((event["epoch_ns"] for event in record.of_kind("load_start")), 0)
+    given = record.history.operations if record.history else Operations()
+    counts: dict[int, list[int]] = {}
+    for call_ns, outcome in zip(given.call_ns, given.outcome, strict=True):
+        counts.setdefault(int((call_ns - epoch_ns) / 1e9 / COUNT_S), [0] * len(OUTCOMES))[outcome] += 1
+    shown = {
+        near for place in counts for near in (place, place + 1)
+    }  # the one after, where it falls to nothing
+    for place in sorted(shown):
+        args = dict(zip(OUTCOMES, counts.get(place, [0] * len(OUTCOMES)), strict=True))
+        yield {
+            "ph": "C",
+            "name": "load",
+            "pid": CLIENTS,
+            "tid": 0,
+            "ts": round(place * COUNT_S * 1e6),
+            "args": args,
+        }
 
 
 def _until(span: dict[str, Any], end_s: float) -> float:

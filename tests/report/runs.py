@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from kvsim.history.history import FaultSpan, History, RoleSample
+from kvsim.history.history import History, RoleSample
 from kvsim.history.operations import Operations
 from kvsim.rundir import RunDir
 
@@ -209,7 +209,7 @@ def story(folder: Path, *, how: str | None = "finished") -> RunDir:
 
 
 def load(count: int, seed: int = 1, clients: int = 16) -> History:
-    """The history of a load: clients in a closed loop for some seconds, two faults, a change of leader."""
+    """The history of a load: clients in a closed loop for some seconds, and a change of leader."""
     rng = random.Random(seed)
     operations = Operations()
     free_ns = [rng.randrange(1_000_000) for _ in range(clients)]
@@ -241,8 +241,4 @@ def load(count: int, seed: int = 1, clients: int = 16) -> History:
         RoleSample(end_ns // 2, "n2", "leader", 2),
         RoleSample(end_ns // 2, "n1", "follower", 2),
     )
-    faults = (
-        FaultSpan("cut", ("n1",), end_ns * 4 // 10, end_ns * 5 // 10),
-        FaultSpan("kill", ("n3",), end_ns * 7 // 10, end_ns * 8 // 10),
-    )
-    return History(operations, samples, faults)
+    return History(operations, samples)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from kvsim.checks.consistency.answer import Answer
+from kvsim.checks.consistency.report import PromiseResult
 from kvsim.checks.verdict import Finding, Verdict
 from kvsim.evidence.proof import Proof
 from kvsim.evidence.story import story
@@ -24,12 +26,14 @@ from kvsim.rundir import RunDir
 HIGHLIGHTS_LIMIT = 40
 
 
-def film_data(run: RunDir, record: Record, proof: Proof, history: History | None = None) -> dict[str, Any]:
-    """Everything the page needs, ready for JSON. Times are seconds since the run began."""
+def film_data(
+    run: RunDir, record: Record, proof: Proof, history: History | None = None, epoch_ns: int = 0
+) -> dict[str, Any]:
+    """Everything the page needs, ready for JSON. Times are seconds since the run began; `history`'s count from `epoch_ns`."""
     strings = Strings()
     rows = Rows(record, strings)
     if history is not None:
-        rows.add_load(history)
+        rows.add_load(history, epoch_ns)
     columns, places = rows.finish()
     return {
         "about": _about(run, record, proof),
@@ -42,10 +46,12 @@ def film_data(run: RunDir, record: Record, proof: Proof, history: History | None
         ],
         "checks": [_check(check) for check in proof.checks],
         "violations": list(_violations(record, proof, rows, places)),
+        "promises": [_promise(one) for one in (proof.load.promises if proof.load else ())],
+        "measured": [_measured(one) for one in (proof.load.checks if proof.load else ()) if one.measured],
         "events": process_events(record),
         "alive": alive_spans(record),
-        "roles": role_spans(record, history),
-        "faults": fault_spans(record, history),
+        "roles": role_spans(record, history, epoch_ns),
+        "faults": fault_spans(record),
         "logs": log_lines(run, record),
         "not_proven": list(proof.not_proven),
         "strings": strings.all,
@@ -108,6 +114,29 @@ def _check(check) -> dict[str, Any]:
             for f in check.findings
         ],
     }
+
+
+def _promise(result: PromiseResult) -> dict[str, str]:
+    return {
+        "promise": result.promise,
+        "word": result.word,
+        "standing": str(result.standing),
+        "why": result.why,
+    }
+
+
+def _measured(check: Answer) -> dict[str, Any]:
+    return {"check": check.name, "values": {name: _number(value) for name, value in check.measured.items()}}
+
+
+def _number(value: object) -> str:
+    return (
+        f"{value:,.3f}"
+        if isinstance(value, float)
+        else f"{value:,}"
+        if isinstance(value, int)
+        else str(value)
+    )
 
 
 def _violations(record: Record, proof: Proof, rows: Rows, places: list[int]) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,7 @@
 // Every node's log, side by side, at the chosen moment. A line's time is when it had been seen, not what the node's clock said.
 
 const LINES_AROUND = 250;
+const LOOKS_EVERY_S = 0.25; // logs are looked at ten times a second, late on a busy machine; growth is noted, its absence is not
 
 // Each node's lines over all its starts, with a note where a start begins. Made once.
 function joinLogs(data) {
@@ -14,7 +15,7 @@ function joinLogs(data) {
       log.lines.forEach((text, place) => {
         const seen = log.seen_s[place];
         if (place && seen !== log.seen_s[place - 1]) before = log.seen_s[place - 1];
-        lines.push({ text, before_s: before, seen_s: seen, node: node.name });
+        lines.push({ text, before_s: Math.max(before, seen - LOOKS_EVERY_S), seen_s: seen, node: node.name });
       });
     }
     return { node, lines };

@@ -9,6 +9,7 @@ from array import array
 from collections.abc import Iterable
 
 from kvsim.checks.verdict import Finding
+from kvsim.history.assembled import FINAL
 from kvsim.history.history import History
 from kvsim.history.journal import to_text
 from kvsim.history.operations import KINDS, NEVER, NOWHERE, OUTCOMES
@@ -24,7 +25,10 @@ NO_NODE = 0xFFFF
 
 
 class Rows:
-    """Collect operations; `finish` gives the columns. `lanes` and `names` are what the numbers in them stand for."""
+    """Collect operations; `finish` gives the columns. `lanes` and `names` are what the numbers in them stand for.
+
+    `_load_rows` tells where each row of the load's history stands; its last ones are kvsim's own final reads.
+    """
 
     def __init__(self, record: Record, strings: Strings) -> None:
         self.strings = strings
@@ -40,7 +44,8 @@ class Rows:
         self._steps = {event["id"]: number for number, event in enumerate(record.of_kind("step"))}
         self._lanes: dict[str, int] = {}
         self._by_step: dict[tuple[str, str], list[int]] = {}
-        self._load_begin = 0
+        self._load_rows: list[int] = []
+        self._finals: list[int] = []
         for operation in record.operations:
             self._add(operation)
 
@@ -64,6 +69,8 @@ class Rows:
             received=self.strings.number(to_text(operation.received)[:TEXT_LIMIT]),
             detail=self.strings.number("" if outcome.kind is Kind.OK else outcome.detail),
         )
+        if operation.purpose == FINAL and outcome.kind is Kind.OK:
+            self._finals.append(row)
         if operation.step and not looks:
             self._by_step.setdefault((operation.step, operation.node), []).append(row)
 
@@ -83,11 +90,12 @@ class Rows:
             names.append(name)
         return names.index(name)
 
-    def add_load(self, history: History) -> None:
-        """The load's operations, in whole columns. Their times must be nanoseconds since the run began."""
-        self._load_begin = len(self.columns["start_s"])
-        given, columns = history.operations, self.columns
-        count = len(given)
+    def add_load(self, history: History, epoch_ns: int) -> None:
+        """The load's operations, in whole columns. `epoch_ns` is the monotonic time that the run calls zero."""
+        begin, columns = len(self.columns["start_s"]), self.columns
+        count = len(history.operations) - len(self._finals)
+        self._load_rows = [*range(begin, begin + count), *self._finals]
+        given = history.operations if not self._finals else history.operations.select(range(count))
         lane_of = self._lanes_of_clients(given.process, given.call_ns, given.return_ns)
         node_of = {
             NOWHERE: NO_NODE,
@@ -96,7 +104,7 @@ class Rows:
         verb_of = [self._number("verb", kind) for kind in KINDS]
         key_of = [self.strings.number(text) for text in given.keys.strings]
         value_of = [self.strings.number(text) for text in given.values.strings]
-        columns["start_s"].extend(call / 1e9 for call in given.call_ns)
+        columns["start_s"].extend((call - epoch_ns) / 1e9 for call in given.call_ns)
         columns["took_us"].extend(
             NEVER_US if back == NEVER else _us((back - call) / 1e9)
             for call, back in zip(given.call_ns, given.return_ns, strict=True)
@@ -140,7 +148,7 @@ class Rows:
 
     def of_finding(self, finding: Finding) -> list[int]:
         """The rows, before ordering, that show a finding: those it names, or those of its step (and node)."""
-        named = [self._load_begin + row for row in getattr(finding, "rows", ())]
+        named = [self._load_rows[row] for row in getattr(finding, "rows", ())]
         if named or not finding.step:
             return named
         wanted = [

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kvsim.history.history import FaultSpan, History
+from kvsim.history.history import History
 from kvsim.history.journal import Event
 from kvsim.history.record import FaultRecord, Record
 
@@ -31,11 +31,17 @@ def alive_spans(record: Record) -> list[dict[str, Any]]:
     return list(spans.values())
 
 
-def role_spans(record: Record, history: History | None = None) -> list[dict[str, Any]]:
+def role_spans(record: Record, history: History | None = None, epoch_ns: int = 0) -> list[dict[str, Any]]:
     """What each node said of itself, from when it was said until it said otherwise. Asked, not remembered."""
     told = [_told(event) for event in record.of_kind("role")]
     told += [
-        {"at_s": s.at_ns / 1e9, "node": s.node, "role": s.role, "epoch": _text(s.epoch), "how": "says"}
+        {
+            "at_s": (s.at_ns - epoch_ns) / 1e9,
+            "node": s.node,
+            "role": s.role,
+            "epoch": _text(s.epoch),
+            "how": "says",
+        }
         for s in (history.samples if history else ())
     ]
     spans: list[dict[str, Any]] = []
@@ -67,11 +73,9 @@ def _text(epoch: object) -> str:
     return "" if epoch in {None, "", "0", 0} else str(epoch)
 
 
-def fault_spans(record: Record, history: History | None = None) -> list[dict[str, Any]]:
+def fault_spans(record: Record) -> list[dict[str, Any]]:
     """Faults that began, with whom they hit, what showed that they bit, and whether they were healed."""
-    if record.faults:
-        return [_fault(fault) for fault in record.faults if fault.began_s is not None]
-    return [_bare_fault(fault) for fault in (history.faults if history else ())]
+    return [_fault(fault) for fault in record.faults if fault.began_s is not None]
 
 
 def _fault(fault: FaultRecord) -> dict[str, Any]:
@@ -89,19 +93,4 @@ def _fault(fault: FaultRecord) -> dict[str, Any]:
         "receipts": [receipt["says"] for receipt in fault.receipts],
         "healed": fault.healed,
         "healing": list(fault.healing),
-    }
-
-
-def _bare_fault(fault: FaultSpan) -> dict[str, Any]:
-    return {
-        "step": "",
-        "name": fault.name,
-        "kind": fault.kind,
-        "nodes": list(fault.nodes),
-        "begin_s": fault.began_ns / 1e9,
-        "end_s": fault.ended_ns / 1e9,
-        "bit": True,
-        "receipts": [],
-        "healed": True,
-        "healing": [],
     }

@@ -32,7 +32,7 @@ function showJudged(state) {
   const { checks, not_proven: unproven } = state.data;
   const order = ["fail", "invalid", "unknown", "pass", "not exercised"];
   const sorted = [...checks].sort((one, other) => order.indexOf(one.verdict) - order.indexOf(other.verdict));
-  fill(byId("checks"), ...sorted.map((check) => checkBox(state, check)));
+  fill(byId("checks"), ...sorted.map((check) => checkBox(state, check)), ...promiseBoxes(state.data));
   fill(byId("steps"), ...stepBoxes(state));
   fill(byId("unproven"), ...unproven.map((text) => element("li", "", text)));
   byId("unproven-box").hidden = !unproven.length;
@@ -49,6 +49,16 @@ function checkBox(state, check) {
   }
   const result = element("span", `result ${none ? "none" : check.verdict}`, none ? "not looked" : check.verdict);
   return folded(bad, result, element("span", "", words(check.name)), element("small", "", check.judged ? `${check.judged.toLocaleString("en")} judged` : ""), body);
+}
+
+// What a load showed: how each promise of the program stands, and what was only measured.
+function promiseBoxes({ promises, measured }) {
+  if (!promises.length) return [];
+  const standings = { kept: "pass", broken: "fail", undecided: "unknown" };
+  const rows = promises.map((one) =>
+    folded(one.standing === "broken", element("span", `result ${standings[one.standing] ?? "none"}`, one.standing), element("span", "", `${words(one.promise)}: ${words(one.word)}`), null, element("div", "body", element("p", "", one.why))));
+  const values = measured.map((one) => element("p", "", `${words(one.check)}: ${Object.entries(one.values).map(([name, value]) => `${words(name)} ${value}`).join(", ")}`));
+  return [element("p", "group-title", "How the program’s promises stand"), ...rows, values.length ? element("div", "body measured", ...values) : null].filter(Boolean);
 }
 
 function findButton(state, violation) {

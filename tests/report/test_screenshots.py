@@ -1,0 +1,105 @@
+"""The pictures in docs/: taken of real runs. KVSIM_SCREENSHOTS=docs/images writes them there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.report.browser import browser, missing
+
+pytestmark = [pytest.mark.real, pytest.mark.skipif(bool(missing()), reason=missing() or "there")]
+
+SCENARIO = """scenario: a-bad-afternoon
+title: A follower hangs, the leader is killed, and nothing that was acknowledged is lost
+cluster: {root}/cluster.yaml
+vars: {{k: random_key, v: random_value, w: random_value}}
+request_timeout: 300ms
+steps:
+  - group: All is well
+    steps:
+      - put: {{at: leader, key: "{{k}}", value: "{{v}}", expect: ok}}
+      - get: {{at: leader, key: "{{k}}", expect: {{value: "{{v}}"}}}}
+      - put: {{at: each follower, key: "{{k}}", value: "{{w}}", expect: refused}}
+  - group: A follower hangs
+    steps:
+      - fault:
+          pause: n2
+          do:
+            - put: {{at: leader, key: "{{k}}", value: "{{w}}", expect: ok}}
+            - get: {{at: n2, key: "{{k}}", expect: unknown}}
+            - sleep: {{for: 2s, why: somebody looks for the cause}}
+  - group: The leader is killed
+    steps:
+      - fault:
+          kill: leader
+          do:
+            - put: {{at: each follower, key: "{{k}}", value: lost, expect: ok}}
+      - get: {{at: leader, key: "{{k}}", expect: {{value: "{{w}}"}}}}
+"""
+
+
+LOADED = """scenario: busy
+title: Twelve clients write and read while the leader is killed and comes back
+cluster: {root}/cluster.yaml
+steps:
+  - group: Load
+    steps:
+      - load: {{start: busy, clients: 12, keys: 8}}
+      - sleep: {{for: 500ms, why: load before the fault}}
+      - fault: {{kill: leader, do: [{{sleep: {{for: 300ms, why: the leader is gone for a while}}}}]}}
+      - sleep: {{for: 600ms, why: load after it}}
+      - load: {{stop: busy}}
+"""
+
+
+def recorded(folder: Path, name: str, text: str, status: int) -> Path:
+    """The run directory of a real run."""
+    root = Path(__file__).parents[2]
+    (folder / f"{name}.yaml").write_text(text.format(root=root))
+    command = [
+        sys.executable,
+        "-m",
+        "kvsim",
+        "run",
+        f"{name}.yaml",
+        "--out",
+        str(folder / "runs"),
+        "--seed",
+        "4127",
+    ]
+    env = {**os.environ, "PYTHONPATH": str(root)}
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == status, done.stdout + done.stderr
+    return folder / "runs" / "latest"
+
+
+@pytest.fixture
+def images(tmp_path) -> Path:
+    wanted = Path(os.environ.get("KVSIM_SCREENSHOTS", tmp_path))
+    wanted.mkdir(parents=True, exist_ok=True)
+    return wanted
+
+
+def test_pictures_of_the_film(tmp_path, images):
+    run = recorded(tmp_path, "a-bad-afternoon", SCENARIO, 1)
+    with browser(1320, 1010) as page:
+        page.open(run / "report.html")
+        page.screenshot(images / "film.png")
+    with browser(1320, 1480) as page:
+        page.open(run / "report.html")
+        page.keys("e")
+        page.screenshot(images / "film-error.png")
+        assert page.complaints() == []
+    assert all((images / f"{name}.png").stat().st_size > 40_000 for name in ("film", "film-error"))
+
+
+def test_a_picture_of_a_load(tmp_path, images):
+    run = recorded(tmp_path, "busy", LOADED, 0)
+    with browser(1320, 1010) as page:
+        page.open(run / "report.html")
+        page.screenshot(images / "film-load.png")
+        assert page.complaints() == []
