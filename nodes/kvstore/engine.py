@@ -17,7 +17,7 @@ from kvstore.segment import NO_ROOM
 RECORD_BYTES_MAX = 1 << 20  # what is gathered before a record is written in the middle of a turn
 RECORD_ROOM = record.HEADER_SIZE + 64
 SNAPSHOT_BYTES_MIN = 16 << 20  # a log shorter than this needs no snapshot
-DIGEST_KEYS_MAX = 20_000  # a larger state is digested when asked for by name, not for every STATUS
+DIGEST_KEYS_MAX = 10_000  # a larger state is digested when asked for by name, not for every STATUS
 
 
 class Engine:
@@ -270,6 +270,7 @@ class Engine:
             return self._start_over()
         if place is None:
             raise ValueError(f"no record of this node ends at index {index} with chain {chain}")
+        self._stop_compactor()  # what it makes may hold what is discarded here
         said = self.log.told(place)
         self.log.cut(place)
         self._reload()

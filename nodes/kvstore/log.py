@@ -249,7 +249,7 @@ class Log:
             found += [*mine[::-1], (segment.first - 1, segment.chain)]
             if len(found) >= most:
                 break
-        return found[:most]
+        return list(dict.fromkeys(found))[:most]
 
 
 def whole_record_behind(data, at):

@@ -250,3 +250,53 @@ def test_commands_come_back_as_they_were(writes):
     ]
     assert record.commands(b"".join(packed)) == writes
     assert record.commands(record.MARK + b"".join(packed)) == writes
+
+
+def test_a_rewind_discards_exactly_what_came_later_and_says_what(tmp_path):
+    engine = Engine(str(tmp_path))
+    for number in range(5):
+        engine.put(b"k%d" % number, b"v")
+        engine.commit()
+    engine.start_snapshot()
+    place, chain = engine.log.ends(3)[2]
+    engine.put(b"k0", b"changed")
+    said = engine.rewind(place, chain)
+    assert said == [
+        "discarded 3 writes behind index 3 that the leader does not have",
+        "4 SET k3",
+        "5 SET k4",
+        "6 SET k0",
+    ]
+    assert dict(engine.data) == {b"k0": b"v", b"k1": b"v", b"k2": b"v"}
+    assert engine.compactor is None
+    engine.put(b"new", b"1")
+    engine.close()
+    assert state_of(tmp_path) == {b"k0": b"v", b"k1": b"v", b"k2": b"v", b"new": b"1"}
+
+
+def test_a_received_snapshot_replaces_another_history(tmp_path):
+    engine = Engine(str(tmp_path))
+    for number in range(9):
+        engine.put(b"mine%d" % number, b"v")
+        engine.commit()
+    path = tmp_path / "snapshot-incoming"
+    path.write_bytes(b"".join(snapshot.encode({b"theirs": b"1"}, 4, 2, 77)))
+    assert "in place of a history that ended at 9" in engine.install(str(path))[0]
+    assert (dict(engine.data), engine.applied, engine.log.chain) == ({b"theirs": b"1"}, 4, 77)
+    engine.put(b"more", b"2")
+    engine.close()
+    assert state_of(tmp_path) == {b"theirs": b"1", b"more": b"2"}
+
+
+def test_a_crash_while_a_received_snapshot_is_taken_leaves_one_history(tmp_path):
+    engine = Engine(str(tmp_path))
+    for number in range(9):
+        engine.put(b"mine%d" % number, b"v")
+        engine.commit()
+    engine.close()
+    (tmp_path / "snapshot-0000000000000004").write_bytes(
+        b"".join(snapshot.encode({b"theirs": b"1"}, 4, 2, 77))
+    )
+    said = []
+    assert state_of(tmp_path, say=said.append) == {b"theirs": b"1"}
+    assert said == ["removed the log of a history that the snapshot has replaced"]
