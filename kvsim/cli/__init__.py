@@ -25,6 +25,7 @@ COMMANDS = {
     "lint": "check scenario, cluster and node.yaml files without starting anything",
     "schema": "print the JSON Schema of a kind of file, for editors",
     "repeat": "run one scenario many times: how often it holds, and where it first goes wrong",
+    "campaign": "run scenarios with many seeds on many workers, into one database and one page",
     "selftest": "run the scenarios against every planted bug; a missed one fails",
     "completion": "print shell completion: kvsim completion bash",
 }

@@ -21,6 +21,7 @@ class Group:
     what: str
     count: int
     seeds: tuple[int, ...]  # of the first few
+    trial: Trial  # the first
     first: Result
 
     def to_json(self) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def grouped(pairs: Iterable[tuple[Trial, Result]]) -> list[Group]:
                 (trial, result)
             )
     groups = [
-        Group(*kind, len(found), tuple(trial.seed for trial, _ in found[:SHOWN_MAX]), found[0][1])
+        Group(*kind, len(found), tuple(trial.seed for trial, _ in found[:SHOWN_MAX]), *found[0])
         for kind, found in kinds.items()
     ]
     return sorted(groups, key=lambda group: (-group.count, group.scenario, group.place))

@@ -46,14 +46,14 @@ PLAIN = Around()
 
 
 class Running:
-    """A trial under way. `poll` now and then, or `wait`; `result` is there when it is over."""
+    """A trial under way: `poll` now and then. Its output stands in a folder in `out`, which must be there, until it is over."""
 
     def __init__(self, trial: Trial, out: Path, limit_s: float, around: Around = PLAIN) -> None:
         self.trial = trial
         self.limit_s = limit_s
         self.overtime = self.interrupted = False
         self.result: Result | None = None
-        self._said = Path(tempfile.mkdtemp(prefix="kvsim-trial-"))
+        self._said = Path(tempfile.mkdtemp(prefix=".trial-", dir=out))
         self._started = time.monotonic()
         self._process = self._start([*around.wrapper, *argv_of(trial, out)], around)
         self._handle = os.pidfd_open(self._process.pid)

@@ -1,0 +1,12 @@
+"""Loaded by Dask into each worker process of the embedded cluster: Ctrl-C at the terminal is for the campaign, which ends its workers."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+
+def dask_setup(worker: object) -> None:
+    """Called by Dask in the worker process."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,119 @@
+"""What a campaign's database says, as values for both the terminal and the page. Reads the database only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kvsim.campaign.database import Database
+from kvsim.errors import Exit
+from kvsim.trials.groups import Group, described, grouped
+from kvsim.trials.rates import Rate
+from kvsim.trials.trial import BAD, Ending, exit_of
+
+TABLES = {"scenario": "scenario", "program": "program", "faults": "fault"}  # column → its heading
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table: how often what has this label was tried and how it ended."""
+
+    label: str
+    counts: Mapping[Ending, int]
+
+    @property
+    def made(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def passed(self) -> Rate:
+        """Of those that were not skipped."""
+        return Rate(self.counts.get(Ending.PASS, 0), self.made - self.counts.get(Ending.SKIPPED, 0))
+
+
+@dataclass(frozen=True)
+class Summary:
+    """All of it. `numbers`: the run number of each group's first run."""
+
+    wanted: int
+    whole: Row
+    tables: Mapping[str, tuple[Row, ...]]
+    groups: tuple[Group, ...]
+    numbers: tuple[int, ...]
+    median_s: float
+    slowest_s: float
+    workers: Mapping[str, int]
+
+    @property
+    def complete(self) -> bool:
+        return self.whole.made >= self.wanted
+
+    @property
+    def exit(self) -> Exit:
+        """The worst ending's. An unfinished campaign without a failure is unknown: what is missing may fail."""
+        missing = {} if self.complete else {Ending.INTERRUPTED: 1}
+        return exit_of({**self.whole.counts, **missing})
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "wanted": self.wanted,
+            "made": self.whole.made,
+            "complete": self.complete,
+            "endings": {str(ending): count for ending, count in self.whole.counts.items()},
+            "tables": {
+                heading: {row.label: row.passed.to_json() for row in rows}
+                for heading, rows in self.tables.items()
+            },
+            "groups": [
+                {**group.to_json(), "number": number}
+                for group, number in zip(self.groups, self.numbers, strict=True)
+            ],
+            "median_s": self.median_s,
+            "slowest_s": self.slowest_s,
+            "workers": dict(self.workers),
+        }
+
+
+def summary_of(database: Database) -> Summary:
+    """Everything that the tables, the terminal and the page show."""
+    bad = list(database.pairs(*BAD))
+    number_of = {trial.key: number for number, trial, _ in bad}
+    groups = grouped((trial, result) for _, trial, result in bad)
+    times = database.times() or [0.0]
+    return Summary(
+        wanted=int(database.noted("wanted") or 0),
+        whole=Row("all", database.counts()),
+        tables={
+            heading: tuple(Row(label, counts) for label, counts in database.counts_by(column).items())
+            for column, heading in TABLES.items()
+        },
+        groups=tuple(groups),
+        numbers=tuple(number_of[group.trial.key] for group in groups),
+        median_s=times[len(times) // 2],
+        slowest_s=times[-1],
+        workers=database.workers(),
+    )
+
+
+def text_of(summary: Summary) -> str:
+    """The summary for people at a terminal."""
+    missing = "" if summary.complete else f" of {summary.wanted}; not complete"
+    lines = [
+        f"{summary.whole.made} runs{missing} (median {summary.median_s:.1f} s, slowest {summary.slowest_s:.1f} s)"
+    ]
+    lines += [f"  {ending:<12}{count:>7}" for ending, count in summary.whole.counts.items()]
+    for heading, rows in summary.tables.items():
+        width = max([len(row.label) for row in rows], default=0)
+        lines += ["", f"PASSED, BY {heading.upper()}"]
+        lines += [
+            f"  {row.label:<{width}}  {row.passed.count:>6} of {row.passed.total:<6}{row.passed}"
+            for row in rows
+        ]
+    if summary.groups:
+        lines += ["", "WHERE RUNS FIRST WENT WRONG"]
+        lines += [
+            f"{described(group)}\n       its run directory: --unpack {number}"
+            for group, number in zip(summary.groups, summary.numbers, strict=True)
+        ]
+    return "\n".join(lines)
