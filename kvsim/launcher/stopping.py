@@ -9,6 +9,7 @@ from functools import partial
 
 from kvsim.config.program import Command, StopStep
 from kvsim.errors import NodeFailed
+from kvsim.launcher import squatters
 from kvsim.launcher.cast import Cast
 from kvsim.launcher.node import Node
 from kvsim.launcher.preparing import run_command
@@ -92,6 +93,7 @@ class Stopping:
             )
 
     def _note_stopped(self, node: Node, stopped: ladder.Stopped) -> None:
+        hidden = squatters.end(node)
         for name, after_s in stopped.signals:
             self.cast.note_signal(node, name, "stopping", after_s=after_s)
         self.cast.note(
@@ -101,7 +103,7 @@ class Stopping:
             was_running=stopped.was_running,
             ignored=list(stopped.ignored),
             killed=stopped.killed_by_us,
-            leftovers=[one.text for one in stopped.leftovers],
+            leftovers=[*(one.text for one in stopped.leftovers), *hidden],
             survivors=[one.text for one in stopped.survivors],
             port_open=any(one.reaches(node.place.host) for one in listeners(node.place.port)),
             took_s=stopped.took_s,

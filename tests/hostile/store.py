@@ -1,0 +1,351 @@
+"""One store with many ways to misbehave: `store.py --port=… --data-dir=… --role=… --how=BEHAVIOUR`.
+
+Speaks the lesson's line protocol and behaves well but for the one thing that its row in BEHAVIOURS says. A script of its own,
+standard library only; the tests start it through kvsim and never import it but for the table's names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+from pathlib import Path
+
+STORE: dict[str, str] = {}
+MEGABYTE = b"x" * (1 << 20)
+
+
+class Store:
+    """The well-behaved store. A behaviour is a subclass that does one thing differently."""
+
+    family, host, reuse_port = socket.AF_INET, "127.0.0.1", False
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.port = options.port
+        self.asked = 0
+
+    # --- life --------------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Before anything else."""
+
+    def signals(self) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+
+    def say(self, text: str) -> None:
+        print(text, flush=True)
+
+    def listen(self) -> socket.socket:
+        listener = socket.socket(self.family)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if self.reuse_port:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind((self.host, self.port))
+        listener.listen(16)
+        return listener
+
+    def run(self) -> None:
+        self.begin()
+        self.signals()
+        self.say(f"[node] starting as {self.options.role.upper()} on port {self.options.port}")
+        listener = self.listen()
+        self.listening(listener)
+        self.say(f"[node] listening on port {self.port}")
+        while True:
+            self.accepted(listener.accept()[0])
+
+    def listening(self, listener: socket.socket) -> None:
+        """The port is open; nobody is served yet."""
+
+    def accepted(self, client: socket.socket) -> None:
+        threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+
+    # --- requests ----------------------------------------------------------------------------------------------------
+
+    def serve(self, client: socket.socket) -> None:
+        with client, client.makefile("rb") as lines:
+            for line in lines:
+                self.asked += 1
+                try:
+                    if not self.reply(
+                        client, self.answer(line.decode("utf-8", "surrogateescape").rstrip("\r\n"))
+                    ):
+                        return
+                except OSError:
+                    return
+
+    def answer(self, line: str) -> bytes:
+        verb, _, rest = line.partition(" ")
+        key, _, value = rest.partition(" ")
+        if verb == "PING":
+            return b"PONG"
+        if verb == "GET":
+            return f"VALUE {STORE[key]}".encode("utf-8", "surrogateescape") if key in STORE else b"NOT_FOUND"
+        if self.options.role == "follower":
+            return b"ERR read-only: this node is a follower"
+        if verb == "PUT":
+            STORE[key] = value
+            return b"OK"
+        return b"OK" if STORE.pop(key, None) is not None else b"NOT_FOUND"
+
+    def reply(self, client: socket.socket, data: bytes) -> bool:
+        """Send one reply; False ends the connection."""
+        client.sendall(data + b"\n")
+        return True
+
+
+# --- logs and starting ------------------------------------------------------------------------------------------------
+
+
+class PrintsNothing(Store):
+    def say(self, text: str) -> None:
+        pass
+
+
+class ServesLate(Store):
+    def listening(self, listener: socket.socket) -> None:
+        time.sleep(1.0)
+
+
+class GoesIntoTheBackground(Store):
+    def begin(self) -> None:
+        if os.fork():
+            os._exit(0)
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+        (Path(self.options.data_dir) / "pid").write_text(f"{os.getpid()}\n")
+
+
+class FloodsItsLog(Store):
+    def listening(self, listener: socket.socket) -> None:
+        threading.Thread(target=self.flood, daemon=True).start()
+
+    def flood(self) -> None:
+        while True:
+            os.write(1, MEGABYTE)
+
+
+class WildLog(Store):
+    def say(self, text: str) -> None:
+        os.write(1, b"\x1b[31m\xff\xfe\x00 " + text.encode() + b"\x1b[0m\n")
+
+
+class DiesAtStart(Store):
+    def begin(self) -> None:
+        print("cannot read the configuration", file=sys.stderr)
+        os._exit(3)
+
+
+class ExitsWithZero(Store):
+    def begin(self) -> None:
+        os._exit(0)
+
+
+class WaitsOnStdin(Store):
+    def begin(self) -> None:
+        if not sys.stdin.readline():
+            print("end of input, bye", flush=True)
+            os._exit(0)
+
+
+class KeepsALockFile(Store):
+    def begin(self) -> None:
+        lock = Path(self.options.data_dir) / "LOCK"
+        if lock.exists():
+            print("LOCK exists, is another one running?", flush=True)
+            os._exit(4)
+        lock.touch()
+
+
+# --- ports ------------------------------------------------------------------------------------------------------------
+
+
+class SharesItsPort(Store):
+    """A second process, out of sight (its own session, no mark in its environment), takes a share of the connections."""
+
+    reuse_port = True
+
+    def listening(self, listener: socket.socket) -> None:
+        reading, writing = os.pipe()
+        if os.fork():
+            os.close(writing)
+            os.read(reading, 1)  # until the other one listens too
+            return
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+        os.set_inheritable(writing, True)
+        share = [f"--port={self.port}", "--role=leader", f"--data-dir={writing}", "--how=second_share"]
+        os.execve(sys.executable, [sys.executable, "-I", __file__, *share], {})
+
+
+class SecondShare(Store):
+    reuse_port = True
+
+    def listening(self, listener: socket.socket) -> None:
+        os.write(int(self.options.data_dir), b"!")
+
+
+class ListensOnIpv6(Store):
+    family, host = socket.AF_INET6, "::1"
+
+
+class ListensElsewhere(Store):
+    def __init__(self, options: argparse.Namespace) -> None:
+        super().__init__(options)
+        self.port = 0  # whatever the system gives
+
+    def say(self, text: str) -> None:
+        print("[node] listening on port, somewhere", flush=True)
+
+
+# --- ends -------------------------------------------------------------------------------------------------------------
+
+
+class IgnoresSignals(Store):
+    def signals(self) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class LeavesAChild(Store):
+    def listening(self, listener: socket.socket) -> None:
+        if os.fork() == 0:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            os.setsid()
+            while True:
+                time.sleep(60)
+
+
+class DiesOnAPut(Store):
+    def answer(self, line: str) -> bytes:
+        if line.startswith("PUT"):
+            print("about to die of a put", flush=True)
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return super().answer(line)
+
+
+# --- replies ----------------------------------------------------------------------------------------------------------
+
+
+class NeverAnswers(Store):
+    def reply(self, client: socket.socket, data: bytes) -> bool:
+        return True
+
+
+class AnswersLate(Store):
+    """Later than kvsim waits, on the same connection, so that the next request could read it."""
+
+    def reply(self, client: socket.socket, data: bytes) -> bool:
+        time.sleep(0.45)
+        return super().reply(client, data)
+
+
+class AnswersTwice(Store):
+    def reply(self, client: socket.socket, data: bytes) -> bool:
+        client.sendall(data + b"\n" + data + b"\n")
+        return True
+
+
+class SendsNoNewline(Store):
+    def reply(self, client: socket.socket, data: bytes) -> bool:
+        client.sendall(data)
+        return True
+
+
+class SendsNulBytes(Store):
+    def reply(self, client: socket.socket, data: bytes) -> bool:
+        return super().reply(client, data + b"\0\0")
+
+
+class SendsFiftyMegabytes(Store):
+    def reply(self, client: socket.socket, data: bytes) -> bool:
+        for _ in range(50):
+            client.sendall(MEGABYTE)
+        return super().reply(client, data)
+
+
+class SpeaksFirst(Store):
+    def serve(self, client: socket.socket) -> None:
+        client.sendall(b"WELCOME to my store\n")
+        super().serve(client)
+
+
+class ClosesAfterEachReply(Store):
+    def reply(self, client: socket.socket, data: bytes) -> bool:
+        super().reply(client, data)
+        return False
+
+
+class ResetsOnAccept(Store):
+    def accepted(self, client: socket.socket) -> None:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+
+
+class OneAtATime(Store):
+    def accepted(self, client: socket.socket) -> None:
+        self.serve(client)
+
+
+class RefusesAndStores(Store):
+    def answer(self, line: str) -> bytes:
+        verb, _, rest = line.partition(" ")
+        if verb == "PUT" and self.options.role == "follower":
+            key, _, value = rest.partition(" ")
+            STORE[key] = value
+        return super().answer(line)
+
+
+BEHAVIOURS: dict[str, type[Store]] = {
+    "well_behaved": Store,
+    "prints_nothing": PrintsNothing,
+    "serves_late": ServesLate,
+    "background": GoesIntoTheBackground,
+    "floods_its_log": FloodsItsLog,
+    "wild_log": WildLog,
+    "dies_at_start": DiesAtStart,
+    "exits_with_zero": ExitsWithZero,
+    "waits_on_stdin": WaitsOnStdin,
+    "keeps_a_lock_file": KeepsALockFile,
+    "shares_its_port": SharesItsPort,
+    "second_share": SecondShare,
+    "ipv6": ListensOnIpv6,
+    "elsewhere": ListensElsewhere,
+    "ignores_signals": IgnoresSignals,
+    "leaves_a_child": LeavesAChild,
+    "dies_on_a_put": DiesOnAPut,
+    "never_answers": NeverAnswers,
+    "answers_late": AnswersLate,
+    "answers_twice": AnswersTwice,
+    "no_newline": SendsNoNewline,
+    "nul_bytes": SendsNulBytes,
+    "fifty_megabytes": SendsFiftyMegabytes,
+    "speaks_first": SpeaksFirst,
+    "closes_after_each_reply": ClosesAfterEachReply,
+    "resets_on_accept": ResetsOnAccept,
+    "one_at_a_time": OneAtATime,
+    "refuses_and_stores": RefusesAndStores,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int)
+    parser.add_argument("--data-dir")
+    parser.add_argument("--role")
+    parser.add_argument("--leader")
+    parser.add_argument("--how", choices=BEHAVIOURS)
+    options = parser.parse_args()
+    BEHAVIOURS[options.how](options).run()
+
+
+if __name__ == "__main__":
+    main()
