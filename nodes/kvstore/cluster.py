@@ -28,6 +28,18 @@ class Cluster:
 
     leading_class, following_class = Leading, Following
 
+    @staticmethod
+    def leader_in(line):
+        """Return (epoch, address) of the leader that another node's answer names, or (0, None).
+
+        Such an answer ends in `epoch=2 leader=HOST:PORT`.
+        """
+        facts = dict(word.split("=", 1) for word in line.split() if "=" in word)
+        try:
+            return int(facts["epoch"]), address_of(facts["leader"])
+        except (KeyError, ValueError):
+            return 0, None
+
     def __init__(self, node):
         self.node, self.server, self.engine = node, node.server, node.engine
         self.settings = node.settings
@@ -108,6 +120,7 @@ class Cluster:
         try:
             version, cluster, node, last, chain, promised, address = words
             last, chain, promised = int(last), int(chain), int(promised)
+            address_of(address)
         except ValueError:
             return "FOLLOW cannot be read; do the versions differ?"
         meta = self.meta
@@ -285,9 +298,9 @@ class Cluster:
 
     def announced(self, reply):
         """A member has answered: it may know of a higher epoch."""
-        facts = dict(word.split("=", 1) for word in (reply or "").split() if "=" in word)
-        if facts.get("epoch", "").isdigit() and facts.get("leader", "-") != "-":
-            self.heard_of(int(facts["epoch"]), address_of(facts["leader"]))
+        epoch, leader = self.leader_in(reply or "")
+        if leader is not None:
+            self.heard_of(epoch, leader)
 
     def on_announce(self, words):
         """A node says that it leads; return what is wrong, or None."""

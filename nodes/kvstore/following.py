@@ -10,7 +10,7 @@ from time import monotonic
 
 from kvstore import frames, record, snapshot
 from kvstore.errors import DiskFullError, StartError
-from kvstore.meta import address_of, address_text
+from kvstore.meta import address_text
 from kvstore.outgoing import dial
 
 FIRST_TRY_S = 0.0
@@ -36,12 +36,9 @@ class Following:
         self.leader_index = 0
         self.committed = 0
         self.beat_s = 0.0
-        self.aligned = (
-            False  # whether this node's history is known to be the leader's: only then its index counts
-        )
-        self.refused = self.quiet = (
-            None  # why the node there would not have us, and how long to leave it in peace
-        )
+        self.aligned = False  # whether this node's history is the leader's: only then its index counts
+        self.refused = None  # why the node there would not have us
+        self.quiet = None  # how long to leave it in peace
         self.incoming = None  # (path, fd) of a snapshot that is being received
         self.server.timers.after(FIRST_TRY_S, self.connect)
         self.server.timers.after(SILENT_S, self.watch)
@@ -57,10 +54,10 @@ class Following:
         self.beat_s, self.aligned = 0.0, False
         self.greeted, self.held, self.decoder = False, b"", frames.Decoder()
         self.refused, self.quiet, self.heard_s = None, None, monotonic()
-        log = self.engine.log
+        log, meta, settings = self.engine.log, self.node.cluster.meta, self.node.settings
         greeting = (
-            f"FOLLOW {frames.VERSION} {self.node.cluster.meta.cluster or '-'} {self.node.cluster.meta.node} {log.last} {log.chain} "
-            f"{self.node.cluster.meta.promised} {self.node.settings.host}:{self.node.settings.port}\n"
+            f"FOLLOW {frames.VERSION} {meta.cluster or '-'} {meta.node} {log.last} {log.chain} {meta.promised} "
+            f"{settings.host}:{settings.port}\n"
         )
         try:
             self.connection = dial(self.server, self.address, self, greeting.encode())
@@ -90,10 +87,8 @@ class Following:
         was_linked, self.linked, self.connection = self.linked, False, None
         self._forget_incoming()
         if not self.closed:
-            self.retry(
-                "the connection was lost" if was_linked else self.refused or "nothing answers there",
-                self.quiet,
-            )
+            lost = "the connection was lost" if was_linked else "nothing answers there"
+            self.retry(self.refused or lost, self.quiet)
 
     def watch(self):
         """Hang up when nothing was heard for too long."""
@@ -153,9 +148,9 @@ class Following:
         self.refused = f"it answered {line[:200]!a}"
         self.quiet = QUIET_PAUSE_S if "does not replicate" in line else None
         asked = self.connection
-        facts = dict(word.split("=", 1) for word in line.split() if "=" in word)
-        if facts.get("leader", "-") != "-" and facts.get("epoch", "").isdigit():
-            self.node.cluster.heard_of(int(facts["epoch"]), address_of(facts["leader"]))
+        epoch, leader = self.node.cluster.leader_in(line)
+        if leader is not None:
+            self.node.cluster.heard_of(epoch, leader)
         if self.connection is asked:
             self.server.drop(asked)
 
@@ -183,7 +178,7 @@ class Following:
         self.node.advanced()
 
     def take_rewind(self, body):
-        index, chain = frames.REWIND.unpack(body)
+        index, chain = frames.unpack(frames.REWIND, body)
         self.rewind(index, chain)
         self.aligned = True
         self.acknowledge()
@@ -202,14 +197,17 @@ class Following:
     def take_piece(self, body):
         if self.incoming is None:
             path = f"{self.engine.folder}/{snapshot.PREFIX}incoming"
-            self.incoming = (
-                path,
-                posix.open(path, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC, 0o644),
-            )
-        while body:
-            body = body[posix.write(self.incoming[1], body) :]
+            flags = posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC
+            self.incoming = path, posix.open(path, flags, 0o644)
+        try:
+            while body:
+                body = body[posix.write(self.incoming[1], body) :]
+        except OSError as error:
+            raise DiskFullError(f"a snapshot cannot be written: {error.strerror}") from error
 
     def take_whole(self, _body):
+        if self.incoming is None:
+            raise frames.BadFrame("the end of a snapshot that was not sent")
         path, fd = self.incoming
         posix.fsync(fd)
         posix.close(fd)
@@ -226,7 +224,7 @@ class Following:
             self.incoming = None
 
     def take_beat(self, body):
-        self.committed, self.leader_index, _, self.beat_s = frames.BEAT.unpack(body)
+        self.committed, self.leader_index, _, self.beat_s = frames.unpack(frames.BEAT, body)
         self.acknowledge()
 
     def take_members(self, body):

@@ -50,6 +50,13 @@ class Decoder:
         return frames
 
 
+def unpack(shape, body):
+    """Return the values of a body that has exactly this shape; raises BadFrame."""
+    if len(body) != shape.size:
+        raise BadFrame(f"a body of {len(body)} bytes, {shape.size} are due")
+    return shape.unpack(body)
+
+
 def encode_ends(ends):
     """Return the E frame for [(index, chain)]."""
     return encode(b"E", b"".join([END.pack(index, chain) for index, chain in ends]))

@@ -41,7 +41,7 @@ class Link:
         try:
             for kind, body in self.decoder.feed(data):
                 if kind == b"A":
-                    index, _, beat_s = frames.ACK.unpack(body)
+                    index, _, beat_s = frames.unpack(frames.ACK, body)
                     self.acked, self.beat_s = max(self.acked, index), beat_s
                     self.leading.acked(self)
                 elif kind == b"E":

@@ -80,5 +80,9 @@ def address_text(address):
 
 def address_of(text):
     """Return (host, port) of "host:port", None for ""; raises ValueError."""
+    if not text:
+        return None
     host, _, port = text.rpartition(":")
-    return (host, int(port)) if text else None
+    if not host or not 1 <= int(port) <= 65535:
+        raise ValueError(f"{text[:80]!r} is no address")
+    return host, int(port)

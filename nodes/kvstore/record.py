@@ -68,6 +68,8 @@ def decode(data, offset, chain):
 
 def read_header(data, offset=0):
     """Return (record size, epoch, count, first, chain) of the record whose header is at `offset`; raises BadRecord."""
+    if offset + HEADER_SIZE > len(data):
+        raise BadRecord("the header is cut short")
     magic, size, epoch, count, first, _, chain = HEADER.unpack_from(data, offset)
     if magic != MAGIC or size > PAYLOAD_BYTES_MAX:
         raise BadRecord("no record begins here")

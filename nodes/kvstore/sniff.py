@@ -1,5 +1,7 @@
-"""Which protocol a new client speaks, told by its first bytes: `*` begins RESP, and so does a first line that ends in
-`\\r\\n` (RESP's inline form); any other first line is the line protocol.
+"""Which protocol a new client speaks, told by its first bytes.
+
+`*` begins RESP, and so does a first line that ends in `\\r\\n` (RESP's inline form); any other first line is the line
+protocol.
 """
 
 from kvstore.limits import INLINE_BYTES_MAX

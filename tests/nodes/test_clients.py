@@ -1,6 +1,7 @@
 """Clients that behave badly harm only themselves; many good ones are served side by side."""
 
 import resource
+import signal
 import socket
 
 from storerun import eventually, memory_kib
@@ -95,3 +96,21 @@ def test_a_client_that_leaves_in_the_middle_is_forgotten(new_store):
         with connect(store) as sock:
             sock.sendall(b"PUT k v\nGET k\nGET k")
     assert eventually(lambda: store.ask("GET k"), lambda reply: reply == "VALUE v")
+
+
+def test_a_full_disk_refuses_writes_serves_reads_and_recovers(new_store):
+    store = new_store()
+    with store.client() as ask:
+        assert ask("PUT k v") == "OK"
+        _, hard = resource.prlimit(store.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(store.process.pid, resource.RLIMIT_FSIZE, (100_000, hard))
+        replies = [ask(f"PUT k{number} {'v' * 10_000}") for number in range(20)]
+        assert replies[0] == "OK"
+        assert replies[-1].startswith("ERR disk full: ")
+        assert ask("GET k") == "VALUE v"
+        assert ask("GET k19") == "NOT_FOUND"
+        resource.prlimit(store.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+        assert ask("PUT k19 again") == "OK"
+    store.stop(signal.SIGKILL)
+    again = new_store()
+    assert [again.ask("GET k0")[:8], again.ask("GET k19")] == ["VALUE vv", "VALUE again"]

@@ -7,6 +7,7 @@ import signal
 import socket
 
 import pytest
+from kvstore import frames
 from storerun import eventually, free_port, memory_kib, run_once
 
 
@@ -294,6 +295,8 @@ def test_a_leader_address_that_speaks_another_protocol_is_named_and_tried_again(
         ("9 - abc 0 0 0 127.0.0.1:1", "version 1 of replication, not 9"),
         ("1 - abc x 0 0 127.0.0.1:1", "cannot be read"),
         ("1", "cannot be read"),
+        ("1 - abc 0 0 0 nowhere", "cannot be read"),
+        ("1 - abc 0 0 0 127.0.0.1:99999", "cannot be read"),
         ("1 other abc 0 0 0 127.0.0.1:1", "this is cluster"),
     ],
 )
@@ -303,11 +306,12 @@ def test_a_follower_that_makes_no_sense_is_told_why(new_store, words, says):
     assert leader.ask("PUT k v") == "OK"
 
 
-def test_a_follower_that_sends_garbage_is_dropped_and_harms_nobody(new_store):
+@pytest.mark.parametrize("garbage", [b"\xff" * 100, b"A\x01\x00\x00\x00x", b"E\x01\x00\x00\x00x"])
+def test_a_follower_that_sends_garbage_is_dropped_and_harms_nobody(new_store, garbage):
     leader = new_store(args=["--replication=async"])
     with leader.client() as ask:
         assert ask("FOLLOW 1 - abc 0 0 0 127.0.0.1:1").startswith("FOLLOWED ")
-        ask.sock.sendall(b"\xff" * 100)
+        ask.sock.sendall(garbage)
         leader.wait_said("dropped follower 127.0.0.1:1")
     assert leader.ask("PUT k v") == "OK"
 
@@ -323,3 +327,28 @@ def test_a_slow_follower_costs_the_leader_a_bounded_buffer(new_cluster):
     one.process.send_signal(signal.SIGCONT)
     first, second = caught_up(leader, one)
     assert first["digest"] == second["digest"]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        (b"W", b"short"),
+        (b"H", b""),
+        (b"Z", b""),
+        (b"R", b"no record"),
+        (b"M", b"\xff"),
+        (b"?", b""),
+        (b"S", b"no snapshot"),
+    ],
+)
+def test_a_leader_that_makes_no_sense_harms_no_follower(new_store, frame):
+    with socket.create_server(("127.0.0.1", free_port())) as stranger:
+        port = stranger.getsockname()[1]
+        follower = new_store("n2", "follower", args=[f"--leader={port}"])
+        accepted, _ = stranger.accept()
+        with accepted:
+            accepted.recv(1000)
+            accepted.sendall(b"FOLLOWED c0ffee 1 2 async 3\n" + frames.encode(*frame))
+            accepted.sendall(frames.encode(b"W", frames.REWIND.pack(0, 0)) + frames.encode(b"Z"))
+            assert "it says what cannot be used" in follower.wait_said("not following")
+        assert follower.ask("GET k") == "NOT_FOUND"
