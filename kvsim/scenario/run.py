@@ -16,7 +16,7 @@ from kvsim.errors import NodeFailed
 from kvsim.evidence.proof import Proof
 from kvsim.evidence.verify import write_proof
 from kvsim.history.journal import Journal
-from kvsim.launcher.launcher import Launcher, PortLost
+from kvsim.launcher.launcher import PortLost
 from kvsim.rundir import RunDir, new_run
 from kvsim.scenario.context import Context
 from kvsim.scenario.final import abandon_loads, finish_loads
@@ -26,7 +26,7 @@ from kvsim.scenario.readback import State
 from kvsim.scenario.roles import Roles
 from kvsim.scenario.runner import run_steps
 from kvsim.scenario.sessions import Sessions
-from kvsim.scenario.stage import attached, private_cluster
+from kvsim.scenario.stage import Stage, attached, private_cluster
 
 PORT_TRIES = 3
 
@@ -58,9 +58,9 @@ def _until_the_end(job: Job, journal: Journal, interrupts: Interrupts) -> str:
     cluster = attached if job.options.attach else private_cluster
     for tries_left in reversed(range(PORT_TRIES)):
         try:
-            with cluster(job, journal, interrupts) as launcher:
-                interrupts.kill_all = launcher.kill_all
-                return _steps(job, launcher, journal)
+            with cluster(job, journal, interrupts) as stage:
+                interrupts.kill_all = stage.launcher.kill_all
+                return _steps(job, stage, journal)
         except Interrupted:
             return "interrupted"
         except NodeFailed as error:
@@ -69,9 +69,9 @@ def _until_the_end(job: Job, journal: Journal, interrupts: Interrupts) -> str:
     raise AssertionError("unreachable")
 
 
-def _steps(job: Job, launcher: Launcher, journal: Journal) -> str:
+def _steps(job: Job, stage: Stage, journal: Journal) -> str:
     """Start the nodes and run the steps. Raises NodeFailed when a node does not start; the checks say what that means."""
-    scenario, seed = job.scenario, job.seed
+    scenario, seed, launcher = job.scenario, job.seed, stage.launcher
     sessions = Sessions(launcher, journal, scenario.request_timeout_s)
     context = Context(
         scenario=scenario,
@@ -84,13 +84,5 @@ def _steps(job: Job, launcher: Launcher, journal: Journal) -> str:
         seed=seed,
         state=State(launcher, sessions),
         run=job.run,
+        proxies=stage.proxies,
     )
-    try:
-        if not job.options.attach:
-            launcher.start_all()
-        run_steps(context, job.show, fail_fast=job.options.fail_fast)
-        finish_loads(context)
-    finally:
-        abandon_loads(context)
-        sessions.close()
-    return "finished"
