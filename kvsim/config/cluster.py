@@ -41,6 +41,7 @@ class Cluster:
     nodes: tuple[NodeSpec, ...]
     host: str = "127.0.0.1"
     lag: Lag = Lag()
+    links: str = "direct"  # or proxied
     options: Mapping[str, str] = field(default_factory=dict)
 
     def node(self, name: str) -> NodeSpec:

@@ -121,6 +121,7 @@ class _Reader:
                 for place, (name, node) in enumerate(nodes.items(), 1)
             ),
             host=values["host"],
+            links=values["links"],
             lag=Lag(lag["follower"], lag["within"]) if lag else Lag(),
             options={**values["options"], **self.options},
         )

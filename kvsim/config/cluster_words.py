@@ -72,6 +72,17 @@ FIELDS: dict[str, Field] = {
         shows="127.0.0.1",
     ),
     "options": Field(TEXTS, "values for the program's options, for every node", default={}),
+    "links": Field(
+        Word(
+            {
+                "direct": "nodes and clients reach nodes at their own addresses",
+                "proxied": "each reaches each through a proxy of its own, so that faults of links can be had without root",
+            }
+        ),
+        "how nodes reach each other in `kvsim run`",
+        default="direct",
+        shows="direct",
+    ),
     "lag": Field(LAG, "what followers must show of acknowledged writes", shows="may"),
 }
 CLUSTER = Record("cluster", FIELDS)

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kvsim.config.program_words import Signal
-from kvsim.config.shape import Field, Int, Record, Text, Word
-from kvsim.config.target_shape import OneTarget
+from kvsim.config.shape import Duration, Field, Flag, Int, Record, Text, Word
+from kvsim.config.target_shape import End, OneTarget
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,73 @@ class Kind:
 
 AT = Field(OneTarget(), "whom it hits", required=True)
 HOW = Word({"cut": "bytes are taken off the end", "garble": "bytes at the end are overwritten with others"})
+
+BOTH = Field(Flag(), "the way back too", default=True, shows="yes")
+ENDS = {
+    "from": Field(End(), "whose bytes: `client` (kvsim's own clients) or a target", required=True),
+    "to": Field(End(), "for whom", required=True),
+    "both": BOTH,
+}
+SHAPES = {
+    "leader alone": "the leader on one side, all others on the other",
+    "one follower alone": "one follower, drawn from the seed, on one side",
+    "minority and majority": "two sides drawn from the seed",
+    "ring of majorities": "each node reaches a majority, and no two the same one (of three nodes: one link is cut)",
+}
+
+
+def _link(says: str, fields: Mapping[str, Field] | None = None) -> Kind:
+    return Kind(says, {**ENDS, **(fields or {})}, bare="")
+
+
+LINKS: dict[str, Kind] = {
+    "cut": _link("reset the connections of links, and every new one"),
+    "blackhole": _link(
+        "swallow all bytes on links; connections that lost some are reset when the scope ends"
+    ),
+    "stall": _link("hold all bytes on links; they arrive when the scope ends"),
+    "delay": _link(
+        "let bytes arrive later",
+        {
+            "by": Field(Duration(), "by how much", required=True),
+            "jitter": Field(Duration(), "give or take up to", default=0.0, shows="0ms"),
+        },
+    ),
+    "bandwidth": _link(
+        "let no more bytes through a second",
+        {"rate": Field(Int(1, 10**9, "bytes a second"), "how many", required=True)},
+    ),
+    "slice": _link(
+        "cut what is sent into small pieces",
+        {
+            "bytes": Field(
+                Int(1, 65536, "a number of bytes"), "at most so many a piece", default=1, shows="1"
+            ),
+            "gap": Field(Duration(), "time between two pieces", default=0.0, shows="0ms"),
+        },
+    ),
+    "drop": _link(
+        "reset a connection now and then",
+        {
+            "percent": Field(
+                Int(1, 100, "a probability in percent"), "for each piece that is sent", required=True
+            )
+        },
+    ),
+    "partition": Kind(
+        "part the nodes from each other; clients reach them all",
+        {
+            "into": Field(Word(SHAPES), "the sides", required=True),
+            "how": Field(
+                Word({"blackhole": "bytes are swallowed", "cut": "connections are reset"}),
+                "what parted nodes meet",
+                default="blackhole",
+                shows="blackhole",
+            ),
+        },
+        bare="into",
+    ),
+}
 
 FAULTS: dict[str, Kind] = {
     "kill": Kind(
@@ -49,6 +116,7 @@ FAULTS: dict[str, Kind] = {
             ),
         },
     ),
+    **LINKS,
 }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from kvsim.config.cluster import Cluster
+from kvsim.config.fault_words import LINKS
 from kvsim.config.program import Role
 from kvsim.config.program_words import CAPABILITIES
 from kvsim.config.scenario import Expectation, Scenario, Step
@@ -50,6 +51,9 @@ def missing_capabilities(scenario: Scenario, cluster: Cluster) -> list[str]:
 def _mistakes(step: Step, cluster: Cluster) -> Iterator[str]:
     for target in targets_of(step.fields.values()):
         yield from _target(target, cluster)
+    kind = next((name for name in LINKS if step.verb == "fault" and step.fields.get(name) is not None), None)
+    if kind and cluster.links == "direct":
+        yield f"`{kind}` needs links that can be broken: say `links: proxied` in {shown(cluster.path)}"
     if step.expect and _names_leader(step.expect) and not _can_lead(cluster):
         yield "`names: leader`, but no node of this cluster is or becomes a leader"
 

@@ -9,6 +9,8 @@ from kvsim.config.target import WORDS as TARGET_WORDS
 from kvsim.config.target import named, parse_target
 from kvsim.config.yaml_tree import Items, Scalar, Tree
 
+CLIENT = "client"
+
 
 class OneTarget(Shape):
     """Who a step is for: words, a node's name, or a list of names."""
@@ -35,3 +37,17 @@ class OneTarget(Shape):
     def json_schema(self, defs: dict[str, Any]) -> dict[str, Any]:
         names = {"type": "array", "items": {"type": "string"}, "minItems": 1}
         return {"anyOf": [{"enum": list(TARGET_WORDS)}, {"type": "string"}, names]}
+
+
+class End(OneTarget):
+    """One end of a link: a target, or `client`, which reads into that word."""
+
+    means = "a target, or `client`"
+
+    def read(self, node: Tree, reading: Reading) -> Any:
+        if isinstance(node, Scalar) and node.text == CLIENT:
+            return CLIENT
+        return super().read(node, reading)
+
+    def json_schema(self, defs: dict[str, Any]) -> dict[str, Any]:
+        return {"anyOf": [{"const": CLIENT}, *super().json_schema(defs)["anyOf"]]}

@@ -113,8 +113,9 @@ class FaultRecord:
 
     @property
     def bit(self) -> bool:
-        """Whether every subject has its receipt."""
-        return bool(self.receipts) and all(receipt["bit"] is True for receipt in self.receipts)
+        """Whether it bit by evidence, and nobody it was meant for escaped; of a link that nobody used nothing is known."""
+        bits = [receipt["bit"] for receipt in self.receipts]
+        return True in bits and False not in bits
 
     def lasted(self, begin_s: float, end_s: float) -> bool:
         """Whether it lasted at any moment of a period."""
@@ -232,10 +233,11 @@ class Record:
 
     def touched(self, operation: Operation) -> bool:
         """Whether a fault on the operation's node lasted at any moment of it."""
-        return any(
-            operation.node in fault.nodes and fault.lasted(operation.invoked_s, operation.completed_s)
-            for fault in self.faults
-        )
+        return self.faulty(operation.node, operation.invoked_s, operation.completed_s)
+
+    def faulty(self, node: str, begin_s: float, end_s: float) -> bool:
+        """Whether a fault on a node lasted at any moment of a period."""
+        return any(node in fault.nodes and fault.lasted(begin_s, end_s) for fault in self.faults)
 
     def role_changed(self, node: str) -> bool:
         return len({event.get("role") for event in self._told_roles.get(node, ())}) > 1

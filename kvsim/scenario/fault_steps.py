@@ -8,7 +8,6 @@ from typing import Any
 
 from kvsim.checks.verdict import Verdict
 from kvsim.config.scenario import Step
-from kvsim.config.target import Target
 from kvsim.errors import NodeFailed
 from kvsim.faults import down
 from kvsim.faults.crash import Crash
@@ -16,15 +15,12 @@ from kvsim.faults.fault import Fault, FaultFailed
 from kvsim.faults.pause import Pause
 from kvsim.faults.scope import scope
 from kvsim.faults.subject import Subject
+from kvsim.scenario import link_faults
 from kvsim.scenario.context import PASSED, Context, StepResult, failed, worst_result
+from kvsim.scenario.meaning import NoTarget, who
 from kvsim.scenario.subjects import subject
-from kvsim.scenario.targets import resolve
 
 Settings = Mapping[str, Any]
-
-
-class NoTarget(Exception):
-    """The words of a fault mean nobody now."""
 
 
 def fault(context: Context, step: Step, nodes: list[str]) -> StepResult:
@@ -47,14 +43,6 @@ def build(context: Context, step: Step) -> Fault:
     """The fault that a step's words mean now. Raises NoTarget."""
     kind = next(name for name in FAULTS if step.fields.get(name) is not None)
     return FAULTS[kind](context, step, step.fields[kind])
-
-
-def who(context: Context, step: Step, target: Target, salt: str = "") -> tuple[str, ...]:
-    """The nodes a target means now. Raises NoTarget."""
-    resolved = resolve(target, context.seen, random.Random(f"{context.seed}:{step.id}{salt}"))
-    if resolved.problem:
-        raise NoTarget(resolved.problem)
-    return resolved.nodes
 
 
 def _subjects(context: Context, step: Step, settings: Settings) -> tuple[Subject, ...]:
@@ -84,6 +72,7 @@ FAULTS: dict[str, Callable[[Context, Step, Settings], Fault]] = {
     "pause": _pause,
     "restart": _restart,
     "crash": _crash,
+    **link_faults.BUILDERS,
 }
 
 

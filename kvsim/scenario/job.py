@@ -13,7 +13,7 @@ from typing import Any
 
 import kvsim
 from kvsim.config.cluster import Cluster
-from kvsim.config.names import Place
+from kvsim.config.names import STRAIGHT, Place, Views
 from kvsim.config.scenario import Scenario, Step
 from kvsim.config.variables import draw
 from kvsim.rundir import RunDir
@@ -51,7 +51,7 @@ class Job:
     show: Show
 
 
-def meta_of(job: Job, mark: str, places: Sequence[Place]) -> dict[str, Any]:
+def meta_of(job: Job, mark: str, places: Sequence[Place], views: Views = STRAIGHT) -> dict[str, Any]:
     """What meta.json holds: everything that a judgement needs besides the journal and the logs."""
     scenario, cluster, seed = job.scenario, job.cluster, job.seed
     return {
@@ -73,18 +73,18 @@ def meta_of(job: Job, mark: str, places: Sequence[Place]) -> dict[str, Any]:
         ],
         "again": _again(job),
         "attached": job.options.attach,
-        "nodes": {place.node.name: _node_meta(place) for place in places},
+        "nodes": {place.node.name: _node_meta(place, views) for place in places},
     }
 
 
-def _node_meta(place: Place) -> dict[str, Any]:
+def _node_meta(place: Place, views: Views) -> dict[str, Any]:
     program = place.node.program
     return {
         "id": place.node.id,
         "role": place.node.role,
         "program": program.name,
         "address": f"{place.host}:{place.port}",
-        "ports": [place.port, *place.ports.values()],
+        "ports": [place.port, *place.ports.values(), *views.ports_of(place.node.name)],
         "capabilities": sorted(program.capabilities),
         "promises": dict(program.promises),
         "role_log": dict(program.role_log.patterns),

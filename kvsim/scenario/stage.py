@@ -6,10 +6,12 @@ import contextlib
 import shutil
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from kvsim.config.cluster import Cluster
-from kvsim.config.names import Place
+from kvsim.config.names import STRAIGHT, Place
 from kvsim.errors import UsageError
+from kvsim.faults.links.child import LinkProxies
 from kvsim.history.journal import Journal
 from kvsim.launcher.background import Background
 from kvsim.launcher.launcher import Launcher
@@ -20,23 +22,36 @@ from kvsim.process.ports import reserve
 from kvsim.rundir import RunDir
 from kvsim.scenario.interrupt import Interrupts
 from kvsim.scenario.job import Job, meta_of
+from kvsim.scenario.roads import pave, ports_needed
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The nodes of a run, and the proxies on their links where there are any."""
+
+    launcher: Launcher
+    proxies: LinkProxies | None = None
 
 
 @contextlib.contextmanager
-def private_cluster(job: Job, journal: Journal, interrupts: Interrupts) -> Iterator[Launcher]:
+def private_cluster(job: Job, journal: Journal, interrupts: Interrupts) -> Iterator[Stage]:
     """A launcher for the cluster on ports of its own; on leaving, everything it started is stopped and its data removed."""
     cluster, run, mark = job.cluster, job.run, Mark(uuid.uuid4().hex)
     extra = sum(len(node.program.ports) for node in cluster.nodes)
     with (
         Net(mark.run, [run.data(node.name) for node in cluster.nodes]),
-        reserve(len(cluster.nodes) + extra, cluster.host) as reservation,
+        reserve(len(cluster.nodes) + extra + _ports_of_proxies(cluster), cluster.host) as reservation,
+        contextlib.ExitStack() as stack,
     ):
-        places = private_places(cluster, list(reservation.ports), run)
-        run.write_meta(meta_of(job, mark.run, places))
+        ports = list(reservation.ports)
+        places = private_places(cluster, ports, run)
+        roads, views = pave(places, ports) if cluster.links == "proxied" else ([], STRAIGHT)
+        proxies = stack.enter_context(LinkProxies(roads, f"{job.seed}:links")) if roads else None
+        run.write_meta(meta_of(job, mark.run, places, views))
         nodes = [Node(place, Mark(mark.run, place.node.name), run.node(place.node.name)) for place in places]
-        launcher = Launcher(cluster, nodes, journal.write)
+        launcher = Launcher(cluster, nodes, journal.write, views=views)
         try:
-            yield launcher
+            yield Stage(launcher, proxies)
         finally:
             interrupts.stopping = True
             launcher.stop_all()
@@ -46,7 +61,7 @@ def private_cluster(job: Job, journal: Journal, interrupts: Interrupts) -> Itera
 
 
 @contextlib.contextmanager
-def attached(job: Job, journal: Journal, interrupts: Interrupts) -> Iterator[Launcher]:
+def attached(job: Job, journal: Journal, interrupts: Interrupts) -> Iterator[Stage]:
     """A launcher for the cluster that is up, which is left as the scenario left it. Its logs are copied into the run."""
     background = Background(job.cluster)
     with background.locked("attach to it"):
@@ -60,7 +75,7 @@ def attached(job: Job, journal: Journal, interrupts: Interrupts) -> Iterator[Lau
         for node in launcher.nodes.values():
             launcher.note_attached(node)
         try:
-            yield launcher
+            yield Stage(launcher)
         finally:
             launcher.leave()
             background.write(mark, launcher)
@@ -72,6 +87,12 @@ def _copy_logs(run: RunDir, launcher: Launcher) -> None:
         run.node(node.name).mkdir(parents=True, exist_ok=True)
         for log in node.folder.glob("*.log"):
             shutil.copyfile(log, run.node(node.name) / log.name)
+
+
+def _ports_of_proxies(cluster: Cluster) -> int:
+    if cluster.links != "proxied":
+        return 0
+    return ports_needed([1 + len(node.program.ports) for node in cluster.nodes])
 
 
 def private_places(cluster: Cluster, ports: list[int], run: RunDir) -> list[Place]:

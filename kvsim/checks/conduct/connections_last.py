@@ -9,8 +9,9 @@ from kvsim.history.record import Record
 
 def judge(record: Record) -> tuple[int, list[Finding]]:
     """Judges programs whose protocol keeps connections. A new connection after an answered request means that the node closed,
-    unless the node spoke unasked before: from then on it is kvsim that opens a connection for each request."""
-    last: dict[tuple[str, int], tuple[str, bool]] = {}
+    unless the node spoke unasked before (from then on it is kvsim that opens a connection for each request), or a fault may
+    have ended it."""
+    last: dict[tuple[str, int], tuple[str, bool, float]] = {}
     closed: dict[str, int] = {}
     spoke_unasked: set[tuple[str, int]] = set()
     judged = 0
@@ -24,11 +25,13 @@ def judge(record: Record) -> tuple[int, list[Finding]]:
             or key in spoke_unasked
         ):
             continue
-        before, well = last.get(key, ("", False))
+        before, well, until_s = last.get(key, ("", False, 0.0))
         judged += bool(before)
-        if before and well and before != operation.connection:
+        broken = record.faulty(operation.node, until_s, operation.invoked_s)
+        if before and well and before != operation.connection and not broken:
             closed[operation.node] = closed.get(operation.node, 0) + 1
-        last[key] = (operation.connection, operation.outcome.kind is not Kind.UNKNOWN)
+        well = operation.outcome.kind is not Kind.UNKNOWN
+        last[key] = (operation.connection, well, operation.completed_s)
     return judged, [
         Finding(f"{node} closed an idle connection {count} times", node=node)
         for node, count in closed.items()

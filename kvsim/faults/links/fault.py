@@ -1,0 +1,94 @@
+"""A fault of links: one rule for the bytes that flow from some to others. Healing lets everything pass again.
+
+Receipt, one for each two ends: what was offered on the links between them and what became of it, counted by the proxies. Two
+ends that said nothing to each other prove nothing, and say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kvsim.errors import KvsimError
+from kvsim.faults.fault import FaultFailed, Healing, Receipt
+from kvsim.faults.links.child import LinkProxies, Way
+from kvsim.faults.links.evidence import Total, tell
+from kvsim.faults.links.rules import PASS, Rule
+
+CLIENT = "client"
+
+
+def link(source: str, target: str) -> str:
+    """The name of the link on which `source` reaches `target`."""
+    return f"{source}->{target}"
+
+
+@dataclass(frozen=True)
+class LinkFault:
+    """`flows` are (from, to) of the bytes that are hit; `what` is how it shows (a key of evidence.TELL)."""
+
+    kind: str
+    flows: tuple[tuple[str, str], ...]
+    rule: Rule
+    what: str
+    proxies: LinkProxies
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        ends = dict.fromkeys(end for flow in self.flows for end in flow)
+        return tuple(end for end in ends if end != CLIENT)
+
+    def plan(self) -> Mapping[str, Any]:
+        changed = {name: value for name, value in self.rule.to_json().items() if value != getattr(PASS, name)}
+        return {"flows": [link(*flow) for flow in self.flows], **changed}
+
+    def begin(self) -> Sequence[Receipt]:
+        broken = [way for way in self._ways() if self._now()[way] != PASS]
+        if broken:
+            raise FaultFailed(f"link {broken[0][0]} is broken by a fault around this one already")
+        self.proxies.set(dict.fromkeys(self._ways(), self.rule), anew=True)
+        return ()
+
+    def end(self) -> Sequence[Receipt]:
+        seen = self.proxies.seen(self._links())
+        return [self._receipt(one, other, seen) for one, other in self._ends()]
+
+    def heal(self) -> Sequence[Healing]:
+        try:
+            self.proxies.set(dict.fromkeys(self._ways(), PASS))
+            left = [way[0] for way, rule in self._now().items() if rule != PASS and way in self._ways()]
+        except KvsimError as error:
+            return [Healing("links", False, str(error))]
+        names = ", ".join(sorted({"–".join(pair) for pair in self._ends()}))
+        return [
+            Healing("links", not left, f"{names}: {'still broken' if left else 'everything passes again'}")
+        ]
+
+    def _receipt(self, one: str, other: str, seen: Mapping[str, Any]) -> Receipt:
+        between = [way for flow in self.flows if set(flow) == {one, other} for way in self._ways_of(*flow)]
+        total = Total.of(seen[name][way] for name, way in dict.fromkeys(between))
+        bit, says = tell(self.what, total, self.rule)
+        return Receipt(f"{one}–{other}", bit, f"{one}–{other}: {says}", vars(total))
+
+    def _ends(self) -> list[tuple[str, str]]:
+        """The two ends of every flow, each two once."""
+        found: dict[frozenset[str], tuple[str, str]] = {}
+        for flow in self.flows:
+            found.setdefault(frozenset(flow), flow)
+        return list(found.values())
+
+    def _ways_of(self, source: str, target: str) -> list[Way]:
+        """Where bytes from `source` to `target` flow: up its own link, and down the link of the other."""
+        ways = [(link(source, target), "up"), (link(target, source), "down")]
+        return [way for way in ways if way[0] in self.proxies.links]
+
+    def _ways(self) -> list[Way]:
+        return list(dict.fromkeys(way for flow in self.flows for way in self._ways_of(*flow)))
+
+    def _links(self) -> set[str]:
+        return {name for name, _ in self._ways()}
+
+    def _now(self) -> dict[Way, Rule]:
+        told = self.proxies.rules(self._links())
+        return {(name, way): Rule(**rule) for name, ways in told.items() for way, rule in ways.items()}
