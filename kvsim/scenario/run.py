@@ -71,9 +71,23 @@ def _until_the_end(job: Job, journal: Journal, interrupts: Interrupts) -> str:
 
 def _steps(job: Job, stage: Stage, journal: Journal) -> str:
     """Start the nodes and run the steps. Raises NodeFailed when a node does not start; the checks say what that means."""
+    context = context_of(job, stage, journal)
+    try:
+        if not job.options.attach:
+            stage.launcher.start_all()
+        run_steps(context, job.show, fail_fast=job.options.fail_fast)
+        finish_loads(context)
+    finally:
+        abandon_loads(context)
+        context.sessions.close()
+    return "finished"
+
+
+def context_of(job: Job, stage: Stage, journal: Journal) -> Context:
+    """What the steps of a run share. Close its sessions when they are over."""
     scenario, seed, launcher = job.scenario, job.seed, stage.launcher
     sessions = Sessions(launcher, journal, scenario.request_timeout_s)
-    context = Context(
+    return Context(
         scenario=scenario,
         cluster=job.cluster,
         launcher=launcher,
