@@ -6,7 +6,7 @@ other. A node that has promised an epoch follows no leader of a lower one, and s
 With `majority` and `all` a promotion needs the promises of a majority, each from a node that is not ahead; so
 what a majority acknowledged is never lost. It then waits for the old leader's lease to pass, so that nobody
 reads old values there. With `async` a promotion is the operator's word, and can lose what was not copied.
-Seams for a changed node: `promise`, `fence`, `next_epoch`, `is_ahead`, and the two classes `leading_class`, `following_class`.
+Seams for a changed node: `promise`, `fence`, `next_epoch`, `is_ahead`, and the classes `meta_class`, `leading_class`, `following_class`.
 """
 
 from kvstore.errors import StartError
@@ -26,7 +26,7 @@ DONE = Free(b"OK\n")
 class Cluster:
     """This node's place among the others. Exactly one of `leading` and `following` is set, or neither."""
 
-    leading_class, following_class = Leading, Following
+    meta_class, leading_class, following_class = Meta, Leading, Following
 
     @staticmethod
     def leader_in(line):
@@ -43,7 +43,7 @@ class Cluster:
     def __init__(self, node):
         self.node, self.server, self.engine = node, node.server, node.engine
         self.settings = node.settings
-        self.meta = Meta(self.settings.data_dir)
+        self.meta = self.meta_class(self.settings.data_dir)
         self.meta.identify()
         self.leading = self.following = None
 

@@ -1,9 +1,11 @@
 """The state of one node: a dictionary in memory, and the files from which it comes back after a restart.
 
 The interface is small (get, get_all, put, put_all, delete, apply_record, commit, digest, len, close), so that
-another engine, or a broken one, can take its place by overriding one method; what overrides `get` or `put` should
-override `get_all` or `put_all` as well. Writes are applied at once and gathered; `commit` makes everything gathered durable in one
-record, and only then may their replies leave. Knows nothing of roles, sockets or replies.
+another engine, or a broken one, can take its place by overriding one method; what overrides `get` or `put`
+should override `get_all` or `put_all` as well. Further seams: `replay`, `write`, `sync`, `log_class` (its `decode`),
+`snapshot_program`.
+Writes are applied at once and gathered; `commit` makes everything gathered durable in one record, and only then
+may their replies leave. Knows nothing of roles, sockets or replies.
 """
 
 import posix
@@ -24,6 +26,7 @@ class Engine:
     """Keys and values as bytes. Not thread-safe: one loop owns it."""
 
     log_class = Log
+    snapshot_program = __file__.rpartition("/")[0] + "/compact.py"
 
     def __init__(self, folder, fsync="never", repair=None, say=lambda text: None):
         self.folder = folder
@@ -230,8 +233,7 @@ class Engine:
         self.room = 0
         index = self.log.last
         output = f"{snapshot.path_of(self.folder, index)}.new"
-        program = __file__.rpartition("/")[0] + "/compact.py"
-        argv = [sys.executable, "-I", "-S", program, self.folder, str(index), output]
+        argv = [sys.executable, "-I", "-S", self.snapshot_program, self.folder, str(index), output]
         self.compactor = (posix.posix_spawn(argv[0], argv, {}), index, output)
 
     def _reap_compactor(self):
@@ -241,6 +243,7 @@ class Engine:
             return
         self.compactor = None
         if status:
+            self.snapshot_bytes = self.log.bytes_kept  # try again once the log has doubled, not every second
             self.say(f"the snapshot at index {index} failed; the log is kept")
             return
         self.adopt_snapshot(output, index)
@@ -348,7 +351,7 @@ def digest_of(data):
     return total.hexdigest()
 
 
-def shortened(lines, most=50):
+def shortened(lines, most=1000):
     """Return the lines, or the first `most` and how many more there are."""
     return lines if len(lines) <= most else [*lines[:most], f"and {len(lines) - most} more"]
 

@@ -16,6 +16,8 @@ PREFIX = "log-"
 class Log:
     """Records in order. `start` is (index, epoch, chain) of what a snapshot holds already, (0, 0, 0) for nothing."""
 
+    decode = staticmethod(record.decode)
+
     def __init__(self, folder, start=(0, 0, 0), sync_always=False, repair=None, say=lambda text: None):
         self.folder = folder
         self.sync_always = sync_always
@@ -78,7 +80,7 @@ class Log:
         data, chain, at = segment.read_all(), segment.chain, segment.end
         while at < len(data):
             try:
-                payload, epoch, count, first, chain, after = record.decode(data, at, chain)
+                payload, epoch, count, first, chain, after = self.decode(data, at, chain)
             except record.BadRecord as error:
                 self._damaged(segment.path, at, error, later or whole_record_behind(data, at))
                 self._unlink(later)
