@@ -14,7 +14,7 @@ LAYERS = [  # from the ground up: a module may import from layers below its own,
     {"process", "logs", "client", "checks"},
     {"launcher", "evidence", "faults", "load", "trials"},
     {"scenario", "report"},
-    {"doctor", "selftest", "repeat", "campaign", "grade"},
+    {"doctor", "selftest", "repeat", "campaign", "grade", "live"},
     {"cli", "pytest_plugin"},
     {"__main__"},
 ]
