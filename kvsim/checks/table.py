@@ -10,6 +10,8 @@ from kvsim.checks.conduct import (
     acknowledged_writes_survive,
     answers_are_ours,
     connections_last,
+    digests_tell_values,
+    epochs_only_rise,
     every_request_is_answered,
     exits_clean,
     expectations,
@@ -25,6 +27,7 @@ from kvsim.checks.conduct import (
     reads_are_served,
     redirects_name_the_leader,
     refused_writes_leave_no_trace,
+    replicas_agree,
     writes_only_at_leader,
 )
 from kvsim.checks.verdict import CheckResult, Finding, Verdict
@@ -43,6 +46,9 @@ _MODULES: tuple[ModuleType, ...] = (
     reads_are_served,
     acknowledged_writes_are_read,
     acknowledged_writes_survive,
+    replicas_agree,
+    digests_tell_values,
+    epochs_only_rise,
     every_request_is_answered,
     one_reply_per_request,
     connections_last,

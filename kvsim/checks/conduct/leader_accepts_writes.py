@@ -5,12 +5,14 @@ from __future__ import annotations
 from kvsim.checks.expectations import describe
 from kvsim.checks.verdict import Finding, Verdict
 from kvsim.history.outcome import Kind, Reason
-from kvsim.history.record import Record
+from kvsim.history.record import Operation, Record
 
 
 def judge(record: Record) -> tuple[int, list[Finding]]:
     """Judges every write of the scenario to a node that was up and said it is the leader, where no fault on it explains silence."""
-    writes = [w for w in record.writes if record.role_at(w.node, w.invoked_s) == "leader" and _reached(w)]
+    writes = [
+        w for w in record.writes if record.role_at(w.node, w.invoked_s) == "leader" and _judged(record, w)
+    ]
     findings = [
         Finding(
             f"{w.node} (leader) did not accept `{w.verb} {w.key}`: {describe(w.outcome)}",
@@ -24,9 +26,11 @@ def judge(record: Record) -> tuple[int, list[Finding]]:
     return len(writes), findings
 
 
-def _reached(write) -> bool:
-    return write.outcome.reason is not Reason.UNREACHABLE
+def _judged(record: Record, write: Operation) -> bool:
+    """A store that replicates may say that it cannot know: what it lacks is nodes, not will."""
+    honest = write.outcome.reason is Reason.UNCERTAIN and "replicates" in record.capabilities(write.node)
+    return not honest and write.outcome.reason is not Reason.UNREACHABLE
 
 
-def _verdict(write) -> Verdict:
+def _verdict(write: Operation) -> Verdict:
     return Verdict.UNKNOWN if write.outcome.kind is Kind.UNKNOWN else Verdict.FAIL

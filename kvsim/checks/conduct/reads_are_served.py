@@ -5,7 +5,7 @@ from __future__ import annotations
 from kvsim.checks.expectations import describe
 from kvsim.checks.verdict import Finding
 from kvsim.history.outcome import Kind, Reason
-from kvsim.history.record import Record
+from kvsim.history.record import Operation, Record
 
 
 def judge(record: Record) -> tuple[int, list[Finding]]:
@@ -20,5 +20,10 @@ def judge(record: Record) -> tuple[int, list[Finding]]:
     return len(reads), [
         Finding(f"{o.node} did not serve `get {o.key}`: {describe(o.outcome)}", o.step, o.node)
         for o in reads
-        if o.outcome.kind is Kind.REFUSED
+        if o.outcome.kind is Kind.REFUSED and not _rightly_refused(record, o)
     ]
+
+
+def _rightly_refused(record: Record, read: Operation) -> bool:
+    """A store that replicates may say "not ready" rather than show what may be old, or lost later."""
+    return read.outcome.reason is Reason.NOT_READY and "replicates" in record.capabilities(read.node)
