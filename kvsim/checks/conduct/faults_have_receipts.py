@@ -16,17 +16,18 @@ def judge(record: Record) -> tuple[int, list[Finding]]:
 def _problems(fault: FaultRecord) -> list[str]:
     whom = ", ".join(fault.nodes)
     found = []
-    if fault.required:
-        found += [
-            f"{fault.kind} did not bite: {one['says']}" for one in fault.receipts if one["bit"] is False
-        ]
-        found += [
-            f"{fault.kind}: nobody tried: {one['says']}" for one in fault.receipts if one["bit"] is None
-        ]
-        if not fault.receipts:
-            found.append(f"{fault.kind} of {whom} left no receipt")
+    if fault.required and not fault.bit:
+        found += _why_not(fault, whom)
     if fault.healed is None:
         found.append(f"{fault.kind} of {whom} was not healed: the run ended inside it")
     elif not fault.healed:
         found.append(f"{fault.kind} was not healed: {'; '.join(fault.healing)}")
     return found
+
+
+def _why_not(fault: FaultRecord, whom: str) -> list[str]:
+    if not fault.receipts:
+        return [f"{fault.kind} of {whom} left no receipt"]
+    escaped = [f"{fault.kind} did not bite: {one['says']}" for one in fault.receipts if one["bit"] is False]
+    untried = "; ".join(one["says"] for one in fault.receipts)
+    return escaped or [f"{fault.kind} of {whom}: nobody tried: {untried}"]

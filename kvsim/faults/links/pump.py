@@ -129,7 +129,7 @@ class Pump:
                 self._end(pair, reset=True)
             elif before.mode == "blackhole" and rule.mode != "blackhole" and pair.tainted:
                 self._end(pair, reset=True)
-            elif before.mode == "stall" and rule.mode != "stall":
+            elif before != rule:
                 self._release(pair.flows[way])
 
     def forget(self, name: str) -> None:
@@ -137,8 +137,10 @@ class Pump:
         self.links[name].seen = {way: Seen() for way in WAYS}
 
     def _release(self, flow: Flow) -> None:
+        """What was held by another rule goes on now."""
         now = time.monotonic()
-        flow.queue = deque((now if due is None else due, arrived, data) for due, arrived, data in flow.queue)
+        flow.queue = deque((now, arrived, data) for _, arrived, data in flow.queue)
+        flow.pace = Pace(self._random)
         self._pump(flow)
 
     # --- connections -------------------------------------------------------------------------------------------------
