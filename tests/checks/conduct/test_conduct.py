@@ -13,6 +13,8 @@ OK = Outcome(Kind.OK)
 ABSENT = Outcome(Kind.OK, found=False)
 READ_ONLY = Outcome(Kind.REFUSED, Reason.READ_ONLY, leader="9001")
 TIMEOUT = Outcome(Kind.UNKNOWN, Reason.TIMEOUT)
+DOUBT = Outcome(Kind.UNKNOWN, Reason.UNCERTAIN)
+NOT_READY = Outcome(Kind.REFUSED, Reason.NOT_READY)
 NEW, OLD = (Outcome(Kind.OK, value=word, found=True) for word in ("new", "old"))
 NOBODY = {"n1": ABSENT, "n2": ABSENT, "n3": ABSENT}
 
@@ -31,6 +33,42 @@ def stopped(story: Story, node: str, **changes) -> Story:
         "took_s": 0.1,
     }
     return story.add("stopped", node=node, incarnation=1, **{**fields, **changes})
+
+
+def _seen(
+    story: Story, node: str, index: str = "", digest: str = "", epoch: str = "", role: str = "follower"
+) -> Story:
+    """A node is asked and tells where it is."""
+    fields = {"applied": index, "digest": digest, "epoch": epoch}
+    told = {name: text for name, text in fields.items() if text}
+    return story.add("role", step=story.step_id, node=node, role=role, how="says", leader=None, fields=told)
+
+
+def _at_7(story: Story | None = None, epoch: str = "1", **digests: str) -> Story:
+    """Nodes of a program that replicates, each seen twice at index 7."""
+    story = story or Story(capabilities=["replicates"])
+    for _ in range(2):
+        for node, digest in digests.items():
+            _seen(story, node, "7", digest, epoch)
+    return story
+
+
+def _two_epochs(rounds: int) -> Story:
+    """n1 leads epoch 1 and says so all the time, a millisecond an answer; n2 leads epoch 2."""
+    story = Story()
+    for number in range(rounds):
+        story.step_id = f"1.{number}"
+        _seen(story, "n1" if number % 2 else "n2", epoch="1" if number % 2 else "2", role="leader")
+    return story
+
+
+def _put_between(digest: str, later: str, before: Outcome = ABSENT, times: int = 1) -> Story:
+    """n1 tells its digest, accepts a put, and tells it again."""
+    story = _seen(Story(), "n1", "1", digest)
+    for number in range(times):
+        story.step(f"1.{number}")
+        story.read({"n1": before}, "before").asked("n1", "put", OK).read({"n1": NEW}, "after")
+    return _seen(story, "n1", "2", later)
 
 
 def _starting(node: str) -> Story:
@@ -102,6 +140,12 @@ CASES = {  # check → [(what happens, the story, its verdict)]
         ("no answer", lambda: Story().up().asked("n1", "put", TIMEOUT), Verdict.UNKNOWN),
         ("only followers asked", lambda: Story().up().asked("n2", "put", READ_ONLY), None),
         (
+            "an honest doubt of a store that replicates",
+            lambda: Story(capabilities=["replicates"]).up().asked("n1", "put", DOUBT),
+            None,
+        ),
+        ("a doubt of one that does not", lambda: Story().up().asked("n1", "put", DOUBT), Verdict.UNKNOWN),
+        (
             "the leader is whoever says so",
             lambda: Story().up().told(n1="follower", n2="leader").asked("n2", "put", OK),
             Verdict.PASS,
@@ -136,6 +180,16 @@ CASES = {  # check → [(what happens, the story, its verdict)]
     "reads_are_served": [
         ("served", lambda: Story().up().asked("n2", "get", ABSENT), Verdict.PASS),
         ("refused", lambda: Story().up().asked("n2", "get", READ_ONLY), Verdict.FAIL),
+        (
+            "not ready, said by a store that replicates",
+            lambda: Story(capabilities=["replicates"]).up().asked("n2", "get", NOT_READY),
+            Verdict.PASS,
+        ),
+        (
+            "not ready, said by one that does not",
+            lambda: Story().up().asked("n2", "get", NOT_READY),
+            Verdict.FAIL,
+        ),
         (
             "nobody listens",
             lambda: Story().up().asked("n2", "get", Outcome(Kind.REFUSED, Reason.UNREACHABLE)),
@@ -196,6 +250,29 @@ CASES = {  # check → [(what happens, the story, its verdict)]
             Verdict.PASS,
         ),
         ("nobody", lambda: Story().told(n1="follower"), None),
+        ("an older one that does not step down", lambda: _two_epochs(5000), Verdict.FAIL),
+        ("an older one that has not heard of it yet", lambda: _two_epochs(500), Verdict.PASS),
+    ],
+    "epochs_only_rise": [
+        ("up", lambda: _seen(_seen(Story(), "n1", epoch="1"), "n1", epoch="2"), Verdict.PASS),
+        ("back", lambda: _seen(_seen(Story(), "n1", epoch="2"), "n1", epoch="1"), Verdict.FAIL),
+        ("another node's", lambda: _seen(_seen(Story(), "n1", epoch="2"), "n2", epoch="1"), None),
+        ("none told", lambda: _seen(_seen(Story(), "n1"), "n1"), None),
+    ],
+    "replicas_agree": [
+        ("the same digest", lambda: _at_7(n1="a", n2="a", n3="a"), Verdict.PASS),
+        ("another digest", lambda: _at_7(n1="a", n2="a", n3="b"), Verdict.FAIL),
+        ("another epoch", lambda: _at_7(_at_7(n1="a", epoch="1"), n2="b", epoch="2"), None),
+        ("another index", lambda: _seen(_seen(_at_7(n1="a"), "n2", "8", "b"), "n2", "8", "b"), None),
+        ("seen once, on its way", lambda: _seen(_at_7(n1="a"), "n2", "7", "b"), None),
+        ("a program that copies nothing", lambda: _at_7(Story(), n1="a", n2="b"), None),
+    ],
+    "digests_tell_values": [
+        ("another one", lambda: _put_between("a", "b"), Verdict.PASS),
+        ("the same one", lambda: _put_between("a", "a"), Verdict.FAIL),
+        ("nothing changed", lambda: _put_between("a", "a", before=NEW), None),
+        ("two writes between", lambda: _put_between("a", "a", times=2), None),
+        ("no digest told", lambda: _put_between("", ""), None),
     ],
     "every_request_is_answered": [
         ("answered", lambda: Story().up().asked("n1", "put", OK), Verdict.PASS),
@@ -209,6 +286,11 @@ CASES = {  # check → [(what happens, the story, its verdict)]
             "a step that expects it",
             lambda: Story().up().step("1.2", {"kind": "unknown"}).asked("n1", "put", TIMEOUT),
             None,
+        ),
+        (
+            "a strange one to a raw request is for its step to judge",
+            lambda: Story().up().asked("n1", "raw", Outcome(Kind.UNKNOWN, Reason.UNRECOGNISED)),
+            Verdict.PASS,
         ),
     ],
     "one_reply_per_request": [
