@@ -1,11 +1,13 @@
 """Which protocol a new client speaks, told by its first bytes.
 
-`*` begins RESP, and so does a first line that ends in `\\r\\n` (RESP's inline form); any other first line is the line
-protocol.
+`*` begins RESP, and so does a first line that ends in `\\r\\n` (RESP's inline form), unless it begins with a verb that only
+the line protocol has. Any other first line is the line protocol.
 """
 
 from kvstore.limits import INLINE_BYTES_MAX
 from kvstore.session import LineSession
+
+LINES_ONLY = (b"PUT ", b"DELETE ", b"STATUS", b"DIGEST", b"WAIT ", b"PROMOTE")
 
 
 class FirstBytes:
@@ -24,7 +26,8 @@ class FirstBytes:
         if data[0] != 42 and end < 0 and len(data) <= INLINE_BYTES_MAX:
             self.held = data
             return b""
-        if data[0] == 42 or data[max(end - 1, 0) : end] == b"\r":
+        inline = data[max(end - 1, 0) : end] == b"\r" and not data[:8].upper().startswith(LINES_ONLY)
+        if data[0] == 42 or inline:
             from kvstore.session_resp import RespSession
 
             session = RespSession(self.node, self.on_refused)

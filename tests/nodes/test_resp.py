@@ -187,6 +187,10 @@ def test_both_protocols_share_one_port_and_one_state(new_store):
         inline.sendall(b"PI")
         inline.sendall(b"NG\r\n")
         assert inline.recv(100) == b"+PONG\r\n"
+    with connect(store) as lines:
+        lines.sendall(b"PUT k w\r\nGET k\r\n")
+        assert eventually(lambda: lines.recv(100, socket.MSG_PEEK), lambda data: data.endswith(b"w\n"))
+        assert lines.recv(100) == b"OK\nVALUE w\n"
 
 
 @pytest.mark.parametrize(
