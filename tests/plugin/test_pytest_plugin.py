@@ -1,0 +1,230 @@
+"""The pytest plugin, as a project of somebody else would use it: pytest run on files of a fresh folder, as a process of its own."""
+
+from __future__ import annotations
+
+import re
+import sys
+import zipfile
+from importlib.metadata import entry_points
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+pytest_plugins = "pytester"
+
+ROOT = Path(__file__).parents[2]
+CLUSTER = """cluster: three
+program: {program}
+nodes:
+  n1: {{role: leader,   port: 9001}}
+  n2: {{role: follower, port: 9002}}
+  n3: {{role: follower, port: 9003}}
+"""
+GOOD = """scenario: good
+title: The leader stores
+cluster: ../cluster.yaml
+steps:
+  - put: {at: leader, key: k, value: v, expect: ok}
+"""
+BAD = """scenario: bad
+title: A follower that is asked for too much
+cluster: ../cluster.yaml
+steps:
+  - put: {at: leader, key: k, value: v, expect: ok}
+  - put: {at: n2, key: k, value: v, expect: ok}
+"""
+INSTALLED = bool(entry_points(group="pytest11", name="kvsim"))
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    pytester.path.joinpath("cluster.yaml").write_text(
+        CLUSTER.format(program=ROOT / "nodes/kvstore/node.yaml")
+    )
+    return pytester
+
+
+def write(project: pytest.Pytester, name: str, text: str) -> None:
+    path = project.path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+
+
+def run(project: pytest.Pytester, *words: str) -> pytest.RunResult:
+    plugin = () if INSTALLED else ("-p", "kvsim.pytest_plugin")
+    return project.runpytest_subprocess(*plugin, "-p", "no:cacheprovider", "-W", "error", *words, timeout=120)
+
+
+def test_scenarios_of_a_folder_are_tests_and_a_failure_stands_on_its_step(project):
+    write(project, "scenarios/good.yaml", GOOD)
+    write(project, "scenarios/bad.yaml", BAD)
+    write(project, "scenarios/notes.yaml", "not: a scenario\n")
+    result = run(project, "scenarios", "--junitxml=out.xml")
+    result.assert_outcomes(passed=1, failed=1)
+    text = result.stdout.str()
+    assert re.search(r"scenarios/bad\.yaml:6: fail: step \S+: n2: got refused", text)
+    assert "received  b'ERR read-only" in text
+    assert "kvsim proof" in text and "VERDICT: FAIL" in text
+    film = re.search(r"film: (\S+report\.html)", text)
+    assert film and Path(film[1]).is_file()
+    cases = ElementTree.parse(project.path / "out.xml").iter("testcase")
+    properties = {
+        p.get("name"): p.get("value")
+        for case in cases
+        if case.get("name") == "bad"
+        for p in case.iter("property")
+    }
+    assert properties["kvsim_verdict"] == "fail"
+    assert Path(properties["kvsim_proof"]).is_file()
+
+
+def test_a_mistake_in_a_scenario_is_told_with_its_place(project):
+    write(project, "scenarios/wrong.yaml", GOOD.replace("put:", "putt:"))
+    result = run(project, "scenarios")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*wrong.yaml:5:*putt*put*"])
+
+
+def test_yaml_elsewhere_is_left_alone_unless_it_is_named(project):
+    write(project, "data/good.yaml", GOOD)
+    assert run(project).ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    run(project, "data/good.yaml").assert_outcomes(passed=1)
+
+
+def test_the_fixture_starts_a_cluster_that_a_test_may_ask_and_break(project):
+    project.makepyfile(
+        """
+        import pytest
+
+        def test_roles(kv_cluster):
+            leader, follower = kv_cluster.leader, kv_cluster.followers[0]
+            assert leader.put("k", "v").ok
+            refusal = follower.put("k", "w")
+            assert refusal.refused and refusal.leader == leader.name
+            assert leader.get("k").value == "v"
+            assert leader.get("nothing").found is False
+            assert "starting as LEADER" in leader.log
+            with pytest.raises(TypeError):
+                assert leader.get("k")
+
+        def test_faults(kv_cluster):
+            leader = kv_cluster.leader
+            with leader.paused():
+                assert leader.get("k", timeout_s=0.2).unknown
+            assert leader.get("k").ok
+            assert leader.put("k", "v").ok
+            with leader.killed():
+                assert not leader.up
+            assert kv_cluster.wait_for_leader().get("k").value == "v"
+            kv_cluster["n2"].stop()
+            assert [node.name for node in kv_cluster.followers] == ["n3"]
+            kv_cluster["n2"].start()
+            assert len(kv_cluster.followers) == 2
+        """
+    )
+    run(project).assert_outcomes(passed=2)
+
+
+def test_a_failing_test_has_its_proof_and_film_and_they_name_its_lines(project):
+    project.makepyfile(
+        """
+        def test_wrong(kv_cluster):
+            kv_cluster.leader.put("k", "v")
+            assert kv_cluster.leader.get("k").value == "w"
+        """
+    )
+    result = run(project)
+    result.assert_outcomes(failed=1)
+    text = result.stdout.str()
+    assert "the run did not finish: the test failed" in text
+    film = re.search(r"file://(\S+report\.html)", text)
+    assert film and 'kv_cluster.leader.put(\\"k\\", \\"v\\")' in Path(film[1]).read_text()
+
+
+def test_what_the_nodes_did_is_judged_even_when_the_test_has_no_complaint(project):
+    project.makepyfile(
+        f"""
+        import os, signal
+
+        def test_a_node_dies_unnoticed(kv_cluster):
+            os.kill(kv_cluster["n3"].pid, signal.SIGKILL)
+            kv_cluster.leader.get("k")
+
+        def test_on_purpose(cluster_factory):
+            cluster = cluster_factory("cluster.yaml", judge=False, program="{ROOT}/nodes/kvstore/node.yaml")
+            os.kill(cluster["n3"].pid, signal.SIGKILL)
+            cluster.leader.get("k")
+        """
+    )
+    result = run(project)
+    result.assert_outcomes(passed=2, errors=1)
+    assert "nodes_stay_up: " in result.stdout.str()
+
+
+def test_another_program_for_the_whole_suite_and_a_skip_with_its_reason(project):
+    write(project, "scenarios/good.yaml", GOOD)
+    write(
+        project,
+        "scenarios/elects.yaml",
+        GOOD.replace("good", "elects").replace("cluster:", "needs: [elects]\ncluster:", 1),
+    )
+    result = run(
+        project,
+        "scenarios",
+        "-rs",
+        "--kvsim-program",
+        str(ROOT / "nodes/kvstore/node.yaml"),
+        "--kvsim-seed",
+        "7",
+    )
+    result.assert_outcomes(passed=1, skipped=1)
+    assert "elects" in result.stdout.str()
+    missing = run(project, "scenarios/good.yaml", "--kvsim-program", "no-such-program")
+    missing.assert_outcomes(failed=1)
+    assert "no-such-program" in missing.stdout.str()
+
+
+def test_workers_never_meet_and_hand_failures_over(project):
+    for number in range(6):
+        write(project, f"scenarios/good{number}.yaml", GOOD.replace("good", f"good{number}"))
+    write(project, "scenarios/bad.yaml", BAD)
+    result = run(project, "scenarios", "-n", "2")
+    result.assert_outcomes(passed=6, failed=1)
+    assert re.search(r"bad\.yaml:6: fail: step", result.stdout.str())
+
+
+@pytest.mark.slow
+def test_an_outside_project_with_the_built_wheel(project, monkeypatch):
+    built = project.run(
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        "dist",
+        str(ROOT),
+        timeout=120,
+    )
+    assert built.ret == 0
+    (wheel,) = (project.path / "dist").glob("kvsim-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        archive.extractall(project.path / "site")
+    assert {"kvsim/py.typed", "kvsim/report/film/page.html", "kvsim/report/film/main.js"} <= set(names)
+    monkeypatch.setenv("PYTHONPATH", str(project.path / "site"))
+    write(project, "scenarios/good.yaml", GOOD)
+    project.makepyfile(
+        """
+        import kvsim
+
+        def test_it(kv_cluster):
+            assert "site" in kvsim.__file__
+            assert kv_cluster.leader.put("k", "v").ok
+        """
+    )
+    result = project.runpytest_subprocess("-p", "no:cacheprovider", ".", timeout=120)
+    result.assert_outcomes(passed=2)
