@@ -138,7 +138,7 @@ class Cluster:
             return f"this is cluster {meta.cluster}, not {cluster}"
         slot = self.slot_of(node, address)
         if slot is None:
-            return f"this cluster has {self.meta.nodes} nodes already"
+            return f"this cluster has {len(meta.members)} nodes already"
         session.connection.out.append(
             f"FOLLOWED {meta.cluster} {meta.epoch} {slot} {meta.mode} {meta.nodes}\n".encode()
         )
@@ -151,6 +151,8 @@ class Cluster:
         meta = self.meta
         slot, known_as = meta.members.get(node, (None, None))
         if slot is None:
+            slot = self.take_place_of(address)
+        if slot is None:
             free = sorted(set(range(1, SLOTS)) - {slot for slot, _ in meta.members.values()})
             full = meta.mode in ("majority", "all") and len(meta.members) >= meta.nodes
             if full or not free:
@@ -161,6 +163,15 @@ class Cluster:
             meta.save()
             self.leading.tell_members()
         return slot
+
+    def take_place_of(self, address):
+        """Return the slot of the member that had this address: its data is gone, the node there is a new one. Or None."""
+        for node, (slot, known_as) in list(self.meta.members.items()):
+            if known_as == address and node != self.meta.node:
+                self.server.say(f"the node at {address} is a new one, in the place of {node}")
+                del self.meta.members[node]
+                return slot
+        return None
 
     def joined(self, cluster, epoch, slot, mode, nodes, address):
         """The leader has admitted this node. Raises ValueError when it is no leader to follow."""

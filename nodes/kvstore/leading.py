@@ -8,7 +8,7 @@ Seams for a changed leader: `needed`, `push`, `acked`, `beat`, `lag`.
 import posix
 from time import monotonic
 
-from kvstore import frames, snapshot
+from kvstore import frames, record, snapshot
 from kvstore.limits import OUT_BYTES_MAX
 from kvstore.replies import Free
 from kvstore.segment import HEADER
@@ -73,7 +73,12 @@ class Link:
             if self.segment not in log.segments:
                 yield from self._snapshot()
                 continue
-            data = self.segment.read(self.offset)
+            try:
+                data = self.segment.read(self.offset)
+            except record.BadRecord as error:
+                self.leading.say(f"cannot feed {self.address} from {self.segment.path}: {error}")
+                self.leading.server.drop(self.connection)
+                return
             later = None if data else log.after(self.segment)
             if data:
                 self.offset += len(data)
@@ -86,14 +91,21 @@ class Link:
 
     def find_common(self, ends):
         """Go on behind the newest of these (index, chain) that the leader's history has as well, or start all over."""
-        for index, chain in ends:
-            place = self.leading.engine.log.find(index, chain)
-            if place is not None:
-                self.send(b"W", frames.REWIND.pack(index, chain))
-                self.start_at(place)
-                return
-        self.segment = None
-        self.feed_from_disk()
+        log = self.leading.engine.log
+        known = [end for end in ends if log.segments[0].first - 1 <= end[0] <= log.last]
+        newest, beyond = 0, len(known)
+        while newest < beyond:  # what is common is common to all before it as well, so halving finds its end
+            middle = (newest + beyond) // 2
+            if log.find(*known[middle]) is None:
+                newest = middle + 1
+            else:
+                beyond = middle
+        if newest < len(known):
+            self.send(b"W", frames.REWIND.pack(*known[newest]))
+            self.start_at(log.find(*known[newest]))
+        else:
+            self.segment = None
+            self.feed_from_disk()
 
     def _snapshot(self):
         """Yield the newest snapshot, and go on in the log behind it."""

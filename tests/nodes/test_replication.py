@@ -351,3 +351,33 @@ def test_a_leader_that_makes_no_sense_harms_no_follower(new_store, frame):
             accepted.sendall(frames.encode(b"W", frames.REWIND.pack(0, 0)) + frames.encode(b"Z"))
             assert "it says what cannot be used" in follower.wait_said("not following")
         assert follower.ask("GET k") == "NOT_FOUND"
+
+
+def test_a_follower_that_lost_its_data_takes_its_old_place(new_cluster, new_store):
+    leader, one, two = new_cluster("majority")
+    leader.ask("PUT k v")
+    two.stop()
+    again = new_store("empty", "follower", port=two.port, args=[f"--leader={leader.port}"])
+    states = caught_up(leader, one, again)
+    assert len({state["digest"] for state in states}) == 1
+    fourth = new_store("n4", "follower", args=[f"--leader={leader.port}"])
+    fourth.wait_said("this cluster has 3 nodes already")
+
+
+def test_a_deep_divergence_is_found_and_discarded(new_cluster, new_store):
+    leader, one = new_cluster("async", followers=1)
+    leader.ask("PUT k v")
+    caught_up(leader, one)
+    one.stop()
+    with leader.client() as ask:
+        for number in range(1500):
+            ask(f"PUT lost{number} {'v' * 100}")
+    leader.stop()
+    one = new_store("n2", port=one.port, args=["--epoch=2"])
+    with one.client() as ask:
+        for number in range(700):
+            ask(f"PUT new{number} {'v' * 100}")
+    again = new_store("n1", "follower", port=leader.port, args=[f"--leader={one.port}"])
+    assert "discarded 1500 writes behind index 1" in again.wait_said("and 500 more")
+    first, second = caught_up(one, again)
+    assert first["digest"] == second["digest"]
