@@ -79,8 +79,12 @@ class Cluster:
         """Open the epoch that the operator chose."""
         if self.settings.epoch <= heard:
             raise StartError(f"--epoch must be higher than {heard}, which this data directory has heard of")
-        self.own(self.settings.epoch)
-        self.engine.open_epoch(self.settings.epoch)
+        self.meta.slot = self.meta.slot or 1
+        epoch = self.own_epoch_from(self.settings.epoch)
+        if epoch != self.settings.epoch:
+            self.server.say(f"epoch {self.settings.epoch} is another node's; this node's next one is {epoch}")
+        self.own(epoch)
+        self.engine.open_epoch(epoch)
         self.engine.commit()
 
     def own(self, epoch):
@@ -214,7 +218,10 @@ class Cluster:
 
     def next_epoch(self):
         """Return the lowest epoch that is higher than all heard of and belongs to this node's slot."""
-        least = max(self.meta.promised, self.meta.epoch) + 1
+        return self.own_epoch_from(max(self.meta.promised, self.meta.epoch) + 1)
+
+    def own_epoch_from(self, least):
+        """Return the lowest epoch from `least` on that belongs to this node's slot."""
         return least + (self.meta.slot - least) % SLOTS
 
     def promote(self, force):

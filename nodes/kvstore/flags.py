@@ -119,7 +119,7 @@ FLAGS = {
     "epoch": (
         number(1, 2**31),
         None,
-        "lead a new epoch with this number, higher than any before (leaders only)",
+        "lead a new epoch: the first from this number on that is the node's own",
     ),
     "repair": (None, False, "cut a damaged log where the damage begins, saying what is lost"),
 }

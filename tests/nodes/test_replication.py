@@ -235,7 +235,8 @@ def test_a_restart_as_leader_needs_a_higher_epoch(new_cluster, new_store, tmp_pa
     assert "--epoch must be higher than 1" in err
     again = new_store("n2", port=follower.port, args=["--epoch=5"])
     assert again.ask("GET k") == "VALUE v"
-    assert status(again)["epoch"] == 5
+    assert "epoch 5 is another node's; this node's next one is 18" in again.said
+    assert status(again)["epoch"] == 18
 
 
 def test_a_follower_of_another_cluster_is_turned_away_and_keeps_its_data(new_cluster, new_store):
