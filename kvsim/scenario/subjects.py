@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from kvsim.client.exchange import Request
 from kvsim.faults.subject import Subject
 from kvsim.history.outcome import Kind
+from kvsim.launcher.launcher import Launcher
 from kvsim.process.tree import members
 from kvsim.scenario.context import Context
 
 
 def subject(context: Context, name: str) -> Subject:
-    """One node, to be broken."""
-    launcher = context.launcher
+    """One node of a run, to be broken. Connections to it are dropped before it is ended."""
+    return subject_of(context.launcher, name, lambda: context.sessions.drop(name))
+
+
+def subject_of(launcher: Launcher, name: str, drop: Callable[[], None] = lambda: None) -> Subject:
+    """One node of any cluster, to be broken; `drop` is called before it is ended."""
     node = launcher.nodes[name]
 
-    def before(end, *words: str) -> None:
-        context.sessions.drop(name)
+    def before(end: Callable[..., None], *words: str) -> None:
+        drop()
         end(name, *words)
 
     def ended() -> str | None:
@@ -35,15 +41,15 @@ def subject(context: Context, name: str) -> Subject:
         kill=lambda signal: before(launcher.kill, signal),
         stop=lambda: before(launcher.stop),
         start=lambda: launcher.start(name),
-        ping=lambda timeout_s: _ping(context, name, timeout_s),
+        ping=lambda timeout_s: _ping(launcher, name, timeout_s),
     )
 
 
-def _ping(context: Context, name: str, timeout_s: float) -> str | None:
+def _ping(launcher: Launcher, name: str, timeout_s: float) -> str | None:
     """Ask once on a fresh connection; None when the node answered in words that its rules know."""
-    program = context.launcher.nodes[name].program
+    program = launcher.nodes[name].program
     verb = "ping" if "ping" in program.requests else "get"
-    client = context.launcher.connect(name)
+    client = launcher.connect(name)
     try:
         outcome = client.ask(
             Request(verb, {"key": "kvsim-is-anybody-there"} if verb == "get" else {}), timeout_s
