@@ -15,9 +15,7 @@ PONG = b"+PONG\r\n"
 NULL = b"$-1\r\n"
 
 SIZES_KNOWN = 4096
-LENGTHS = {
-    b"$%d" % size: size for size in range(64)
-}  # grown by `length_of`, which is asked when one is missing
+LENGTHS = {b"$%d" % size: size for size in range(64)}  # grown by `length_of`
 
 
 class BadRequest(Exception):
@@ -26,6 +24,9 @@ class BadRequest(Exception):
 
 def length_of(word):
     """Return the number in a header such as `$16`; -1 when it is none. Remembers small ones."""
+    known = LENGTHS.get(word)
+    if known is not None:
+        return known
     digits = word[1:]
     if word[:1] != b"$" or not digits.isdigit() or len(digits) > 9:
         return -1
@@ -35,9 +36,14 @@ def length_of(word):
     return size
 
 
-def _lengths(words):
-    found = list(map(LENGTHS.get, words))
-    return [length_of(word) for word in words] if None in found else found
+def _fit(headers, words):
+    """Whether every word is as long as its header says; quickest when all headers are the same."""
+    sizes = list(map(len, words))
+    first = headers[0]
+    if headers.count(first) == len(headers):
+        return sizes.count(length_of(first)) == len(sizes)
+    known = list(map(LENGTHS.get, headers))
+    return (list(map(length_of, headers)) if None in known else known) == sizes
 
 
 def run_of_sets(data):
@@ -45,18 +51,16 @@ def run_of_sets(data):
     words = data.split(b"\r\n")
     if len(words) == 8:
         return _one_set(words)
-    cells = len(words) - 1
-    rest = cells % 7
-    whole = cells - rest
-    if rest or words[-1]:
+    whole = len(words) - 1
+    if not whole or whole % 7 or words[-1]:
         return None
     keys, values = words[4::7], words[6::7]
     if (
         words[0:whole:7].count(b"*3") * 7 == whole
         and words[2::7].count(b"SET") * 7 == whole
         and words[1::7].count(b"$3") * 7 == whole
-        and _lengths(words[3::7]) == list(map(len, keys))
-        and _lengths(words[5::7]) == list(map(len, values))
+        and _fit(words[3::7], keys)
+        and _fit(words[5::7], values)
     ):
         return keys, values, b""
     return None
@@ -65,9 +69,8 @@ def run_of_sets(data):
 def _one_set(words):
     array, three, verb, key_size, key, value_size, value, rest = words
     if array == b"*3" and verb == b"SET" and three == b"$3" and not rest:
-        known = LENGTHS.get
-        key_fits = (known(key_size) or length_of(key_size)) == len(key)
-        if key_fits and (known(value_size) or length_of(value_size)) == len(value):
+        key_fits = (LENGTHS.get(key_size) or length_of(key_size)) == len(key)
+        if key_fits and (LENGTHS.get(value_size) or length_of(value_size)) == len(value):
             return (key,), (value,), rest
     return None
 
@@ -76,14 +79,14 @@ def run_of_gets(data):
     """Return the keys when the data is `GET key` again and again and nothing is unfinished; else None."""
     words = data.split(b"\r\n")
     whole = len(words) - 1
-    if whole % 5 or words[-1]:
+    if not whole or whole % 5 or words[-1]:
         return None
     keys = words[4::5]
     if (
         words[0:whole:5].count(b"*2") * 5 == whole
         and words[2::5].count(b"GET") * 5 == whole
         and words[1::5].count(b"$3") * 5 == whole
-        and _lengths(words[3::5]) == list(map(len, keys))
+        and _fit(words[3::5], keys)
     ):
         return keys
     return None
@@ -134,9 +137,7 @@ def _array(data, at):
         line, at = _line(data, at, 16)
         if line is None:
             return None, at
-        size = LENGTHS.get(line)
-        if size is None:
-            size = length_of(line)
+        size = length_of(line)
         if not 0 <= size <= WORD_BYTES_MAX:
             raise BadRequest(
                 f"a word has 0 to {WORD_BYTES_MAX} bytes and a header such as $5, not {line[:20]!r}"
