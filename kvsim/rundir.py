@@ -33,6 +33,7 @@ class RunDir:
         self.proof_text = path / PROOF_TEXT
         self.proof_json = path / PROOF_JSON
         self.scenario = path / "scenario.yaml"
+        self.replay = path / "replay.yaml"  # the scenario with its storms written out
         self.cluster = path / "cluster.yaml"
         self.film = path / "report.html"
         self.trace = path / "trace.json"

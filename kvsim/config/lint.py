@@ -51,7 +51,10 @@ def missing_capabilities(scenario: Scenario, cluster: Cluster) -> list[str]:
 def _mistakes(step: Step, cluster: Cluster) -> Iterator[str]:
     for target in targets_of(step.fields.values()):
         yield from _target(target, cluster)
-    kind = next((name for name in LINKS if step.verb == "fault" and step.fields.get(name) is not None), None)
+    words = (
+        step.fields.get("faults") if step.verb == "storm" else step.fields if step.verb == "fault" else None
+    )
+    kind = next((name for name in LINKS if (words or {}).get(name) is not None), None)
     if kind and cluster.links == "direct":
         yield f"`{kind}` needs links that can be broken: say `links: proxied` in {shown(cluster.path)}"
     if step.expect and _names_leader(step.expect) and not _can_lead(cluster):

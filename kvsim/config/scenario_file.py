@@ -14,7 +14,18 @@ from kvsim.config.scenario_words import GROUP, KINDS, MODIFIERS, SCENARIO, VERBS
 from kvsim.config.shape import WRONG, Reading, Values
 from kvsim.config.spelling import did_you_mean
 from kvsim.config.template import Known, TemplateError, mistakes, names_in
-from kvsim.config.yaml_tree import Fields, Items, Scalar, Tree, flow, is_file, quoted, read_file, shown
+from kvsim.config.yaml_tree import (
+    Fields,
+    Items,
+    Scalar,
+    Tree,
+    flow,
+    is_file,
+    quoted,
+    read_file,
+    read_text,
+    shown,
+)
 from kvsim.errors import FileProblems, Problem
 
 
@@ -30,6 +41,16 @@ def load_scenario(path: Path | str, checks: frozenset[str] | None = None) -> Sce
     if problems or scenario is None:
         raise FileProblems(problems)
     return scenario
+
+
+def read_steps(text: str, name: str, prefix: str) -> tuple[Step, ...]:
+    """Steps out of the text of a YAML list; `name` stands for the file in messages, `prefix` begins their ids. Raises FileProblems."""
+    problems: list[Problem] = []
+    tree = read_text(text, name, problems)
+    steps = () if tree is None else _Steps(Reading(problems), VERBS).held(tree, prefix)
+    if problems:
+        raise FileProblems(problems)
+    return steps
 
 
 def _read(

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kvsim.config import fault_words, load_words
+from kvsim.config import fault_words, load_words, storm_words
 from kvsim.config.expectation import EXPECTED, STEP
 from kvsim.config.program_words import WORD, Signal
 from kvsim.config.scenario import Expectation
@@ -203,6 +203,10 @@ VERBS: dict[str, Verb] = {
         load_words.FIELDS,
         one_of=("start", "stop"),
         together=dict.fromkeys(load_words.ONLY_AT_START, ("start",)),
+    ),
+    "storm": Verb(
+        "faults drawn from the seed, one after another; the run directory holds them as an ordinary scenario",
+        storm_words.FIELDS,
     ),
 }
 

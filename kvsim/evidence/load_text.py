@@ -13,7 +13,9 @@ BIT = {True: "bit", False: "DID NOT BITE", None: "nobody tried"}
 
 
 def fault_lines(record: Record, step: str) -> Iterator[str]:
-    """What the fault that a step held showed: a line a receipt, a line a healing."""
+    """What the fault that a step held showed: a line a receipt, a line a healing; of a storm, where its schedule stands."""
+    if any(event["id"] == step for event in record.of_kind("storm")):
+        yield "              its schedule, as an ordinary scenario: replay.yaml"
     for fault in record.faults:
         if fault.id == step:
             yield from _fault(fault)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kvsim.scenario import client_steps, fault_steps, load_steps, looking_steps, process_steps
+from kvsim.scenario import client_steps, fault_steps, load_steps, looking_steps, process_steps, storm_steps
 from kvsim.scenario.context import Verb
 
 STEPS: dict[str, Verb] = {
@@ -19,4 +19,5 @@ STEPS: dict[str, Verb] = {
     "check": looking_steps.check,
     "fault": fault_steps.fault,
     "load": load_steps.load,
+    "storm": storm_steps.storm,
 }

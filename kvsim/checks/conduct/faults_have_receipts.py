@@ -8,9 +8,14 @@ from kvsim.history.record import FaultRecord, Record
 
 def judge(record: Record) -> tuple[int, list[Finding]]:
     """Judges every fault that was planned. A fault without its receipt proves nothing of what came after: invalid."""
-    return len(record.faults), [
+    findings = [
         Finding(why, fault.id, verdict=Verdict.INVALID) for fault in record.faults for why in _problems(fault)
     ]
+    if record.faults and not any(fault.bit for fault in record.faults) and not findings:
+        findings.append(
+            Finding("none of the faults bit, so nothing was tested by them", verdict=Verdict.INVALID)
+        )
+    return len(record.faults), findings
 
 
 def _problems(fault: FaultRecord) -> list[str]:
