@@ -15,6 +15,8 @@ from kvsim.config.program import Role
 from kvsim.errors import NodeFailed, UsageError
 from kvsim.faults import down
 from kvsim.faults.fault import Fault
+from kvsim.faults.links.fault import LinkFault
+from kvsim.faults.links.rules import Rule
 from kvsim.faults.pause import Pause
 from kvsim.faults.scope import scope
 from kvsim.history.record import Operation
@@ -90,6 +92,29 @@ class LiveCluster:
         with self._broken(
             down.kill(tuple(subject(self._context, node.name) for node in nodes), signal), nodes
         ):
+            yield
+
+    @contextlib.contextmanager
+    def partition(self, *sides: Sequence[LiveNode]) -> Iterator[None]:
+        """Nodes of different sides do not hear each other while inside; clients reach all of them.
+
+        Needs `links: proxied` in the cluster file; raises UsageError without. Its receipt is traffic that was refused, so it has one only
+        when nodes spoke to one another meanwhile.
+        """
+        proxies = self._context.proxies
+        if proxies is None:
+            raise UsageError("links are not proxied here: write `links: proxied` in the cluster file")
+        names = [[node.name for node in side] for side in sides]
+        flows = tuple(
+            (one, other)
+            for here in names
+            for there in names
+            if here is not there
+            for one in here
+            for other in there
+        )
+        fault = LinkFault("partition", flows, Rule("cut"), "cut", proxies)
+        with self._broken(fault, [node for side in sides for node in side]):
             yield
 
     @contextlib.contextmanager

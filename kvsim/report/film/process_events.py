@@ -48,6 +48,10 @@ def _ready(event: Event) -> tuple[str, bool]:
     return f"ready ({', '.join(event['gates'])})", False
 
 
+def _adopted(event: Event) -> tuple[str, bool]:
+    return f"went into the background, pid {event['pid']}", False
+
+
 def _start_failed(event: Event) -> tuple[str, bool]:
     return event["message"], True
 
@@ -79,6 +83,7 @@ def _surplus(event: Event) -> tuple[str, bool]:
 
 WORDS: dict[str, Callable[[Event], tuple[str, bool]]] = {
     "spawn": _spawned,
+    "adopted": _adopted,
     "ready": _ready,
     "start_failed": _start_failed,
     "signal": _signalled,
