@@ -1,7 +1,7 @@
 """Processes that a node started and hid (a session of their own, no mark in their environment), found by the port they still hold.
 
-Ends only what descends from kvsim, which is the subreaper of everything its nodes start: never a stranger on the port. What hides and holds no port
-cannot be told from anybody's process and is not found.
+Ends only what descends from kvsim, which is the subreaper of everything its nodes start: never a stranger on the port.
+What hides and holds no port cannot be told from anybody's process and is not found.
 """
 
 from __future__ import annotations

@@ -304,7 +304,60 @@ class RefusesAndStores(Store):
         return super().answer(line)
 
 
+# --- what only the doctor sees ----------------------------------------------------------------------------------------
+
+
+class BuffersItsLog(Store):
+    def say(self, text: str) -> None:
+        print(text)
+
+    def signals(self) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+
+class SharesWithItself(Store):
+    reuse_port = True
+
+
+class ListensWide(Store):
+    host = "0.0.0.0"
+
+
+class WritesWhereItStands(Store):
+    def begin(self) -> None:
+        Path("state.db").write_text("here")
+
+
+class DiesOfABrokenPipe(Store):
+    def begin(self) -> None:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+
+    def reply(self, client: socket.socket, data: bytes) -> bool:
+        for byte in data + b"\n":  # so that the second write meets the reset
+            client.sendall(bytes([byte]))
+        return True
+
+
+class TakesEachReadForARequest(Store):
+    def serve(self, client: socket.socket) -> None:
+        with client:
+            while data := client.recv(1 << 16):
+                self.reply(client, self.answer(data.decode("utf-8", "replace").splitlines()[0]))
+
+
+class CutsValuesAtASpace(Store):
+    def answer(self, line: str) -> bytes:
+        return super().answer(" ".join(line.split()[:3]))
+
+
 BEHAVIOURS: dict[str, type[Store]] = {
+    "buffers_its_log": BuffersItsLog,
+    "shares_with_itself": SharesWithItself,
+    "listens_wide": ListensWide,
+    "writes_where_it_stands": WritesWhereItStands,
+    "dies_of_a_broken_pipe": DiesOfABrokenPipe,
+    "takes_each_read_for_a_request": TakesEachReadForARequest,
+    "cuts_values_at_a_space": CutsValuesAtASpace,
     "well_behaved": Store,
     "prints_nothing": PrintsNothing,
     "serves_late": ServesLate,

@@ -1,0 +1,114 @@
+"""The program under examination, started afresh for each examination, alone where it can live alone. Judges nothing.
+
+Every wait has a limit: ready times are the program's own, requests have three seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from kvsim.client.exchange import Answer, Client, Request
+from kvsim.config.cluster import Cluster, NodeSpec
+from kvsim.config.names import Place
+from kvsim.config.program import Probe, Program, Role
+from kvsim.launcher.launcher import Launcher
+from kvsim.launcher.node import Node
+from kvsim.process.environment import Mark
+from kvsim.process.ports import reserve
+
+ASK_TIMEOUT_S = 3.0
+
+
+@dataclass
+class Ward:
+    """A started patient. `node` is the one that is looked at; `events` is what its launcher noted."""
+
+    launcher: Launcher
+    node: Node
+    events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def client(self) -> Client:
+        """A fresh client of the node."""
+        return self.launcher.connect(self.node.name)
+
+    def ask(self, verb: str, timeout_s: float = ASK_TIMEOUT_S, **fields: str) -> Answer:
+        """One request over a connection of its own."""
+        client = self.client()
+        try:
+            return client.ask(Request(verb, fields), timeout_s)
+        finally:
+            client.close()
+
+    def of_kind(self, kind: str) -> list[dict[str, Any]]:
+        return [
+            fields for name, fields in self.events if name == kind and fields.get("node") == self.node.name
+        ]
+
+
+@dataclass(frozen=True)
+class Patient:
+    """A program and the options it is started with."""
+
+    program: Program
+    options: dict[str, str] = field(default_factory=dict)
+
+    def can(self, *verbs: str) -> bool:
+        return set(verbs) <= self.program.requests.keys()
+
+    def without_log_probe(self) -> Patient:
+        """The same, ready as soon as it serves: a log that is stuck in a buffer must not keep the doctor from looking."""
+        ready = self.program.ready
+        rest = tuple(probe for probe in ready.all_of if probe.kind != "log") or (
+            Probe("port", {"state": "owned"}),
+        )
+        return replace(self, program=replace(self.program, ready=replace(ready, all_of=rest)))
+
+    @contextlib.contextmanager
+    def ward(self) -> Iterator[Ward]:
+        """The patient, started and ready; everything of it is gone afterwards. Raises NodeFailed."""
+        nodes = self._cast()
+        extra = sum(len(node.program.ports) for node in nodes)
+        with (
+            tempfile.TemporaryDirectory(prefix="kvsim-doctor-") as name,
+            reserve(len(nodes) + extra) as reservation,
+        ):
+            folder = Path(name)
+            folder.chmod(0o755)  # for programs that run as another user
+            ward = self._ward(nodes, folder, list(reservation.ports))
+            try:
+                ward.launcher.start_all()
+                yield ward
+            finally:
+                ward.launcher.stop_all()
+
+    def _cast(self) -> list[NodeSpec]:
+        """A leader alone; three nodes where they choose their leader."""
+        count = 3 if "elects" in self.program.capabilities else 1
+        role = Role.FOLLOWER if count > 1 else Role.LEADER
+        options = {**self.program.options, **self.options}
+        return [
+            NodeSpec(name=f"n{at}", role=role, program=self.program, id=at, options=options)
+            for at in range(1, count + 1)
+        ]
+
+    def _ward(self, nodes: list[NodeSpec], folder: Path, ports: list[int]) -> Ward:
+        cluster = Cluster("doctor", folder / "cluster.yaml", tuple(nodes))
+        mark, events = uuid.uuid4().hex, []
+        held = []
+        for node in nodes:
+            place = Place(
+                node,
+                cluster.host,
+                ports.pop(0),
+                str(folder / node.name / "data"),
+                {extra: ports.pop(0) for extra in node.program.ports},
+            )
+            held.append(Node(place, Mark(mark, node.name), folder / node.name))
+        launcher = Launcher(cluster, held, lambda kind, **fields: events.append((kind, fields)))
+        return Ward(launcher, held[0], events)
