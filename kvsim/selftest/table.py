@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kvsim.checks.promised import NAMES as OF_LOADS
 from kvsim.checks.table import CHECKS
 from kvsim.checks.verdict import Verdict
 from kvsim.config.program_file import find_program
@@ -24,7 +25,7 @@ BUG = Record(
     {
         "says": Field(Text("a sentence"), "what the bug does", required=True),
         "scenario": Field(NAME, "the scenario that shows it, in the folder `scenarios`", required=True),
-        "check": Field(Word(tuple(CHECKS)), "the check that must catch it", required=True),
+        "check": Field(Word((*CHECKS, *sorted(OF_LOADS))), "the check that must catch it", required=True),
         "verdict": Field(Word(BAD), "what that check must answer", default="fail", shows="fail"),
         "cluster": Field(PATH, "play the scenario on this cluster file", shows="the scenario's own"),
         "program": Field(PATH, "the node.yaml that plants it", shows="the table's `program`"),
