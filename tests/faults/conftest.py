@@ -46,11 +46,17 @@ def kvsim_in(tmp_path: Path, root: Path) -> Callable[..., subprocess.Popen[str]]
 
     def start(steps: str, *words: str, more: str = "") -> subprocess.Popen[str]:
         (tmp_path / "cluster.yaml").write_text(CLUSTER.format(root=root, more=more))
+        write(steps)
+        return run(tmp_path / "mine.yaml", *words)
+
+    def write(steps: str) -> None:
         body = "\n".join("  " + line for line in steps.strip("\n").splitlines())
         head = "scenario: mine\ntitle: of a test\ncluster: cluster.yaml\nrequest_timeout: 300ms\n"
         (tmp_path / "mine.yaml").write_text(f"{head}steps:\n{body}\n")
+
+    def run(file: Path, *words: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "kvsim", "run", "mine.yaml", "--seed", "7", *words],
+            [sys.executable, "-m", "kvsim", "run", str(file), "--seed", "7", *words],
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": str(root)},
             stdout=subprocess.PIPE,
@@ -58,6 +64,7 @@ def kvsim_in(tmp_path: Path, root: Path) -> Callable[..., subprocess.Popen[str]]
             text=True,
         )
 
+    start.file = run
     return start
 
 
@@ -66,10 +73,14 @@ def play(kvsim_in, tmp_path: Path) -> Callable[..., Played]:
     """Run a scenario of these steps to its end."""
 
     def run(steps: str, *words: str, more: str = "") -> Played:
-        with kvsim_in(steps, *words, more=more) as process:
+        return to_its_end(kvsim_in(steps, *words, more=more))
+
+    def to_its_end(process: subprocess.Popen[str]) -> Played:
+        with process:
             out, err = process.communicate(timeout=TIMEOUT_S)
         return played(process.returncode, tmp_path, out + err)
 
+    run.file = lambda file: to_its_end(kvsim_in.file(file))
     return run
 
 

@@ -59,7 +59,9 @@ def test_a_fault_without_its_receipt_makes_the_run_invalid(play):
 
 def test_a_receipt_may_be_optional(play):
     words = "crash: {at: n2, file: no-such-file}\n    receipt: optional"
-    run = play(fault(words, "get: {at: n1, key: k, expect: served}"))
+    step = "get: {at: n1, key: k, expect: served}"
+    assert play(fault(words, step)).proof["verdict"] == "invalid"  # for then nothing was broken at all
+    run = play(fault(words, step) + fault("pause: n2", step))
     assert run.proof["verdict"] == "pass", run.text
 
 
