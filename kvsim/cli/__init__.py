@@ -17,6 +17,7 @@ COMMANDS = {
     "verify": "judge a recorded run again, offline; find what was edited",
     "report": "write a run's film (report.html) and trace.json again; --open it",
     "serve": "list all runs in the browser with their verdicts, and open each",
+    "record": "try things out on a fresh cluster and keep them as a scenario",
     "check": "judge a history by what its program promises: of a run, or a file, also of others",
     "up": "start the cluster in the background and wait until every node is ready",
     "status": "show every node of the cluster that is up: its process, and what it says",

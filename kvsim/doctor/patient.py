@@ -57,6 +57,7 @@ class Patient:
 
     program: Program
     options: dict[str, str] = field(default_factory=dict)
+    followers: int = 0  # beside the leader, where one is started as such
 
     def can(self, *verbs: str) -> bool:
         return set(verbs) <= self.program.requests.keys()
@@ -89,12 +90,12 @@ class Patient:
 
     def _cast(self) -> list[NodeSpec]:
         """A leader alone; three nodes where they choose their leader."""
-        count = 3 if "elects" in self.program.capabilities else 1
-        role = Role.FOLLOWER if count > 1 else Role.LEADER
+        elects = "elects" in self.program.capabilities
         options = {**self.program.options, **self.options}
+        roles = [Role.FOLLOWER] * 3 if elects else [Role.LEADER, *[Role.FOLLOWER] * self.followers]
         return [
             NodeSpec(name=f"n{at}", role=role, program=self.program, id=at, options=options)
-            for at in range(1, count + 1)
+            for at, role in enumerate(roles, 1)
         ]
 
     def _ward(self, nodes: list[NodeSpec], folder: Path, ports: list[int]) -> Ward:

@@ -9,7 +9,14 @@ import pytest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-CLUSTER = "cluster: mine\nprogram: node.yaml\nnodes:\n  n1: {role: leader, port: 9001}\n  n2: {role: follower, port: 9002}\n  n3: {role: follower, port: 9003}\n"
+CLUSTER = """\
+cluster: mine
+program: node.yaml
+nodes:
+  n1: {role: leader, port: 9001}
+  n2: {role: follower, port: 9002}
+  n3: {role: follower, port: 9003}
+"""
 
 
 @pytest.fixture
