@@ -1,0 +1,120 @@
+"""How much one load process drives against Redis, its history kept, over `redis-benchmark` at the same number of clients.
+
+Neither pipelines. The load records key, value, node, outcome and two monotonic times of every operation in columns; what it
+costs to save them is not counted, as redis-benchmark saves nothing. Needs redis-server and redis-benchmark.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from _figures import Report, parser, summary
+
+from kvsim.config.program_file import load_program
+from kvsim.history.history_file import load
+from kvsim.load.child import LoadProcess
+from kvsim.load.plan import LoadPlan, NodePlan
+from kvsim.process.ports import reserve
+
+ROOT = Path(__file__).parent.parent
+OPERATIONS = 100_000
+CLIENTS = (10, 50)
+WITHIN_S = 120.0
+
+
+@contextlib.contextmanager
+def redis(port: int) -> Iterator[None]:
+    """A Redis that keeps nothing on disk."""
+    words = ["redis-server", "--port", str(port), "--save", "", "--appendonly", "no", "--bind", "127.0.0.1"]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+    try:
+        while subprocess.run(["redis-cli", "-p", str(port), "ping"], capture_output=True).returncode:
+            time.sleep(0.02)
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def benchmark(port: int, clients: int) -> float:
+    """Operations a second of redis-benchmark."""
+    words = ["redis-benchmark", "-p", str(port), "-c", str(clients), "-n", str(OPERATIONS), "-t", "set"]
+    said = subprocess.run([*words, "--csv"], capture_output=True, text=True, check=True).stdout
+    return float(re.findall(r'"SET","([0-9.]+)"', said)[0])
+
+
+def planned(port: int, clients: int, folder: Path, number: int = 0) -> LoadPlan:
+    problems: list = []
+    program = load_program(str(ROOT / "nodes/redis/node.yaml"), ROOT, problems)
+    node = NodePlan("n1", "127.0.0.1", port, program, 1, {}, (port,))
+    return LoadPlan(
+        name="bench",
+        out=folder / f"{number}.history",
+        nodes=(node,),
+        writes_at=("n1",),
+        reads_at=("n1",),
+        follow=False,
+        clients=clients,
+        mix={"put": 1},
+        keys=("key:000000000000",),
+        skew=0.0,
+        rate=None,
+        timeout_s=5.0,
+        seed="1",
+        process=number * 1000,
+        tag=f"{number}-",
+        stop_after=OPERATIONS,
+    )
+
+
+def drive(port: int, clients: int, processes: int) -> float:
+    """Operations a second of all load processes together, between the first call and the last answer."""
+    with tempfile.TemporaryDirectory() as folder:
+        plans = [planned(port, clients // processes, Path(folder), number) for number in range(processes)]
+        children = [LoadProcess(plan) for plan in plans]
+        for child in children:
+            child.wait(WITHIN_S)
+        columns = [load(plan.out).operations for plan in plans]
+    begin = min(min(one.call_ns) for one in columns)
+    end = max(max(one.return_ns) for one in columns)
+    return sum(map(len, columns)) / ((end - begin) / 1e9)
+
+
+def main() -> int:
+    arguments = parser(__doc__).parse_args()
+    report = Report(arguments.json)
+    if not shutil.which("redis-server") or not shutil.which("redis-benchmark"):
+        print("redis-server and redis-benchmark are not installed: nothing was measured", file=sys.stderr)
+        return 0
+    with reserve(1) as ports, redis(ports.ports[0]):
+        for clients in CLIENTS:
+            _measure(report, ports.ports[0], clients, arguments.runs)
+    report.close()
+    return 0
+
+
+def _measure(report: Report, port: int, clients: int, runs: int) -> None:
+    """Redis' own, one process, two processes, in turn, so that the machine's moods hit all alike."""
+    rounds = [
+        (benchmark(port, clients), drive(port, clients, 1), drive(port, clients, 2)) for _ in range(runs)
+    ]
+    peer, _ = summary([one[0] for one in rounds])
+    rate, _ = summary([one[1] for one in rounds])
+    ratio, spread = summary([one[1] / one[0] for one in rounds])
+    two, two_spread = summary([one[2] / one[1] for one in rounds])
+    report.add(f"load.redis_benchmark.{clients}", peer, "operations/s")
+    report.add(f"load.kvsim.{clients}", rate, "operations/s")
+    report.add(f"load.ratio.{clients}", ratio, "of redis-benchmark", ">= 1", spread)
+    report.add(f"load.two_processes.{clients}", two, "of one process", ">= 1", two_spread)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
