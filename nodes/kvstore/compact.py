@@ -63,6 +63,7 @@ def apply(data, payload):
 def main(argv):
     """Write the snapshot; return the exit status: 0 done, 1 not (said on stderr)."""
     folder, up_to, output = argv
+    posix.nice(10)  # the node's clients come first
     parent = posix.getppid()
     try:
         snapshot.write_file(

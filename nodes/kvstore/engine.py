@@ -13,7 +13,7 @@ import sys
 
 from kvstore import record, snapshot
 from kvstore.errors import DiskFullError, StartError
-from kvstore.log import Log
+from kvstore.log import Log, remove_file, sync_folder
 from kvstore.segment import NO_ROOM
 
 RECORD_BYTES_MAX = 1 << 20  # what is gathered before a record is written in the middle of a turn
@@ -41,6 +41,7 @@ class Engine:
         self.syncing = False
         self.sync_error = None
         self.compactor = None
+        self.removing = False  # whether a thread is removing what a snapshot has replaced
         self.on_record = None  # called with every record written, (packed, last index), before it is synced
         self._digest = (None, "")
         self.load()
@@ -217,7 +218,7 @@ class Engine:
     def _look_after_compactor(self):
         if self.compactor is not None:
             self._reap_compactor()
-        elif self.log.bytes_kept > max(SNAPSHOT_BYTES_MIN, self.snapshot_bytes):
+        elif not self.removing and self.log.bytes_kept > max(SNAPSHOT_BYTES_MIN, self.snapshot_bytes):
             self.start_snapshot()
 
     def start_snapshot(self):
@@ -249,16 +250,28 @@ class Engine:
         self.adopt_snapshot(output, index)
 
     def adopt_snapshot(self, path, index):
-        """Put a finished snapshot in place and let go what it replaces. Raises OSError."""
-        from kvstore.log import sync_folder
+        """Put a finished snapshot in place and let go what it replaces, aside: large files go slowly. Raises OSError."""
+        from _thread import start_new_thread
 
+        replaced = snapshot.path_of(self.folder, self.snapshot_index)
         posix.rename(path, snapshot.path_of(self.folder, index))
-        sync_folder(self.folder)
         self.snapshot_index = index
         self.snapshot_bytes = file_size(snapshot.path_of(self.folder, index))
-        snapshot.tidy(self.folder, index)
-        self.log.drop_before(index)
         self.say(f"snapshot at index {index}: {self.snapshot_bytes} bytes")
+        self.removing = True
+        start_new_thread(self._remove_replaced, (replaced, self.log.let_go_before(index)))
+
+    def _remove_replaced(self, replaced, segments):
+        try:
+            sync_folder(self.folder)
+            remove_file(replaced)
+            for segment in segments:
+                segment.close()
+                remove_file(segment.path)
+        except OSError as error:
+            self.say(f"old files are left: {error.strerror}")  # the next start removes them
+        finally:
+            self.removing = False
 
     # -- another history --------------------------------------------------------------------------------
 

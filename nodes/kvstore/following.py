@@ -10,6 +10,7 @@ from time import monotonic
 
 from kvstore import frames, record, snapshot
 from kvstore.errors import DiskFullError, StartError
+from kvstore.log import remove_file
 from kvstore.meta import address_text
 from kvstore.outgoing import dial
 
@@ -220,7 +221,7 @@ class Following:
     def _forget_incoming(self):
         if self.incoming is not None:
             posix.close(self.incoming[1])
-            posix.unlink(self.incoming[0])
+            remove_file(self.incoming[0])
             self.incoming = None
 
     def take_beat(self, body):

@@ -173,12 +173,12 @@ class Log:
         if self.sync_always:
             sync_folder(self.folder)
 
-    def drop_before(self, index):
-        """Remove the segments that hold nothing behind `index`."""
+    def let_go_before(self, index):
+        """Forget the segments that hold nothing behind `index`; return them, for the caller to close and remove."""
+        gone = []
         while len(self.segments) > 1 and self.segments[1].first <= index + 1:
-            segment = self.segments.pop(0)
-            segment.close()
-            posix.unlink(segment.path)
+            gone.append(self.segments.pop(0))
+        return gone
 
     def close(self):
         """Give back reserved room, sync and close the files."""
@@ -220,7 +220,7 @@ class Log:
         """Remove every file of a closed log."""
         for name in posix.listdir(self.folder):
             if name.startswith(PREFIX):
-                posix.unlink(f"{self.folder}/{name}")
+                remove_file(f"{self.folder}/{name}")
 
     # -- reading back, for followers -------------------------------------------------------------------------
 
@@ -265,6 +265,14 @@ def whole_record_behind(data, at):
         else:
             return at
     return 0
+
+
+def remove_file(path):
+    """Remove a file, if it is still there."""
+    try:
+        posix.unlink(path)
+    except FileNotFoundError:
+        return
 
 
 def sync_folder(folder):

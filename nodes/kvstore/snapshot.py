@@ -14,6 +14,7 @@ from _struct import Struct
 from zlib import crc32
 
 from kvstore.errors import StartError
+from kvstore.log import remove_file
 
 HEADER = Struct("<4sQIII")
 CHUNK = Struct("<II")
@@ -120,4 +121,4 @@ def tidy(folder, keep_index):
     """Remove unfinished snapshots and those older than `keep_index`."""
     for name in posix.listdir(folder):
         if name.startswith(PREFIX) and name != f"{PREFIX}{keep_index:016d}":
-            posix.unlink(f"{folder}/{name}")
+            remove_file(f"{folder}/{name}")

@@ -108,7 +108,7 @@ def test_snapshots_come_back_as_they_were(data, index):
 
 def take_snapshot(engine):
     engine.start_snapshot()
-    eventually(lambda: engine.tick() or engine.compactor, lambda running: running is None)
+    eventually(lambda: engine.tick() or engine.compactor or engine.removing, lambda running: not running)
 
 
 def test_a_snapshot_replaces_the_log_and_loses_nothing(tmp_path):
