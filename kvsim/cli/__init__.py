@@ -30,6 +30,7 @@ COMMANDS = {
     "resume": "let paused nodes go on",
     "down": "stop the cluster that is up, whatever is left of it",
     "client": "send one request to a node: kvsim client n1 put k v",
+    "compare": "play one scenario against two programs, side by side; the first difference is marked",
     "init": "describe a store of yours: try it, write node.yaml, cluster.yaml and a first scenario, run that",
     "doctor": "give a program its physical: ports, signals, restarts, rough clients; each finding with its cure",
     "lint": "check scenario, cluster and node.yaml files without starting anything",

@@ -72,6 +72,7 @@ def _drawn(watch: Watch):
     for head in HEADS:
         drawn.add_column(
             head,
+            no_wrap=True,
             justify="right" if head in {"pid", "cpu", "memory", "answers in", "keys", "applied"} else "left",
         )
     for row in watch.look():

@@ -24,7 +24,7 @@ from kvsim.live.asking import ask
 from kvsim.live.caller import caller
 from kvsim.live.reply import Reply
 from kvsim.scenario.context import Context
-from kvsim.scenario.roles import leaders
+from kvsim.scenario.roles import RoleSeen, leaders
 from kvsim.scenario.subjects import subject
 from kvsim.scenario.targets import told
 from kvsim.waiting import Deadline, TimedOut, wait_until
@@ -61,7 +61,7 @@ class LiveCluster:
     @property
     def leader(self) -> LiveNode:
         """The one node that says now that it is the leader. Raises UsageError when none or several do."""
-        found = leaders(self._look())
+        found = leaders(self.look())
         if len(found) != 1:
             raise UsageError(f"there is not one leader: {told(self._context.seen)}")
         return self.nodes[found[0]]
@@ -69,13 +69,13 @@ class LiveCluster:
     @property
     def followers(self) -> list[LiveNode]:
         """The nodes that are up and say now that they are followers."""
-        seen = self._look().values()
+        seen = self.look().values()
         return [self.nodes[one.node] for one in seen if one.up and one.role is Role.FOLLOWER]
 
     def wait_for_leader(self, within_s: float = 5.0) -> LiveNode:
         """Wait until exactly one node says that it is the leader. Raises NodeFailed when none does in time."""
         try:
-            wait_until(lambda: len(leaders(self._look())) == 1, Deadline.after(within_s), "one leader")
+            wait_until(lambda: len(leaders(self.look())) == 1, Deadline.after(within_s), "one leader")
         except TimedOut as error:
             raise NodeFailed("", f"no leader: {error}; {told(self._context.seen)}") from None
         return self.leader
@@ -125,7 +125,8 @@ class LiveCluster:
             if found.unhealed:
                 raise NodeFailed(fault.nodes[0], "; ".join(found.unhealed))
 
-    def _look(self):
+    def look(self) -> dict[str, RoleSeen]:
+        """Ask every node now who it is; by node name."""
         self._context.seen = self._context.roles.look(f"1.{self._count}")
         return self._context.seen
 
@@ -163,7 +164,7 @@ class LiveCluster:
     def _ask(
         self, verb: str, node: str, fields: dict[str, str], payload: bytes, timeout_s: float | None
     ) -> Reply:
-        self._look()
+        self.look()
         with self._step(verb, [node]) as step:
             operation = ask(self._context, step, node, verb, fields, payload, timeout_s)
         return self._reply(operation)
@@ -205,7 +206,7 @@ class LiveNode:
     @property
     def role(self) -> str | None:
         """What it says now that it is: `leader`, `follower`, or None when it does not say or is down."""
-        seen = self._cluster._look()[self.name]
+        seen = self._cluster.look()[self.name]
         return str(seen.role) if seen.up and seen.role else None
 
     @property

@@ -1,0 +1,135 @@
+"""A session by hand as a scenario: what was done becomes steps, what came of it becomes their expectations.
+
+Knows the words of commands and of expectations; knows nothing of terminals. An outcome nobody can expect again (a time-out) is kept
+as `unknown`.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from kvsim.config.target import parse_target
+from kvsim.errors import NodeFailed, UsageError
+from kvsim.history.outcome import Reason
+from kvsim.live.cluster import LiveCluster, LiveNode
+from kvsim.live.reply import Reply
+from kvsim.scenario.roles import leaders
+from kvsim.scenario.targets import resolve
+
+REQUESTS = {"put": ("key", "value"), "get": ("key",), "delete": ("key",)}
+ACTIONS: dict[str, Callable[[LiveNode], None]] = {
+    "kill": LiveNode.kill,
+    "stop": LiveNode.stop,
+    "start": LiveNode.start,
+    "restart": LiveNode.restart,
+}
+PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+NOT_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
+VARIABLE = re.compile(r"\{(\w+)\}")
+
+
+@dataclass
+class Recording:
+    """`do` carries out one command; `text` is the scenario of all that were."""
+
+    name: str
+    title: str
+    cluster_file: str
+    steps: list[str] = field(default_factory=list)
+
+    def do(self, cluster: LiveCluster, line: str) -> Iterator[str]:
+        """Carry out one command and say what came of it. Raises UsageError for words that mean nothing."""
+        verb, who, rest = _parsed(line)
+        nodes = _meant(cluster, who, verb)
+        if verb in ACTIONS:
+            yield from self._act(verb, who, nodes)
+            return
+        replies = [getattr(node, verb)(*rest) for node in nodes]
+        yield from map(str, replies)
+        self.steps += _steps(cluster, verb, who, rest, replies)
+
+    def _act(self, verb: str, who: str, nodes: list[LiveNode]) -> Iterator[str]:
+        for node in nodes:
+            try:
+                ACTIONS[verb](node)
+            except NodeFailed as error:
+                raise UsageError(f"not recorded: {error}") from error
+            yield f"{node.name} {verb}: done"
+        self.steps.append(f"{verb}: {who}")
+
+    def text(self) -> str:
+        """The scenario file."""
+        head = f"scenario: {self.name}\ntitle: {json.dumps(self.title, ensure_ascii=False)}\ncluster: {self.cluster_file}\nsteps:\n"
+        return head + "".join(f"  - {step}\n" for step in self.steps)
+
+
+def _parsed(line: str) -> tuple[str, str, list[str]]:
+    """Verb, who, and the rest. A target may be several words, so fields are counted from the end."""
+    try:
+        verb, *words = shlex.split(line)
+    except ValueError as error:
+        raise UsageError(f"{line}: {error}") from None
+    if verb not in {*REQUESTS, *ACTIONS}:
+        raise UsageError(f"`{verb}` is no command; there are {', '.join([*REQUESTS, *ACTIONS])} and end")
+    fields = REQUESTS.get(verb, ())
+    if len(words) <= len(fields):
+        raise UsageError(f"{verb} takes WHO{''.join(f' {name.upper()}' for name in fields)}")
+    cut = len(words) - len(fields)
+    return verb, " ".join(words[:cut]), words[cut:]
+
+
+def _meant(cluster: LiveCluster, who: str, verb: str) -> list[LiveNode]:
+    try:
+        target = parse_target(who)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    unknown = [name for name in target.names if name not in cluster.nodes]
+    if unknown:
+        raise UsageError(f"no node is called `{unknown[0]}`; there are {', '.join(cluster.nodes)}")
+    resolved = resolve(target, cluster.look(), random.Random(cluster.seed), up=verb != "start")
+    if resolved.problem:
+        raise UsageError(resolved.problem)
+    return [cluster[name] for name in resolved.nodes]
+
+
+def _steps(cluster: LiveCluster, verb: str, who: str, rest: list[str], replies: list[Reply]) -> list[str]:
+    """One step when all nodes said the same, else one a node."""
+    expected = [_expected(cluster, reply) for reply in replies]
+    if len(set(expected)) == 1:
+        return [_step(verb, who, rest, expected[0])]
+    return [_step(verb, reply.node, rest, one) for reply, one in zip(replies, expected, strict=True)]
+
+
+def _step(verb: str, who: str, rest: list[str], expected: str) -> str:
+    fields = "".join(f", {name}: {_quoted(text)}" for name, text in zip(REQUESTS[verb], rest, strict=True))
+    return f"{verb}: {{at: {who}{fields}, expect: {expected}}}"
+
+
+def _expected(cluster: LiveCluster, reply: Reply) -> str:
+    if reply.unknown:
+        return "unknown"
+    if reply.ok:
+        return (
+            f"{{value: {_quoted(reply.value)}}}"
+            if reply.value is not None
+            else "not_found"
+            if reply.found is False
+            else "ok"
+        )
+    if reply.reason is Reason.UNREACHABLE:
+        return "unreachable"
+    if reply.reason is not Reason.READ_ONLY:
+        return "refused"
+    names = ", names: leader" if leaders(cluster.look()) == [reply.leader] else ""
+    return f"{{refused: read_only{names}}}"
+
+
+def _quoted(text: str) -> str:
+    """A word as it is; anything that YAML could take for something else in quotes; what looks like a variable with doubled braces."""
+    plain = PLAIN.fullmatch(text) and text.lower() not in NOT_WORDS
+    return text if plain else json.dumps(VARIABLE.sub(r"{{\1}}", text), ensure_ascii=False)

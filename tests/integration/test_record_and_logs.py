@@ -1,0 +1,67 @@
+"""`kvsim record`, `kvsim report` and `kvsim logs` of a run, as a user calls them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+COMMANDS = """put leader k "a: {b}"
+put each follower k other
+get each k
+kill n3
+get n3 k
+start n3
+frob
+get leader k
+end
+"""
+
+
+def record(project) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "kvsim", "record", "scenarios/recorded.yaml"]
+    return subprocess.run(
+        command,
+        cwd=project.folder,
+        input=COMMANDS,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ},
+    )
+
+
+def test_a_session_becomes_a_scenario_that_passes(project):
+    done = record(project)
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = (project.folder / "scenarios/recorded.yaml").read_text()
+    assert (
+        "- put: {at: each follower, key: k, value: other, expect: {refused: read_only, names: leader}}"
+        in text
+    )
+    assert "- get: {at: n3, key: k, expect: unreachable}" in text
+    assert "`frob` is no command" in done.stderr
+    run = project.run("run", "scenarios/recorded.yaml")
+    assert run.returncode == 0, run.stdout
+    assert project.run("record", "scenarios/recorded.yaml").returncode == 4  # never over a file that is there
+
+
+def test_a_film_is_written_again(project):
+    assert project.run("run", "scenarios/roles.yaml").returncode == 0
+    film = project.latest / "report.html"
+    film.unlink()
+    assert project.run("report", "runs/latest").stdout.strip() == str(film)
+    assert film.stat().st_size > 20_000
+
+
+def test_logs_of_a_run_stand_in_the_order_in_which_they_arrived(project):
+    writes = (("n2", "v"), ("n3", "v"), ("n2", "w"))
+    steps = "\n".join(
+        f"- put: {{at: {node}, key: k, value: {value}, expect: refused}}" for node, value in writes
+    )
+    assert project.run("run", project.scenario(steps)).returncode == 0
+    lines = project.run("logs", "--run", "runs/latest").stdout.splitlines()
+    assert [line.split()[0] for line in lines if "refused PUT" in line] == ["n2", "n3", "n2"]
+    columns = project.run("logs", "--run", "runs/latest", "--columns").stdout.splitlines()
+    starts = {len(line) - len(line.lstrip()) for line in columns}
+    assert len(starts) == 3
