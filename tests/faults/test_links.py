@@ -19,7 +19,7 @@ from kvsim.faults.links.child import LinkProxies
 from kvsim.faults.links.evidence import Total
 from kvsim.faults.links.fault import LinkFault
 from kvsim.faults.links.pump import Road
-from kvsim.faults.links.rules import PASS, Pace, Rule
+from kvsim.faults.links.rules import PASS, Lane, Pace, Rule
 from kvsim.process.ports import reserve
 
 LINK = "client->n1"
@@ -130,11 +130,11 @@ def test_an_end_is_passed_on(line):
 def test_nobody_behind_a_link_is_a_reset():
     with reserve(2) as ports:
         road = Road(LINK, ("127.0.0.1", ports.ports[0]), ("127.0.0.1", ports.ports[1]))
-        with (
-            LinkProxies([road], "1"),
-            contextlib.suppress(ConnectionError),
-        ):  # already while connecting, perhaps
-            with socket.create_connection(road.listen, timeout=WAITS_S) as sock:
+        with LinkProxies([road], "1"):
+            sock = socket.socket()
+            sock.settimeout(WAITS_S)
+            with sock, contextlib.suppress(ConnectionError):  # already while connecting, perhaps
+                sock.connect(road.listen)
                 assert is_reset(sock)
 
 
@@ -225,6 +225,17 @@ def test_bandwidth_is_limited(line):
     fault.heal()
 
 
+def test_bandwidth_is_the_links_not_each_connections(line):
+    fault = line.fault(Rule(bytes_per_s=100_000), "bandwidth")
+    with line.connect() as one, line.connect() as other:
+        fault.begin()
+        one.sendall(bytes(4_000))
+        assert len(said(other, bytes(4_000))) == 4_000
+        (receipt,) = fault.end()
+    assert receipt.bit is True and receipt.evidence["held_most_s"] >= 0.08, receipt.says
+    fault.heal()
+
+
 def test_a_drop_of_all_resets(line):
     fault = line.fault(Rule(drop=1.0), "drop")
     with line.connect() as sock:
@@ -272,7 +283,7 @@ def test_proxies_that_are_gone_are_said_and_not_healed(line):
     ),
 )
 def test_pieces_keep_their_order_and_their_bytes(arrivals, rule):
-    pace, now, planned = Pace(random.Random(1)), 0.0, []
+    pace, now, planned = Pace(random.Random(1), Lane()), 0.0, []
     for after, data in arrivals:
         now += after
         pieces = list(pace.plan(rule, data, now))

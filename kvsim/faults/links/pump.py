@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from kvsim.faults.links.rules import PASS, WAYS, Pace, Rule, Seen
+from kvsim.faults.links.rules import PASS, WAYS, Lane, Pace, Rule, Seen
 
 RECV_BYTES = 65536
 HELD_BYTES_MAX = 1 << 20  # of one flow; then its sender has to wait
@@ -40,6 +40,7 @@ class Link:
     name: str
     rules: dict[str, Rule] = field(default_factory=lambda: dict.fromkeys(WAYS, PASS))
     seen: dict[str, Seen] = field(default_factory=lambda: {way: Seen() for way in WAYS})
+    lanes: dict[str, Lane] = field(default_factory=lambda: {way: Lane() for way in WAYS})
     pairs: set[Pair] = field(default_factory=set)
 
 
@@ -123,13 +124,14 @@ class Pump:
         link = self.links[name]
         rule = PASS if rule == PASS else rule  # so that the usual case is told by identity
         before, link.rules[way] = link.rules[way], rule
+        link.lanes[way] = Lane()
         for pair in list(link.pairs):
             if rule.mode == "cut":
                 link.seen[way].resets += 1
                 self._end(pair, reset=True)
             elif before.mode == "blackhole" and rule.mode != "blackhole" and pair.tainted:
                 self._end(pair, reset=True)
-            elif before != rule:
+            elif before is not rule:
                 self._release(pair.flows[way])
 
     def forget(self, name: str) -> None:
@@ -140,7 +142,7 @@ class Pump:
         """What was held by another rule goes on now."""
         now = time.monotonic()
         flow.queue = deque((now, arrived, data) for _, arrived, data in flow.queue)
-        flow.pace = Pace(self._random)
+        flow.pace = Pace(self._random, flow.pair.link.lanes[flow.way])
         self._pump(flow)
 
     # --- connections -------------------------------------------------------------------------------------------------
@@ -168,7 +170,7 @@ class Pump:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for way, source, sink in (("up", near, far), ("down", far, near)):
-            pair.flows[way] = Flow(pair, way, source, sink, Pace(self._random))
+            pair.flows[way] = Flow(pair, way, source, sink, Pace(self._random, link.lanes[way]))
             self._flows[source.fileno()] = (pair, way)
         link.pairs.add(pair)
         self._poll.register(near.fileno(), IN)

@@ -61,13 +61,20 @@ class Seen:
         self.chunks += 1
 
 
+@dataclass
+class Lane:
+    """One way of a link, which all its connections share: when it is free again, for the bandwidth."""
+
+    free: float = 0.0
+
+
 class Pace:
     """When the next bytes of one flow may go on: their order holds, whatever the jitter."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, lane: Lane) -> None:
         self._random = rng.random
         self._last = 0.0
-        self._free = 0.0  # when the pipe is free again, for the bandwidth
+        self._lane = lane
 
     def plan(self, rule: Rule, data: bytes, now: float) -> Iterator[tuple[float, bytes]]:
         """(when, what) for each piece of a chunk that arrived now."""
@@ -76,7 +83,7 @@ class Pace:
             piece = data[start : start + size]
             due = now + rule.delay_s + rule.jitter_s * (2 * self._random() - 1) + rule.gap_s * place
             if rule.bytes_per_s:
-                self._free = max(self._free, now) + len(piece) / rule.bytes_per_s
-                due = max(due, self._free + rule.delay_s)
+                self._lane.free = max(self._lane.free, now) + len(piece) / rule.bytes_per_s
+                due = max(due, self._lane.free + rule.delay_s)
             self._last = due = max(due, self._last, now)
             yield due, piece
