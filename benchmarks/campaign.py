@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from benchmarks._figures import Report, median_of, parser, summary
+from _figures import Report, median_of, parser, summary
 
 from kvsim.campaign.campaign import campaign, open_database
 from kvsim.campaign.database import Database
@@ -52,7 +52,8 @@ def one_after_another(runs: int) -> float:
     with folder() as out:
         began = time.monotonic()
         for trial in plan(runs).trials():
-            assert make(trial, out, LIMIT_S).ending is Ending.PASS
+            result = make(trial, out, LIMIT_S)
+            assert result.ending is Ending.PASS, result
         return time.monotonic() - began
 
 

@@ -14,7 +14,9 @@ FOLDER = Path(__file__).parent / "reference"
 
 def pages() -> dict[str, str]:
     """File name → text, for every reference page."""
-    languages = {f"{kind}.md": reference_markdown(kind) for kind in ("cluster", "program", "scenario")}
+    languages = {
+        f"{kind}.md": reference_markdown(kind) for kind in ("cluster", "program", "scenario", "plan")
+    }
     return {**languages, "checks.md": _checks(), "commands.md": _commands()}
 
 

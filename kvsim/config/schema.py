@@ -12,6 +12,8 @@ from kvsim.config import names
 from kvsim.config.cluster_words import CLUSTER, LAG, NODE
 from kvsim.config.expectation import EXPECTED, REASONS
 from kvsim.config.expectation import WORDS as EXPECTATION_WORDS
+from kvsim.config.plan_words import LIMITS, PLAN
+from kvsim.config.plan_words import SCENARIO as GRADED
 from kvsim.config.program_words import (
     CAPABILITIES,
     COMMAND,
@@ -36,6 +38,7 @@ LANGUAGES: dict[str, tuple[Record, str]] = {
     "cluster": (CLUSTER, "cluster.yaml: nodes, their roles and their program"),
     "scenario": (SCENARIO, "a scenario: steps, what they expect, and what must hold"),
     "program": (PROGRAM, "node.yaml: how to start, know, speak to and stop a program"),
+    "plan": (PLAN, "plan.yaml: how submissions are graded"),
 }
 
 
@@ -102,7 +105,14 @@ def _scenario() -> Iterator[str]:
         yield from _verb(name, verb)
 
 
-PAGES = {"cluster": _cluster, "program": _program, "scenario": _scenario}
+def _plan() -> Iterator[str]:
+    yield from _head("plan")
+    yield from _record("The file", PLAN)
+    yield from _record("A scenario", GRADED)
+    yield from _record("`limits`", LIMITS)
+
+
+PAGES = {"cluster": _cluster, "program": _program, "scenario": _scenario, "plan": _plan}
 
 
 def _head(language: str) -> Iterator[str]:

@@ -30,6 +30,8 @@ def result_of(status: int | None, output: str, errors: str, took_s: float) -> Re
     if proof is None or status not in VERDICTS:
         return _without_proof(status, errors, took_s)
     place, why = first_deviation(proof)
+    steps = [step["result"] for step in proof["steps"]]
+    broken = [check for check in proof["checks"] if check["verdict"] not in {"pass", "not exercised"}]
     return Result(
         ending=Ending(proof["verdict"]),
         took_s=took_s,
@@ -40,6 +42,8 @@ def result_of(status: int | None, output: str, errors: str, took_s: float) -> Re
         run=proof["run_directory"],
         digest=_digest(Path(proof["run_directory"])),
         again=proof["again"],
+        held=steps.count("pass"),
+        asked=len(steps) + len(broken),
         checks={check["name"]: check["verdict"] for check in proof["checks"]},
     )
 

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kvsim.process.wrap import die_with_parent
@@ -35,11 +35,12 @@ def argv_of(trial: Trial, out: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Around:
-    """What a trial's process is put into. `env` is added to kvsim's own environment."""
+    """What a trial's process is put into. `env` None: kvsim's own environment. `out`: where the trial sees its `out` folder."""
 
     wrapper: Sequence[str] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] | None = None
     cwd: Path | None = None
+    out: Path | None = None
 
 
 PLAIN = Around()
@@ -55,7 +56,7 @@ class Running:
         self.result: Result | None = None
         self._said = Path(tempfile.mkdtemp(prefix=".trial-", dir=out))
         self._started = time.monotonic()
-        self._process = self._start([*around.wrapper, *argv_of(trial, out)], around)
+        self._process = self._start([*around.wrapper, *argv_of(trial, around.out or out)], around)
         self._handle = os.pidfd_open(self._process.pid)
         self._next_at: float | None = self._started + limit_s
 
@@ -67,7 +68,7 @@ class Running:
                 stdout=out,
                 stderr=err,
                 cwd=around.cwd,
-                env={**os.environ, **around.env},
+                env=os.environ if around.env is None else around.env,
                 start_new_session=True,
             )
 

@@ -86,6 +86,8 @@ class Result:
     run: str = ""
     digest: str = ""
     again: str = ""
+    held: int = 0  # steps that passed …
+    asked: int = 0  # … of so many steps, and one more for each check that was not held
     checks: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

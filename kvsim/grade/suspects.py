@@ -1,0 +1,72 @@
+"""Is it really Redis inside? Names and texts that betray a known store, and where they were found. Suspicions, never verdicts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+COMMANDS = {  # store → names of its programs
+    "redis": ("redis-server", "redis-check-rdb", "redis-sentinel"),
+    "valkey": ("valkey-server",),
+    "keydb": ("keydb-server",),
+    "dragonfly": ("dragonfly",),
+    "etcd": ("etcd",),
+    "memcached": ("memcached",),
+    "postgresql": ("postgres", "postmaster"),
+    "mongodb": ("mongod",),
+    "consul": ("consul",),
+    "mysql": ("mysqld", "mariadbd"),
+}
+SIGNATURES = {  # store → texts that stand in its program, whatever that is called
+    "redis": ("redis_version:", "Redis is now ready to exit, bye bye"),
+    "valkey": ("valkey_version:", "Valkey is now ready to exit"),
+    "keydb": ("KeyDB is now ready to exit", "keydb_version"),
+    "dragonfly": ("dragonfly_version:",),
+    "etcd": ("go.etcd.io/etcd/server", "etcdserver: request timed out"),
+    "memcached": ("memcached_version", "slab reassignment"),
+    "mongodb": ("mongodb.conf",),
+    "consul": ("github.com/hashicorp/consul/",),
+}
+READ_MAX = 64 << 20
+FILES_MAX = 20_000
+
+
+def in_folder(folder: Path) -> list[str]:
+    """One line for each known store that betrays itself in a submission's files."""
+    found: dict[str, str] = {}
+    for path in _files(folder):
+        data = _read(path)
+        for store, texts in SIGNATURES.items():
+            if store not in found and any(text.encode() in data for text in texts):
+                found[store] = f"{path.relative_to(folder)} holds texts of {store}"
+    return list(found.values())
+
+
+def in_room(seen: Path) -> list[str]:
+    """One line for each known store that ran while the submission was tried, from what the room's first process saw."""
+    try:
+        record = json.loads(seen.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    names = {Path(word).name for pair in record["programs"] for word in pair}
+    lines = [
+        f"{store} ran: {name}" for store, programs in COMMANDS.items() for name in programs if name in names
+    ]
+    return lines + [f"{exe}, which ran, holds texts of {store}" for store, exe in record["betrayed"].items()]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for number, path in enumerate(sorted(folder.rglob("*"))):
+        if number >= FILES_MAX:
+            return
+        if path.is_file() and not path.is_symlink():
+            yield path
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(READ_MAX)
+    except OSError:
+        return b""
