@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kvsim.cli.files import load_cluster
+from kvsim.cli.files import load_cluster, load_scenario
 from kvsim.cli.selftest import own_scenarios
 from kvsim.selftest.table import load_table
 
@@ -44,8 +44,23 @@ def findings(proof: dict) -> list[str]:
     return [f"{c['name']}: {f['message']}" for c in proof["checks"] for f in c["findings"]]
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("scenario", own_scenarios(TABLE), ids=lambda path: path.stem)
+def runs() -> list:
+    """Every scenario of the reference store with a seed, and those of fixed roles with several."""
+    own = own_scenarios(TABLE)
+    fixed = {path for path in own if load_scenario(path).cluster == ROOT / "cluster.yaml"}
+    pairs = [(path, seed) for path in own for seed in (SEEDS if path in fixed else SEEDS[:1])]
+    return [
+        pytest.param(
+            path,
+            seed,
+            id=f"{path.stem}-{seed}",
+            marks=() if path in fixed and seed == 1 else pytest.mark.slow,
+        )
+        for path, seed in pairs
+    ]
+
+
+@pytest.mark.parametrize(("scenario", "seed"), runs())
 def test_the_correct_store_passes(scenario, seed, tmp_path):
     directory, proof = run(scenario.name, tmp_path, "--seed", seed)
     assert proof["verdict"] == "pass", findings(proof)
