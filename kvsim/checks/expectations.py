@@ -10,6 +10,8 @@ from kvsim.checks.verdict import Verdict
 from kvsim.config.scenario import Expectation
 from kvsim.history.outcome import Kind, Outcome, Reason
 
+REPLY_SHOWN = 300
+
 
 @dataclass(frozen=True)
 class Miss:
@@ -89,7 +91,13 @@ def _unreachable(expect: Expectation, seen: Seen) -> str | None:
 
 
 def _reply(expect: Expectation, seen: Seen) -> str | None:
-    return None if re.search(expect.value or "", seen.reply) else _got(seen)
+    if re.search(expect.value or "", seen.reply):
+        return None
+    return f"got the reply {_short(seen.reply.rstrip())!r}" if seen.reply else _got(seen)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= REPLY_SHOWN else f"{text[:REPLY_SHOWN]}…"
 
 
 def _any_of(expect: Expectation, seen: Seen) -> str | None:

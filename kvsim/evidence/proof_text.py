@@ -10,7 +10,7 @@ from kvsim.evidence.load_text import fault_lines, load_lines, picture_lines
 from kvsim.evidence.proof import Claim, NodeProof, Proof
 from kvsim.evidence.story import story
 from kvsim.history.journal import to_bytes
-from kvsim.history.outcome import Outcome
+from kvsim.history.outcome import Outcome, Reason
 from kvsim.history.record import Record, StepRecord
 
 MARKS = {
@@ -110,17 +110,21 @@ def _step(step: StepRecord, mark: str, claims: list[Claim]) -> Iterator[str]:
     expect = f", expected {step.expect}" if step.expect else ""
     yield f"    {mark:<7} {step.id:<5} {asked}{expect}"
     for claim in claims[-CLAIMS_SHOWN:]:
-        yield f"              {claim.node} ({claim.role}, pid {claim.pid or 'not known'})  {_line(claim.sent)}  →  {_answer(claim)}"
+        who = f"{claim.node} ({claim.role}, pid {claim.pid or 'not known'})"
+        yield f"              {who}  {_line(claim.sent)}  →  {_answer(claim, step.verb)}"
     if len(claims) > CLAIMS_SHOWN:
         yield f"              (the last {CLAIMS_SHOWN} of {len(claims)} tries)"
 
 
-def _answer(claim: Claim) -> str:
+def _answer(claim: Claim, verb: str) -> str:
     """What came back. Where nothing came on the wire, what is known besides: a status, stderr, what went wrong."""
     outcome = Outcome.from_json(dict(claim.outcome))
     fate = f"; {claim.fate}" if claim.fate else ""
     reply = _line(claim.received) or outcome.detail or "nothing"
-    return f"{reply}   [{describe(outcome).split(':')[0]}{fate}]"
+    known = (
+        verb != "raw" or outcome.reason is not Reason.UNRECOGNISED
+    )  # node.yaml knows no replies to raw bytes
+    return f"{reply}   [{describe(outcome).split(':')[0] if known else 'answered'}{fate}]"
 
 
 def _line(data: str) -> str:

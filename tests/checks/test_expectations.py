@@ -116,3 +116,11 @@ def test_refused_and_unknown_never_hold_for_the_same_outcome(outcome):
     unknown = judge(Expectation("unknown"), Seen(outcome)) is None
     served = judge(Expectation("served"), Seen(outcome)) is None
     assert refused + unknown + served <= 1
+
+
+def test_a_reply_that_does_not_match_is_shown_as_it_came():
+    strange = Outcome(Kind.UNKNOWN, Reason.UNRECOGNISED, detail="no reply rule matches b'OK'")
+    miss = judge(Expectation("reply", value="^PONG"), Seen(strange, reply="OK\n"))
+    assert miss.why == "got the reply 'OK'"
+    silent = Outcome(Kind.UNKNOWN, Reason.TIMEOUT)
+    assert "timeout" in judge(Expectation("reply", value="^PONG"), Seen(silent)).why
