@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -44,14 +45,14 @@ class Row:
 
 
 def judge_bug(bug: Bug, done: Done) -> Row:
-    """Caught means: the named check, and not just any, gave the verdict that the table states."""
+    """Caught means: the named check, and not just any, gave the verdict that the table states, and said what it states."""
     proof = proof_of(done)
     about = {"name": bug.name, "says": bug.says, "scenario": bug.scenario.stem, "took_s": done.took_s}
     if proof is None:
         return Row(**about, result=Result.NO_PROOF, named=bug.check, why=_why_no_proof(done))
     verdicts = {check["name"]: check["verdict"] for check in proof["checks"]}
     found = verdicts.get(bug.check, "not exercised")
-    caught = found == bug.verdict
+    why = _why_missed(bug, found, _findings(proof, bug.check))
     others = tuple(
         f"{name} {verdict}"
         for name, verdict in verdicts.items()
@@ -59,12 +60,31 @@ def judge_bug(bug: Bug, done: Done) -> Row:
     )
     return Row(
         **about,
-        result=Result.CAUGHT if caught else Result.MISSED,
+        result=Result.MISSED if why else Result.CAUGHT,
         named=f"{bug.check} {found}",
         others=others,
-        why="" if caught else f"{bug.check} had to say {bug.verdict} and said {found}",
+        why=why,
         **_where(proof),
     )
+
+
+def _why_missed(bug: Bug, found: str, findings: list[str]) -> str:
+    """Empty when it was caught."""
+    if found != bug.verdict:
+        return f"{bug.check} had to say {bug.verdict} and said {found}"
+    if bug.finding and not any(re.search(bug.finding, finding) for finding in findings):
+        return f"{bug.check} said {found}, but not for {bug.finding!r}: {'; '.join(findings)}"
+    return ""
+
+
+def _findings(proof: Mapping[str, Any], name: str) -> list[str]:
+    """What one check found, `step: message` each."""
+    checks = [check for check in proof["checks"] if check["name"] == name]
+    return [
+        f"{finding.get('step', '')}: {finding['message']}"
+        for check in checks
+        for finding in check["findings"]
+    ]
 
 
 def judge_correct(scenario: str, done: Done) -> Row:

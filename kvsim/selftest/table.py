@@ -10,7 +10,7 @@ from kvsim.checks.promised import NAMES as OF_LOADS
 from kvsim.checks.table import CHECKS
 from kvsim.checks.verdict import Verdict
 from kvsim.config.program_file import find_program
-from kvsim.config.shape import Field, MapOf, Reading, Record, Text, Values, Word
+from kvsim.config.shape import Field, MapOf, Pattern, Reading, Record, Text, Values, Word
 from kvsim.config.spelling import did_you_mean
 from kvsim.config.yaml_tree import read_file
 from kvsim.errors import FileProblems, Problem, UsageError
@@ -27,6 +27,11 @@ BUG = Record(
         "scenario": Field(NAME, "the scenario that shows it, in the folder `scenarios`", required=True),
         "check": Field(Word((*CHECKS, *sorted(OF_LOADS))), "the check that must catch it", required=True),
         "verdict": Field(Word(BAD), "what that check must answer", default="fail", shows="fail"),
+        "finding": Field(
+            Pattern(),
+            "what the check must say, `step: message`; so that it is not caught by accident",
+            default="",
+        ),
         "cluster": Field(PATH, "play the scenario on this cluster file", shows="the scenario's own"),
         "program": Field(PATH, "the node.yaml that plants it", shows="the table's `program`"),
         "options": Field(
@@ -59,6 +64,7 @@ class Bug:
     check: str
     verdict: Verdict
     program: Path
+    finding: str = ""  # a pattern that one of the check's findings, `step: message`, must match
     cluster: Path | None = None
     options: Mapping[str, str] = field(default_factory=dict)
 
@@ -123,6 +129,7 @@ def _bug(name: str, row: Values, home: Path, program: Path, scenarios: Path) -> 
         check=row["check"],
         verdict=Verdict(row["verdict"]),
         program=_near(home / row["program"]) if row.get("program") else _near(program),
+        finding=row["finding"],
         cluster=_near(home / row["cluster"]) if row.get("cluster") else None,
         options=row["options"],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,14 @@ def test_whatever_a_run_prints_there_is_a_row(out, err, ended):
     row = judge_bug(BUG, done(out, err, ended))
     assert row.result in Result
     assert render([row], [], 1, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("finding", "result"), [("^2[.]1: n2 ", Result.CAUGHT), ("^2[.]2", Result.MISSED), ("n3", Result.MISSED)]
+)
+def test_a_check_that_fails_for_another_reason_did_not_catch_it(finding, result):
+    check = {"name": "one_leader", "verdict": "fail", "findings": [{"step": "2.1", "message": "n2 too"}]}
+    out = json.dumps({"verdict": "fail", "ended": "finished", "again": "", "checks": [check]})
+    row = judge_bug(replace(BUG, finding=finding), done(out))
+    assert row.result is result
+    assert ("2.1: n2 too" in row.why) == (result is Result.MISSED)
