@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from kvsim.checks.verdict import EXITS, Verdict, worst
@@ -105,8 +106,8 @@ def _run_one(
     if unfit:
         print(f"skipped {scenario.path}: {'; '.join(unfit)}, which it needs", file=sys.stderr)
         return None
-    with progress(scenario) as show_step:
-        done = run_scenario(scenario, cluster, options, show_step)
+    with progress(scenario) as view:
+        done = run_scenario(scenario, cluster, replace(options, listen=view.listen), view.show)
     if arguments.json:
         print(json.dumps({**done.proof.to_json(), "run_directory": str(done.run.path)}, ensure_ascii=False))
     else:

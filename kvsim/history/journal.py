@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,9 @@ def to_text(data: bytes) -> str:
 def to_bytes(text: str) -> bytes:
     """The inverse of `to_text`."""
     return text.encode("latin-1")
+
+
+Listen = Callable[[str, Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,10 @@ class Event:
 class Journal:
     """Append events to a file. `epoch_ns` is the monotonic time that the journal calls zero."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, listen: Listen | None = None) -> None:
+        """`listen(kind, fields)` hears of every event once it is written, in the thread that wrote it."""
         self.path = path
+        self._listen = listen
         self.epoch_ns = time.monotonic_ns()
         self.broken: RunInvalid | None = None
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
@@ -71,6 +76,8 @@ class Journal:
             problem = error.strerror or str(error)
             self.broken = RunInvalid(f"the run could not be recorded in {self.path}: {problem}")
             raise self.broken from error
+        if self._listen is not None:
+            self._listen(kind, fields)
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -96,4 +103,6 @@ def _parse(path: Path, number: int, line: bytes) -> Event:
         fields = json.loads(line)
         return Event(float(fields.pop("t")), str(fields.pop("event")), fields)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{path}:{number}: not an event of a run; the journal is damaged or was edited") from error
+        raise UsageError(
+            f"{path}:{number}: not an event of a run; the journal is damaged or was edited"
+        ) from error

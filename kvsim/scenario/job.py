@@ -16,6 +16,7 @@ from kvsim.config.cluster import Cluster
 from kvsim.config.names import STRAIGHT, Place, Views
 from kvsim.config.scenario import Scenario, Step
 from kvsim.config.variables import draw
+from kvsim.history.journal import Listen
 from kvsim.rundir import RunDir
 from kvsim.scenario.context import StepResult
 
@@ -37,6 +38,7 @@ class Options:
     fail_fast: bool = False
     attach: bool = False  # to the cluster that is up, which goes on afterwards
     arguments: tuple[str, ...] = ()  # what else the command that repeats the run needs
+    listen: Listen | None = None  # hears of every event of the run as it goes
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,10 @@ def run_scenario(scenario: Scenario, cluster: Cluster, options: Options, show: S
     shutil.copyfile(scenario.path, run.scenario)
     shutil.copyfile(cluster.path, run.cluster)
     job = Job(scenario, cluster, options, seed, run, show)
-    with contextlib.closing(Journal(run.journal)) as journal, orderly_interrupts() as interrupts:
+    with (
+        contextlib.closing(Journal(run.journal, options.listen)) as journal,
+        orderly_interrupts() as interrupts,
+    ):
         journal.write("end", how=_until_the_end(job, journal, interrupts))
     if journal.broken:  # it may have broken in the thread that watches the logs
         raise journal.broken
