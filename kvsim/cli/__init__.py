@@ -36,6 +36,7 @@ COMMANDS = {
     "lint": "check scenario, cluster and node.yaml files without starting anything",
     "schema": "print the JSON Schema of a kind of file, for editors",
     "repeat": "run one scenario many times: how often it holds, and where it first goes wrong",
+    "shrink": "make a run that failed as small as it can be: a scenario of the fewest steps",
     "campaign": "run scenarios with many seeds on many workers, into one database and one page",
     "grade": "grade many submissions against one plan, each in a room of its own",
     "selftest": "run the scenarios against every planted bug; a missed one fails",

@@ -1,0 +1,128 @@
+"""A scenario's text with some of its steps left out. Pure: from tree to tree to text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from kvsim.config.yaml_tree import Fields, Items, Scalar, Tree, flow
+
+Path = tuple[int, ...]  # where a step stands: its place in the list, in the list that one holds, …
+HOLDERS = ("steps", "do")
+
+
+def paths_of(scenario: Fields) -> list[Path]:
+    """Every step and group, those that others hold too, in order."""
+    return list(_paths(scenario.get("steps")))
+
+
+def _paths(steps: Tree | None, above: Path = ()) -> Iterator[Path]:
+    if not isinstance(steps, Items):
+        return
+    for place, step in enumerate(steps.items):
+        yield (*above, place)
+        yield from _paths(_held(step), (*above, place))
+
+
+def _held(step: Tree) -> Tree | None:
+    """The list of steps that a group or a fault holds, wherever in it."""
+    if not isinstance(step, Fields):
+        return None
+    for key, value in step.entries:
+        if key.text in HOLDERS and isinstance(value, Items):
+            return value
+        found = _held(value)
+        if found is not None:
+            return found
+    return None
+
+
+def without(scenario: Fields, left_out: frozenset[Path]) -> Fields:
+    """The scenario without those steps, and without groups, faults and variables that nothing is left for."""
+    entries = tuple(
+        (key, _filtered(value, left_out) if key.text == "steps" else value) for key, value in scenario.entries
+    )
+    return _without_unused(Fields(scenario.mark, entries))
+
+
+def _without_unused(scenario: Fields) -> Fields:
+    """A variable that no step uses is a mistake, and would be told as one."""
+    steps = scenario.get("steps")
+    text = flow(steps) if steps is not None else ""
+    entries = []
+    for key, value in scenario.entries:
+        if key.text == "vars" and isinstance(value, Fields):
+            used = [
+                (name, kind)
+                for name, kind in value.entries
+                if re.search(rf"\{{{re.escape(name.text)}\b", text)
+            ]
+            value = Fields(value.mark, tuple(used))
+            if not used:
+                continue
+        entries.append((key, value))
+    return Fields(scenario.mark, tuple(entries))
+
+
+def _filtered(steps: Tree, left_out: frozenset[Path], above: Path = ()) -> Tree:
+    if not isinstance(steps, Items):
+        return steps
+    kept = []
+    for place, step in enumerate(steps.items):
+        path = (*above, place)
+        if path in left_out:
+            continue
+        held = _held(step)
+        if held is None:
+            kept.append(step)
+            continue
+        inner = _filtered(held, left_out, path)
+        if inner.items:
+            kept.append(_with_held(step, inner))
+    return Items(steps.mark, tuple(kept))
+
+
+def _with_held(step: Tree, inner: Tree) -> Tree:
+    """The step, holding `inner` instead."""
+    entries = []
+    for key, value in step.entries:
+        if key.text in HOLDERS and isinstance(value, Items):
+            entries.append((key, inner))
+        elif isinstance(value, Fields) and _held(value) is not None:
+            entries.append((key, _with_held(value, inner)))
+        else:
+            entries.append((key, value))
+    return Fields(step.mark, tuple(entries))
+
+
+def with_values(scenario: Fields, **values: str) -> Fields:
+    """The scenario with those keys set to texts. Keys given as empty are left out."""
+    kept = [(key, value) for key, value in scenario.entries if key.text not in values]
+    new = [
+        (Scalar(scenario.mark, key), Scalar(scenario.mark, value, False))
+        for key, value in values.items()
+        if value
+    ]
+    return Fields(scenario.mark, (*kept[:1], *new, *kept[1:]))
+
+
+def text_of(scenario: Fields) -> str:
+    """YAML as a person would write it: a key a line, a step a line."""
+    lines = []
+    for key, value in scenario.entries:
+        if key.text == "steps" and isinstance(value, Items):
+            lines += ["steps:", *(line for step in value.items for line in _step(step))]
+        else:
+            lines.append(f"{flow(key)}: {flow(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _step(step: Tree) -> Iterator[str]:
+    title = step.get("group") if isinstance(step, Fields) else None
+    inner = step.get("steps") if isinstance(step, Fields) else None
+    if title is None or not isinstance(inner, Items):
+        yield f"  - {flow(step)}"
+        return
+    yield f"  - group: {flow(title)}"
+    yield "    steps:"
+    yield from (f"      - {flow(one)}" for one in inner.items)
