@@ -71,6 +71,10 @@ def test_first_error_goes_to_the_operations_that_show_it(film):
     begin, end = view(film)
     assert film.run("return film.state.selected.row") in (1, 2)
     assert end - begin < film.run("return film.state.clock.length") * 0.9
+    proving = film.run("return [...film.state.proving]")
+    assert proving in ([1, 2], [2])
+    film.keys("\ue00c")
+    assert film.run("return film.state.proving") is None
 
 
 def test_search_finds_operations_and_log_lines_and_goes_from_one_to_the_next(film):

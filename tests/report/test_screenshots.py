@@ -42,6 +42,14 @@ steps:
 """
 
 
+STALE = """scenario: stale
+title: The leader’s answers fit one order of events
+cluster: {root}/clusters/replicated-async.yaml
+steps:
+  - load: {{start: busy, at: leader, clients: 5, keys: 6}}
+  - sleep: {{for: 1s, why: the load is what is waited for}}
+  - load: {{stop: busy}}
+"""
 LOADED = """scenario: busy
 title: Twelve clients write and read while the leader is killed and comes back
 cluster: {root}/cluster.yaml
@@ -56,7 +64,7 @@ steps:
 """
 
 
-def recorded(folder: Path, name: str, text: str, status: int) -> Path:
+def recorded(folder: Path, name: str, text: str, status: int, *more: str) -> Path:
     """The run directory of a real run."""
     root = Path(__file__).parents[2]
     (folder / f"{name}.yaml").write_text(text.format(root=root))
@@ -70,6 +78,7 @@ def recorded(folder: Path, name: str, text: str, status: int) -> Path:
         str(folder / "runs"),
         "--seed",
         "4127",
+        *more,
     ]
     env = {**os.environ, "PYTHONPATH": str(root)}
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120)
@@ -102,4 +111,15 @@ def test_a_picture_of_a_load(tmp_path, images):
     with browser(1320, 1010) as page:
         page.open(run / "report.html")
         page.screenshot(images / "film-load.png")
+        assert page.complaints() == []
+
+
+def test_a_picture_of_the_operations_that_prove_a_violation(tmp_path, images):
+    broken = Path(__file__).parents[2] / "nodes/broken/async.yaml"
+    run = recorded(tmp_path, "stale", STALE, 1, "--program", str(broken), "-o", "bug=leader_reads_are_stale")
+    with browser(1320, 1010) as page:
+        page.open(run / "report.html")
+        page.keys("e")
+        assert page.run("return film.state.proving.size") >= 2
+        page.screenshot(images / "film-violation.png")
         assert page.complaints() == []

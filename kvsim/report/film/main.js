@@ -6,7 +6,7 @@ function start() {
   const data = unpack(byId("data").textContent);
   const state = {
     data, canvas: byId("film"), overview: byId("overview"), charts: byId("charts"),
-    selected: { row: -1, at_s: null }, hits: null, found: [], place: -1, term: "", error: -1, hover: null, compress: true,
+    selected: { row: -1, at_s: null }, hits: null, proving: null, found: [], place: -1, term: "", error: -1, hover: null, compress: true,
     looks: data.lanes.map((lane) => lane.kind === "looks"), violating: new Uint8Array(data.ops.rows),
   };
   for (const violation of data.violations) for (const row of violation.operations) state.violating[row] = 1;
@@ -73,6 +73,7 @@ function paintAll(state) {
 // --- choosing ---------------------------------------------------------------------------------------------------------
 
 function choose(state, row, { keepView }) {
+  if (!state.proving?.has(row)) state.proving = null;
   state.selected = { row, at_s: row >= 0 ? state.data.ops.start_s[row] : null };
   if (row >= 0 && !keepView) bringIntoView(state, state.begin_f[row], state.end_f[row]);
   showMoment(state);
@@ -80,6 +81,7 @@ function choose(state, row, { keepView }) {
 }
 
 function chooseTime(state, at_s, { keepView = true } = {}) {
+  state.proving = null;
   state.selected = { row: -1, at_s };
   if (!keepView) bringIntoView(state, state.clock.toFilm(at_s), state.clock.toFilm(at_s));
   showMoment(state);
@@ -140,6 +142,7 @@ function showViolation(state, violation) {
   const begin = Math.min(...rows.map((row) => state.begin_f[row]));
   const end = Math.max(...rows.map((row) => state.end_f[row]));
   const margin = Math.max((end - begin) * 0.25, state.clock.length / 100);
+  state.proving = new Set(rows);
   setView(state, begin - margin, end + margin);
   choose(state, rows.at(-1), { keepView: true });
   scrollToFilm();

@@ -201,7 +201,7 @@ function paintOperations(draw, lane) {
     const right = xf(state.end_f[row]);
     const outcome = ops.outcome[row];
     if (right < filledTo && outcome <= worst && !state.violating[row]) continue;
-    context.globalAlpha = state.hits && !state.hits.has(row) ? 0.22 : lane.looks ? 0.6 : 1;
+    context.globalAlpha = isFaint(state, row) ? 0.22 : lane.looks ? 0.6 : 1;
     if (outcome === 2) paintOpen(draw, lane, place, left, right, inset, height);
     else {
       context.fillStyle = colours.outcome[outcome];
@@ -209,12 +209,15 @@ function paintOperations(draw, lane) {
       width < 4 ? context.fillRect(left, lane.y + inset, width, height) : block(context, left, lane.y + inset, width, height, 2);
       if (width > 40 && height >= 11) barText(draw, row, left, right, lane);
     }
-    if (state.violating[row]) paintViolating(draw, left, right, lane.y + inset, height);
+    if (state.violating[row] && !isFaint(state, row)) paintViolating(draw, left, right, lane.y + inset, height);
     filledTo = Math.floor(left) + 1;
     worst = outcome;
   }
   context.globalAlpha = 1;
 }
+
+// While a finding is shown, or something is searched, only its operations stand out.
+const isFaint = (state, row) => Boolean((state.proving && !state.proving.has(row)) || (state.hits && !state.hits.has(row)));
 
 function firstVisible(state, lane) {
   const place = lowerBound(lane.rows.length, (n) => state.begin_f[lane.rows[n]], state.view.begin);
@@ -287,7 +290,7 @@ function paintNode(draw, lane) {
     if (left > draw.width) break;
     if (left === filledTo && state.data.ops.outcome[row] === 0) continue;
     filledTo = left;
-    context.globalAlpha = state.hits && !state.hits.has(row) ? 0.22 : 1;
+    context.globalAlpha = isFaint(state, row) ? 0.22 : 1;
     context.fillStyle = colours.outcome[state.data.ops.outcome[row]];
     context.fillRect(left, lane.y + band + 4, 1.6, lane.height - band - 7);
   }

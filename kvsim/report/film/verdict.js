@@ -44,8 +44,8 @@ function checkBox(state, check) {
   const body = element("div", "body", element("p", "", `${check.about}.`));
   for (const finding of check.findings) {
     const violation = state.data.violations.find((one) => one.check === check.name && one.message === finding.message);
-    body.append(element("p", "", finding.step ? `step ${finding.step}: ` : "", finding.message, " ", violation ? findButton(state, violation) : null));
-    if (finding.picture) body.append(element("pre", "", finding.picture));
+    body.append(element("p", "", finding.step ? `step ${finding.step}: ` : "", finding.message, " ", canShow(violation) ? findButton(state, violation) : null));
+    if (finding.picture) body.append(element("pre", "picture", finding.picture));
   }
   const result = element("span", `result ${none ? "none" : check.verdict}`, none ? "not looked" : check.verdict);
   return folded(bad, result, element("span", "", words(check.name)), element("small", "", check.judged ? `${check.judged.toLocaleString("en")} judged` : ""), body);
@@ -60,6 +60,8 @@ function promiseBoxes({ promises, measured }) {
   const values = measured.map((one) => element("p", "", `${words(one.check)}: ${Object.entries(one.values).map(([name, value]) => `${words(name)} ${value}`).join(", ")}`));
   return [element("p", "group-title", "How the program’s promises stand"), ...rows, values.length ? element("div", "body measured", ...values) : null].filter(Boolean);
 }
+
+const canShow = (violation) => Boolean(violation && (violation.operations.length || (violation.at_s ?? null) !== null));
 
 function findButton(state, violation) {
   const button = element("button", "find-it", "show");
