@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from kvsim.cli.arguments import add_json
@@ -22,10 +23,11 @@ from kvsim.cli.terminal import is_terminal, show
 from kvsim.config.variables import new_seed
 from kvsim.errors import Exit, UsageError
 from kvsim.scenario.interrupt import Interrupted, orderly_interrupts
-from kvsim.selftest.judge import Row, judge_bug, judge_correct
+from kvsim.selftest.judge import Row
 from kvsim.selftest.matrix import all_good, render, to_json
-from kvsim.selftest.pool import Done, Job, run_all
+from kvsim.selftest.pool import Done, run_all
 from kvsim.selftest.table import Bug, Table, find_table, load_table
+from kvsim.selftest.tasks import Tasks
 
 RUN_LIMIT_S = 60.0
 
@@ -70,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     scenarios = [] if arguments.bug else own_scenarios(table)
     seed = arguments.seed if arguments.seed is not None else new_seed()
     began = time.monotonic()
-    rows = _run(bugs, scenarios, seed, arguments)
+    rows = _run(table, bugs, scenarios, seed, arguments)
     of_bugs, of_correct = rows[: len(bugs)], rows[len(bugs) :]
     if arguments.json:
         print(json.dumps(to_json(of_bugs, of_correct, seed), ensure_ascii=False))
@@ -82,48 +84,37 @@ def run(arguments: argparse.Namespace) -> int:
 def own_scenarios(table: Table) -> list[Path]:
     """The scenarios whose cluster runs the correct store, and nothing else."""
     found = []
-    for path in sorted(table.scenarios.glob("*.yaml")):
+    for path in sorted(table.scenarios.rglob("*.yaml")):
         cluster = load_cluster(load_scenario(path).cluster)
         if all(node.program.folder == table.correct for node in cluster.nodes):
             found.append(path)
     return found
 
 
-def _run(bugs: tuple[Bug, ...], scenarios: list[Path], seed: int, arguments: argparse.Namespace) -> list[Row]:
+def _run(
+    table: Table, bugs: tuple[Bug, ...], scenarios: list[Path], seed: int, arguments: argparse.Namespace
+) -> list[Row]:
     """One row for each bug, then one for each scenario, in that order."""
-    rows: dict[str, Row] = {}
     with _folder(arguments.out) as (logs, out):
-        judges: dict[str, Callable[[Done], Row]] = {}
-        jobs = []
-        for bug in bugs:
-            jobs.append(Job(bug.name, _words(bug.scenario, seed, out, *_planted(bug))))
-            judges[bug.name] = lambda done, bug=bug: judge_bug(bug, done)
-        for path in scenarios:
-            jobs.append(Job(f"correct-{path.stem}", _words(path, seed, out)))
-            judges[f"correct-{path.stem}"] = lambda done, path=path: judge_correct(path.stem, done)
-        with _progress(len(jobs)) as tell, orderly_interrupts():
+        make = Tasks(seed, out)
+        tasks = {
+            task.job.name: task
+            for task in (*make.of_bugs(bugs), *make.of_correct(scenarios, table.scenarios))
+        }
+        rows: dict[str, Row] = {}
+        with _progress(len(tasks)) as tell, orderly_interrupts():
 
             def on_done(done: Done) -> None:
-                rows[done.job.name] = judges[done.job.name](done)
+                rows[done.job.name] = tasks[done.job.name].judge(done)
                 tell(len(rows))
 
+            jobs = [task.job for task in tasks.values()]
             try:
                 run_all(jobs, logs, at_once=arguments.jobs, limit_s=RUN_LIMIT_S, on_done=on_done)
             except Interrupted:
                 raise KeyboardInterrupt from None
     kept = arguments.out is not None
-    return [rows[job.name] if kept else _without_directory(rows[job.name]) for job in jobs]
-
-
-def _words(scenario: Path, seed: int, out: Path, *more: str) -> tuple[str, ...]:
-    return ("run", str(scenario), "--seed", str(seed), "--json", "--out", str(out), *more)
-
-
-def _planted(bug: Bug) -> list[str]:
-    options = {"bug": bug.name, **bug.options}
-    words = ["--program", str(bug.program)]
-    words += ["--cluster", str(bug.cluster)] if bug.cluster else []
-    return [*words, *(word for name, value in options.items() for word in ("-o", f"{name}={value}"))]
+    return [rows[name] if kept else replace(rows[name], run_directory="") for name in tasks]
 
 
 @contextlib.contextmanager
@@ -131,10 +122,6 @@ def _folder(out: Path | None) -> Iterator[tuple[Path, Path]]:
     """A folder for the runs' output, gone afterwards, and one for their run directories, which is `out` when that is given."""
     with tempfile.TemporaryDirectory(prefix="kvsim-selftest-") as temporary:
         yield Path(temporary), (out or Path(temporary) / "runs").resolve()
-
-
-def _without_directory(row: Row) -> Row:
-    return Row(**{**vars(row), "run_directory": ""})
 
 
 @contextlib.contextmanager

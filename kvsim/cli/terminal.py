@@ -9,7 +9,7 @@ from typing import TextIO
 
 WORDS = {  # what is coloured at a terminal: marks that begin a row, states in a table, headings; never words in a sentence
     r"^ {2,4}ok(?= )|(?<=  )up(?=  )|(?<=VERDICT: )PASS": "green",
-    r"^ {2,4}FAIL(?= )|(?<=  )down(?=  )|(?<=VERDICT: )FAIL": "bold red",
+    r"^ {2,4}FAIL(?= )|(?<=  )down(?=  )|(?<=VERDICT: )FAIL|^  (?:MISSED|FALSE ALARM|NO PROOF)(?= )": "bold red",
     r"^ {2,4}(?:UNKNOWN|INVALID|skipped|ended)(?= )|(?<=VERDICT: )(?:UNKNOWN|INVALID)": "yellow",
     r"^[A-Z][A-Z ]{5,}": "bold",
 }

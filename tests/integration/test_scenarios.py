@@ -53,7 +53,7 @@ def runs() -> list:
         pytest.param(
             path,
             seed,
-            id=f"{path.stem}-{seed}",
+            id=f"{path.relative_to(TABLE.scenarios).with_suffix(str())}-{seed}",
             marks=() if path in fixed and seed == 1 else pytest.mark.slow,
         )
         for path, seed in pairs
@@ -62,7 +62,7 @@ def runs() -> list:
 
 @pytest.mark.parametrize(("scenario", "seed"), runs())
 def test_the_correct_store_passes(scenario, seed, tmp_path):
-    directory, proof = run(scenario.name, tmp_path, "--seed", seed)
+    directory, proof = run(scenario, tmp_path, "--seed", seed)
     assert proof["verdict"] == "pass", findings(proof)
     assert findings(proof) == []
     assert kvsim("verify", directory).returncode == 0
