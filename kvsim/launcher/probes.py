@@ -28,7 +28,10 @@ from kvsim.process.tree import members
 if TYPE_CHECKING:
     from kvsim.launcher.readiness import Gates
 
-PING_TIMEOUT_S = 1.0
+PATIENCE_S, PATIENCE_MAX_S = (
+    0.125,
+    1.0,
+)  # of one try; doubled each time, because a server may answer only what it is asked later
 COMMAND_TIMEOUT_S = 5.0
 OUTPUT_MAX_BYTES = 1 << 20
 SHOWN_MAX = 300
@@ -107,7 +110,7 @@ def _request(gates: Gates, settings: Settings) -> Look:
     pattern = settings.get("reply")
     if gates.client is None:
         gates.client = connect(gates.node.program, *gates.node.address, names=gates.names)
-    answer = gates.client.ask(Request(verb, _any_fields(gates.node.program, verb)), PING_TIMEOUT_S)
+    answer = gates.client.ask(Request(verb, _any_fields(gates.node.program, verb)), patience_s(gates))
     exchange, outcome = answer.exchange, answer.outcome
     if exchange.failure is None and _met(pattern, outcome.kind is Kind.OK, exchange.text, gates.names):
         return Look({"sent": to_text(exchange.sent), "received": to_text(exchange.received)})
@@ -126,6 +129,13 @@ def _met(pattern: object, ok: bool, text: str, names: Mapping[str, Any]) -> bool
         if pattern is None
         else re.search(render_pattern(str(pattern), names), text, re.MULTILINE) is not None
     )
+
+
+def patience_s(gates: Gates) -> float:
+    """How long this try may take: twice as long as the one before."""
+    now = gates.patience_s
+    gates.patience_s = min(2 * now, PATIENCE_MAX_S)
+    return now
 
 
 # --- HTTP -------------------------------------------------------------------------------------------------------------
@@ -165,7 +175,7 @@ def _fetch(gates: Gates, host: str, port: int, path: str) -> Exchange:
     )
     client: Client = connect(look, host, port, names=gates.names)
     try:
-        return client.ask(Request("look"), PING_TIMEOUT_S).exchange
+        return client.ask(Request("look"), patience_s(gates)).exchange
     finally:
         client.close()
 

@@ -12,7 +12,7 @@ from typing import Any
 from kvsim.client.exchange import Client
 from kvsim.config.program import Probe, Ready
 from kvsim.launcher.node import Node
-from kvsim.launcher.probes import PROBES
+from kvsim.launcher.probes import PATIENCE_S, PROBES
 from kvsim.process.sockets import holders
 
 
@@ -26,6 +26,7 @@ class Gates:
     passed: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     saw: dict[str, str] = field(default_factory=dict)
     client: Client | None = None
+    patience_s: float = PATIENCE_S
 
     def open(self) -> bool:
         """Try the gates that are still shut, in order, and stop at the first that stays shut."""
