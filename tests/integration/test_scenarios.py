@@ -53,7 +53,7 @@ def runs() -> list:
         pytest.param(
             path,
             seed,
-            id=f"{path.relative_to(TABLE.scenarios).with_suffix(str())}-{seed}",
+            id=f"{path.relative_to(TABLE.scenarios).with_suffix('')}-{seed}",
             marks=() if path in fixed and seed == 1 else pytest.mark.slow,
         )
         for path, seed in pairs
