@@ -37,6 +37,7 @@ COMMANDS = {
     "schema": "print the JSON Schema of a kind of file, for editors",
     "repeat": "run one scenario many times: how often it holds, and where it first goes wrong",
     "shrink": "make a run that failed as small as it can be: a scenario of the fewest steps",
+    "sweep": "run a scenario with a node killed or restarted after each of its steps, as a grid",
     "campaign": "run scenarios with many seeds on many workers, into one database and one page",
     "grade": "grade many submissions against one plan, each in a room of its own",
     "selftest": "run the scenarios against every planted bug; a missed one fails",

@@ -1,4 +1,4 @@
-"""A scenario's text with some of its steps left out. Pure: from tree to tree to text."""
+"""A scenario's text with some of its steps left out, or others put in. Pure: from tree to tree to text."""
 
 from __future__ import annotations
 
@@ -93,6 +93,32 @@ def _with_held(step: Tree, inner: Tree) -> Tree:
         else:
             entries.append((key, value))
     return Fields(step.mark, tuple(entries))
+
+
+def with_inserted(scenario: Fields, path: Path, new: Tree) -> Fields:
+    """The scenario with the steps of the list `new` behind the step at `path`, in the same list."""
+
+    def put_in(steps: Tree, rest: Path) -> Tree:
+        items = list(steps.items)
+        if len(rest) == 1:
+            items[rest[0] + 1 : rest[0] + 1] = new.items
+        else:
+            items[rest[0]] = _with_held(items[rest[0]], put_in(_held(items[rest[0]]), rest[1:]))
+        return Items(steps.mark, tuple(items))
+
+    entries = [
+        (key, put_in(value, path) if key.text == "steps" else value) for key, value in scenario.entries
+    ]
+    return Fields(scenario.mark, tuple(entries))
+
+
+def step_at(scenario: Fields, path: Path) -> Tree:
+    """The step or group that stands there."""
+    steps, step = scenario.get("steps"), None
+    for place in path:
+        step = steps.items[place]
+        steps = _held(step)
+    return step
 
 
 def with_values(scenario: Fields, **values: str) -> Fields:
