@@ -16,16 +16,18 @@ function showHead(state) {
 function showLead(state) {
   const { about, violations, steps } = state.data;
   const parts = [];
-  if (about.ended !== "finished") parts.push(element("b", "", `The run did not finish: ${about.ended}. `));
+  if (about.ended !== "finished") parts.push(element("b", "", `The run did not finish: ${brief(about.ended)}. `));
   if (violations.length) {
     const [first] = violations;
-    parts.push(element("b", "", first.step ? `Step ${first.step}: ` : `${words(first.check)}: `), first.message);
+    parts.push(element("b", "", first.step ? `Step ${first.step}: ` : `${words(first.check)}: `), brief(first.message));
     if (violations.length > 1) parts.push(` (and ${violations.length - 1} more)`);
   } else if (about.verdict !== "pass") parts.push(steps.length ? "Something that had to be looked at could not be; see what was judged." : "Nothing was tested, so nothing is proven.");
   else parts.push(`${steps.length} steps did what was expected of them, and nothing that was judged spoke against the run.`);
   fill(byId("lead"), ...parts);
 }
 
+// The first sentence or so: what the last log lines were stands with the finding.
+const brief = (text) => text.replace(/; last (log )?lines.*$/s, "").slice(0, 400);
 const words = (name) => name.replaceAll("_", " ");
 
 function showJudged(state) {
