@@ -23,13 +23,16 @@ from kvsim.cli.terminal import is_terminal, show
 from kvsim.config.variables import new_seed
 from kvsim.errors import Exit, UsageError
 from kvsim.scenario.interrupt import Interrupted, orderly_interrupts
-from kvsim.selftest.judge import Row
+from kvsim.selftest.judge import Row, combined
 from kvsim.selftest.matrix import all_good, render, to_json
 from kvsim.selftest.pool import Done, run_all
 from kvsim.selftest.table import Bug, Table, find_table, load_table
-from kvsim.selftest.tasks import Tasks
+from kvsim.selftest.tasks import Task, Tasks
 
 RUN_LIMIT_S = 60.0
+STORMY = {"fault", "load", "storm"}
+STORM_SEEDS = 20
+CAUGHT_ENOUGH = 0.95  # of the seeds: 19 of 20
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +49,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="runs at once (default: cores × 2)",
     )
     parser.add_argument("--seed", type=int, help="the seed of every run (default: a new one, printed)")
+    parser.add_argument(
+        "--seeds", type=int, metavar="N", help="run everything with N seeds from there on (default: 1)"
+    )
+    parser.add_argument(
+        "--storms",
+        action="store_true",
+        help="only what needs faults or load to show, with 20 seeds each unless --seeds says otherwise",
+    )
     parser.add_argument(
         "--table",
         type=Path,
@@ -64,12 +75,21 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--jobs must be at least 1, not {arguments.jobs}")
     if arguments.bug and arguments.correct:
         raise UsageError("name bugs, or ask for --correct, not both")
+    if arguments.seeds is not None and arguments.seeds < 1:
+        raise UsageError(f"--seeds must be at least 1, not {arguments.seeds}")
     table = load_table(arguments.table or find_table(Path.cwd()))
     bugs = () if arguments.correct else table.chosen(arguments.bug)
+    scenarios = [] if arguments.bug or arguments.list else own_scenarios(table)
+    if arguments.storms:
+        bugs = tuple(bug for bug in bugs if is_storm(bug.scenario))
+        scenarios = [path for path in scenarios if is_storm(path)]
     if arguments.list:
         show("\n".join(f"{bug.name}: {bug.says} ({bug.scenario.stem}, {bug.check})" for bug in bugs))
         return int(Exit.PASS)
-    scenarios = [] if arguments.bug else own_scenarios(table)
+    return _judged(table, bugs, scenarios, arguments)
+
+
+def _judged(table: Table, bugs: tuple[Bug, ...], scenarios: list[Path], arguments: argparse.Namespace) -> int:
     seed = arguments.seed if arguments.seed is not None else new_seed()
     began = time.monotonic()
     rows = _run(table, bugs, scenarios, seed, arguments)
@@ -91,30 +111,44 @@ def own_scenarios(table: Table) -> list[Path]:
     return found
 
 
+def is_storm(scenario: Path) -> bool:
+    """Whether a scenario breaks something, or has many clients: what it shows depends on timing."""
+    return any(step.verb in STORMY for step in load_scenario(scenario).steps)
+
+
 def _run(
     table: Table, bugs: tuple[Bug, ...], scenarios: list[Path], seed: int, arguments: argparse.Namespace
 ) -> list[Row]:
     """One row for each bug, then one for each scenario, in that order."""
+    count = arguments.seeds or (STORM_SEEDS if arguments.storms else 1)
     with _folder(arguments.out) as (logs, out):
-        make = Tasks(seed, out)
-        tasks = {
-            task.job.name: task
-            for task in (*make.of_bugs(bugs), *make.of_correct(scenarios, table.scenarios))
-        }
-        rows: dict[str, Row] = {}
-        with _progress(len(tasks)) as tell, orderly_interrupts():
-
-            def on_done(done: Done) -> None:
-                rows[done.job.name] = tasks[done.job.name].judge(done)
-                tell(len(rows))
-
-            jobs = [task.job for task in tasks.values()]
-            try:
-                run_all(jobs, logs, at_once=arguments.jobs, limit_s=RUN_LIMIT_S, on_done=on_done)
-            except Interrupted:
-                raise KeyboardInterrupt from None
+        tasks: list[Task] = []
+        for number in range(count):
+            make = Tasks(seed + number, out)
+            tasks += [*make.of_bugs(bugs), *make.of_correct(scenarios, table.scenarios)]
+        rows = _rows(tasks, logs, arguments.jobs)
     kept = arguments.out is not None
-    return [rows[name] if kept else replace(rows[name], run_directory="") for name in tasks]
+    told = [combined(of, CAUGHT_ENOUGH if of[0].named else 1.0) for of in rows.values()]
+    return told if kept else [replace(row, run_directory="") for row in told]
+
+
+def _rows(tasks: list[Task], logs: Path, at_once: int) -> dict[str, list[Row]]:
+    """What the row is about → the rows of all its seeds."""
+    by_job = {task.job.name: task for task in tasks}
+    rows: dict[str, list[Row]] = {task.of: [] for task in tasks}
+    with _progress(len(tasks)) as tell, orderly_interrupts():
+
+        def on_done(done: Done) -> None:
+            task = by_job[done.job.name]
+            rows[task.of].append(task.judge(done))
+            tell(sum(map(len, rows.values())))
+
+        try:
+            jobs = [task.job for task in tasks]
+            run_all(jobs, logs, at_once=at_once, limit_s=RUN_LIMIT_S, on_done=on_done)
+        except Interrupted:
+            raise KeyboardInterrupt from None
+    return rows
 
 
 @contextlib.contextmanager

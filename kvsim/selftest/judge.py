@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -42,6 +42,20 @@ class Row:
     again: str = ""
     run_directory: str = ""
     took_s: float = 0.0
+    good: int = 0  # of how many seeds it was caught, or passed
+    runs: int = 1
+
+
+def combined(rows: Sequence[Row], enough: float) -> Row:
+    """The same run with several seeds as one row: good when that share of them was. Tells the first that was not."""
+    good = [row for row in rows if row.result in GOOD]
+    bad = [row for row in rows if row.result not in GOOD]
+    passes = bool(good) and len(good) >= enough * len(rows)
+    told = bad[0] if bad else good[0]
+    result = good[0].result if passes else told.result
+    return replace(
+        told, result=result, good=len(good), runs=len(rows), took_s=sum(row.took_s for row in rows)
+    )
 
 
 def judge_bug(bug: Bug, done: Done) -> Row:

@@ -54,9 +54,17 @@ def render(bugs: Sequence[Row], correct: Sequence[Row], seed: int, took_s: float
 def _bug_rows(rows: Sequence[Row]) -> str:
     name, scenario = _width(row.name for row in rows), _width(row.scenario for row in rows)
     return "\n".join(
-        _with_why(f"  {_mark(row)}  {row.name:<{name}}  {row.scenario:<{scenario}}  {_caught_by(row)}", row)
+        _with_why(
+            f"  {_mark(row)}  {_rate(row)}{row.name:<{name}}  {row.scenario:<{scenario}}  {_caught_by(row)}",
+            row,
+        )
         for row in rows
     )
+
+
+def _rate(row: Row) -> str:
+    """`19 of 20  `, where there were several seeds."""
+    return f"{row.good:>3} of {row.runs:<3}  " if row.runs > 1 else ""
 
 
 def _caught_by(row: Row) -> str:
@@ -65,7 +73,7 @@ def _caught_by(row: Row) -> str:
 
 
 def _correct_rows(rows: Sequence[Row]) -> str:
-    return "\n".join(_with_why(f"  {_mark(row)}  {row.name}", row) for row in rows)
+    return "\n".join(_with_why(f"  {_mark(row)}  {_rate(row)}{row.name}", row) for row in rows)
 
 
 def _mark(row: Row) -> str:
@@ -77,7 +85,7 @@ def _width(texts) -> int:
 
 
 def _with_why(line: str, row: Row) -> str:
-    if row.result in GOOD:
+    if row.result in GOOD and (row.runs == 1 or row.good == row.runs):
         return line
     told = [("what it is", row.says), ("why", row.why), ("again", row.again), ("run", row.run_directory)]
     indent = " " * (MARK_WIDTH + 4)

@@ -13,8 +13,9 @@ from kvsim.selftest.table import Bug
 
 @dataclass(frozen=True)
 class Task:
-    """One run of kvsim, and what makes a row of it."""
+    """One run of kvsim, and what makes a row of it; `of` is what the row is about, whatever the seed."""
 
+    of: str
     job: Job
     judge: Callable[[Done], Row]
 
@@ -28,13 +29,7 @@ class Tasks:
 
     def of_bugs(self, bugs: Sequence[Bug]) -> list[Task]:
         """Each bug in the scenario that shows it."""
-        return [
-            Task(
-                Job(bug.name, self._words(bug.scenario, *_planted(bug))),
-                lambda done, bug=bug: judge_bug(bug, done),
-            )
-            for bug in bugs
-        ]
+        return [self._of_bug(bug) for bug in bugs]
 
     def of_correct(self, scenarios: Sequence[Path], home: Path) -> list[Task]:
         """The correct store through scenarios, named as seen from `home`."""
@@ -42,9 +37,13 @@ class Tasks:
             self._of_correct(path, path.relative_to(home).with_suffix("").as_posix()) for path in scenarios
         ]
 
+    def _of_bug(self, bug: Bug) -> Task:
+        job = Job(f"{bug.name}-{self.seed}", self._words(bug.scenario, *_planted(bug)))
+        return Task(bug.name, job, lambda done: judge_bug(bug, done))
+
     def _of_correct(self, path: Path, label: str) -> Task:
-        job = Job(f"correct-{label.replace('/', '-')}", self._words(path))
-        return Task(job, lambda done: judge_correct(label, done))
+        job = Job(f"correct-{label.replace('/', '-')}-{self.seed}", self._words(path))
+        return Task(f"correct {label}", job, lambda done: judge_correct(label, done))
 
     def _words(self, scenario: Path, *more: str) -> tuple[str, ...]:
         return ("run", str(scenario), "--seed", str(self.seed), "--json", "--out", str(self.out), *more)

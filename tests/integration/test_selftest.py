@@ -116,6 +116,7 @@ def test_an_interrupt_ends_all_runs_and_leaves_nothing(tmp_path, number):
         (["answers_twise"], "did you mean `answers_twice`"),
         (["answers_twice", "--correct"], "not both"),
         (["-j", "0"], "at least 1"),
+        (["--seeds", "0"], "at least 1"),
         (["--table", "README.md"], "README.md"),
         (["--table", "nowhere.yaml"], "nowhere.yaml"),
     ],
@@ -136,3 +137,15 @@ def test_outside_a_checkout_it_says_what_it_looks_for(tmp_path):
 def test_the_bugs_can_be_listed():
     listed = kvsim("selftest", "--list").stdout
     assert all(f"{bug.name}: {bug.says}" in listed for bug in TABLE.bugs)
+
+
+def test_several_seeds_are_one_row_with_a_rate():
+    done = kvsim("selftest", "two_leaders", "--seeds", "2", "--json")
+    (row,) = json.loads(done.stdout)["bugs"]
+    assert (done.returncode, row["good"], row["runs"]) == (0, 2, 2)
+
+
+def test_storms_are_what_needs_faults_or_load():
+    listed = kvsim("selftest", "--list", "--storms").stdout
+    assert "old_leader_not_fenced" in listed
+    assert "two_leaders" not in listed

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kvsim.checks.verdict import Verdict
 from kvsim.process.child import Ended
-from kvsim.selftest.judge import Result, judge_bug, judge_correct
+from kvsim.selftest.judge import Result, combined, judge_bug, judge_correct
 from kvsim.selftest.matrix import all_good, render, to_json
 from kvsim.selftest.pool import Done, Job
 from kvsim.selftest.table import Bug
@@ -127,3 +127,22 @@ def test_a_check_that_fails_for_another_reason_did_not_catch_it(finding, result)
     row = judge_bug(replace(BUG, finding=finding), done(out))
     assert row.result is result
     assert ("2.1: n2 too" in row.why) == (result is Result.MISSED)
+
+
+def test_nineteen_of_twenty_seeds_are_enough_for_a_bug_and_the_miss_is_told():
+    caught, missed = (judge_bug(BUG, done(proof(one_leader=answer))) for answer in ("fail", "pass"))
+    row = combined([caught] * 19 + [missed], 0.95)
+    assert (row.result, row.good, row.runs) == (Result.CAUGHT, 19, 20)
+    text = render([row], [], 7, 1.0)
+    assert "19 of 20" in text
+    assert "had to say fail" in text
+    assert combined([caught] * 18 + [missed] * 2, 0.95).result is Result.MISSED
+    assert combined([caught], 0.95).result is Result.CAUGHT
+
+
+def test_one_false_alarm_is_one_too_many():
+    passed, wronged = (
+        judge_correct("roles", done(proof(word, one_leader=word))) for word in ("pass", "fail")
+    )
+    assert combined([passed] * 99 + [wronged], 1.0).result is Result.FALSE_ALARM
+    assert combined([passed] * 2, 1.0).result is Result.PASSED
