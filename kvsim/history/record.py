@@ -271,9 +271,14 @@ def _read_meta(run: RunDir) -> Mapping[str, Any]:
 
 
 def _read_log(run: RunDir, node: str, incarnation: int) -> str:
+    """A start's own log, and behind it what it wrote into log files in its data directory."""
     path = run.log(node, incarnation)
     try:
-        with path.open("rb") as file:
-            return file.read(LOG_READ_BYTES).decode("utf-8", "replace")
+        return "".join(_head(one) for one in (path, *sorted(path.parent.glob(f"{incarnation}-*.log"))))
     except OSError as error:
         raise UsageError(f"{path}: a log of the run cannot be read: {error.strerror}") from error
+
+
+def _head(path: Path) -> str:
+    with path.open("rb") as file:
+        return file.read(LOG_READ_BYTES).decode("utf-8", "replace")

@@ -60,7 +60,8 @@ def _read_after(context: Context, step: Step, operation: Operation, key: str) ->
     if operation.outcome.kind is not Kind.OK:
         return
     true_leaders = leaders(context.seen)
-    if operation.verb == "put" and operation.node not in true_leaders and true_leaders:
+    took_it = operation.outcome.found is not False  # a delete that found nothing has nothing to pass on
+    if took_it and operation.node not in true_leaders and true_leaders:
         values = _settle(context, step, operation, true_leaders[0], key)
     context.state.remember(key, values)
 
