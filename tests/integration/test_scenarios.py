@@ -62,7 +62,7 @@ def runs() -> list:
 
 @pytest.mark.parametrize(("scenario", "seed"), runs())
 def test_the_correct_store_passes(scenario, seed, tmp_path):
-    directory, proof = run(scenario, tmp_path, "--seed", seed)
+    _, proof = run(scenario, tmp_path, "--seed", seed)
     assert proof["verdict"] == "pass", findings(proof)
     assert findings(proof) == []
     assert kvsim("verify", directory).returncode == 0
@@ -173,7 +173,7 @@ def test_a_run_that_nobody_edited_stands(copy):
 
 def test_a_failure_stays_a_failure_however_its_proof_is_dressed_up(tmp_path):
     """A failed run whose proof was edited to say PASS: found, and the true verdict is said."""
-    directory, proof = run(
+    _, proof = run(
         "roles.yaml", tmp_path, "--program", "nodes/broken/node.yaml", "-o", "bug=follower_accepts_delete"
     )
     assert proof["verdict"] == "fail"
@@ -207,3 +207,18 @@ def test_a_failing_step_tells_its_whole_story(tmp_path):
         assert told in story, f"the story does not say {told!r}:\n{story}"
     assert "refused, but stored" in text
     assert "-o bug=follower_refuses_but_stores" in text  # the command that repeats it is whole
+
+
+def test_a_check_of_state_looks_at_the_nodes_and_waits_where_it_is_told_to(tmp_path):
+    """`check: {state: …}` once compared nothing, and `eventually` on it was passed over."""
+    out = tmp_path / "out"
+    _, proof = run(
+        "refusals.yaml", out, "--program", "nodes/broken/node.yaml", "-o", "bug=follower_refuses_but_stores"
+    )
+    (step,) = [step for step in proof["steps"] if step["verb"] == "check" and step["id"].startswith("3.")]
+    assert step["targets"] == ["n1", "n2", "n3"]
+    assert step["result"] == "fail"
+    assert "n2" in step["why"]
+    _, proof = run("order.yaml", out, "--program", "nodes/broken/async.yaml", "-o", "bug=applies_twice")
+    whys = [step["why"] for step in proof["steps"] if "state: same" in step["text"]]
+    assert any("not within 3s" in why for why in whys), whys
