@@ -7,6 +7,7 @@ A YAML file is a scenario only when it has the key `scenario:` and is named on t
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shlex
 from collections.abc import Callable, Iterator
@@ -138,6 +139,20 @@ class ScenarioFailed(Exception):
     def __init__(self, done: Done) -> None:
         super().__init__(f"{done.proof.scenario}: {done.proof.verdict}")
         self.done = done
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """On GitHub, annotations on the lines of the scenarios that did not pass."""
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return
+    for report in terminalreporter.stats.get("failed", ()):
+        scenario = terminalreporter.config.rootpath / report.fspath
+        proof = dict(report.user_properties).get("kvsim_proof")
+        if proof and scenario.suffix in SUFFIXES:
+            from kvsim.live.failure import annotations_of
+
+            for line in annotations_of(Path(proof).parent, scenario):
+                terminalreporter.write_line(line)
 
 
 # --- fixtures ---------------------------------------------------------------------------------------------------------

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from _pytest._code.code import ReprEntryNative, ReprExceptionInfo, ReprFileLocation, ReprTraceback
 
-from kvsim.evidence.proof import Proof
+from kvsim.evidence.proof import Proof, judge
 from kvsim.evidence.story import story
 from kvsim.history.record import Record
+from kvsim.report.github import annotations
 from kvsim.rundir import RunDir
 
 NO_STORY = {"pass", "skipped"}
@@ -24,6 +26,11 @@ def failure_of(run: RunDir, proof: Proof, scenario: Path) -> ReprExceptionInfo:
     lines.append(f"{where.path}:{where.lineno}: {where.message}")
     traceback = ReprTraceback([ReprEntryNative([line + "\n" for line in lines])], None, "native")
     return ReprExceptionInfo(reprcrash=where, reprtraceback=traceback)
+
+
+def annotations_of(folder: Path, scenario: Path) -> Iterator[str]:
+    """GitHub's workflow commands for a recorded run, judged again."""
+    yield from annotations(judge(Record.load(RunDir(folder))), scenario)
 
 
 def findings_of(run: RunDir, proof: Proof) -> str:

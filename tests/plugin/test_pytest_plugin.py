@@ -186,6 +186,13 @@ def test_another_program_for_the_whole_suite_and_a_skip_with_its_reason(project)
     assert "no-such-program" in missing.stdout.str()
 
 
+def test_on_github_a_failure_is_an_annotation_on_its_line(project, monkeypatch):
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    write(project, "scenarios/bad.yaml", BAD)
+    text = run(project, "scenarios").stdout.str()
+    assert "::error file=scenarios/bad.yaml,line=6,title=kvsim expectations::" in text
+
+
 def test_workers_never_meet_and_hand_failures_over(project):
     for number in range(6):
         write(project, f"scenarios/good{number}.yaml", GOOD.replace("good", f"good{number}"))

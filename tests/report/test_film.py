@@ -80,6 +80,16 @@ def test_a_fault_shows_its_receipt_and_that_it_was_healed(tmp_path):
     assert fault["receipts"] == ["n2: every thread is stopped"]
 
 
+def test_a_fault_of_links_is_named_by_their_ends(tmp_path):
+    made = Writer(tmp_path)
+    settings = {"flows": ["client->n1", "n1->client", "n1->n2"], "delay_s": 0.02}
+    made.event(0.1, "fault_plan", id="1.1", fault="delay", nodes=["n1"], settings=settings, required=True)
+    made.event(0.1, "fault_begin", id="1.1")
+    (fault,) = film_of(made.close())["faults"]
+    assert fault["name"] == "delay client→n1, n1→client and 1 more delay_s=0.02"
+    assert (fault["bit"], fault["healed"]) == (False, None)
+
+
 def test_a_log_line_has_the_time_by_which_it_was_seen(tmp_path):
     log = next(log for log in film_of(story(tmp_path))["logs"] if log["node"] == "n2")
     lines = dict(zip(log["lines"], log["seen_s"], strict=True))

@@ -11,6 +11,8 @@ from kvsim.history.history import History
 from kvsim.history.journal import Event
 from kvsim.history.record import FaultRecord, Record
 
+LINKS_SHOWN = 2
+
 
 def alive_spans(record: Record) -> list[dict[str, Any]]:
     """One a start: node, incarnation, from spawn to exit, and when it was ready (None: never)."""
@@ -79,12 +81,9 @@ def fault_spans(record: Record) -> list[dict[str, Any]]:
 
 
 def _fault(fault: FaultRecord) -> dict[str, Any]:
-    settings = " ".join(
-        f"{name}={value}" for name, value in fault.settings.items() if value not in (None, "")
-    )
     return {
         "step": fault.id,
-        "name": " ".join(filter(None, (fault.kind, ", ".join(fault.nodes), settings))),
+        "name": _name(fault),
         "kind": fault.kind,
         "nodes": list(fault.nodes),
         "begin_s": fault.began_s,
@@ -94,3 +93,13 @@ def _fault(fault: FaultRecord) -> dict[str, Any]:
         "healed": fault.healed,
         "healing": list(fault.healing),
     }
+
+
+def _name(fault: FaultRecord) -> str:
+    """Kind, whom it hits (links by their ends), and its other settings."""
+    settings = dict(fault.settings)
+    links = [str(flow).replace("->", "→") for flow in settings.pop("flows", ())]
+    more = f" and {len(links) - LINKS_SHOWN} more" if len(links) > LINKS_SHOWN else ""
+    whom = ", ".join(links[:LINKS_SHOWN]) + more if links else ", ".join(fault.nodes)
+    said = [f"{name}={value}" for name, value in settings.items() if value not in (None, "", fault.kind)]
+    return " ".join(filter(None, (fault.kind, whom, *said)))
