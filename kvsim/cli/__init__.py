@@ -12,45 +12,56 @@ from importlib import import_module
 import kvsim
 from kvsim.errors import Exit, FileProblems, KvsimError, UsageError
 
-COMMANDS = {
-    "run": "run scenarios against a private cluster and print the proof",
-    "verify": "judge a recorded run again, offline; find what was edited",
-    "report": "write a run's film (report.html) and trace.json again; --open it",
-    "serve": "list all runs in the browser with their verdicts, and open each",
-    "record": "try things out on a fresh cluster and keep them as a scenario",
-    "check": "judge a history by what its program promises: of a run, or a file, also of others",
-    "up": "start the cluster in the background and wait until every node is ready",
-    "status": "show every node of the cluster that is up: its process, and what it says",
-    "logs": "print the logs of the cluster that is up, or of a run; --follow them",
-    "top": "watch the cluster that is up: roles, memory, processor, latency, last log lines",
-    "kill": "kill nodes of the cluster that is up: kvsim kill leader",
-    "start": "start nodes that were killed or stopped again, on the data they had",
-    "restart": "stop nodes of the cluster that is up in order, and start them again",
-    "pause": "stop every thread of nodes of the cluster that is up",
-    "resume": "let paused nodes go on",
-    "down": "stop the cluster that is up, whatever is left of it",
-    "client": "send one request to a node: kvsim client n1 put k v",
-    "compare": "play one scenario against two programs, side by side; the first difference is marked",
-    "init": "describe a store of yours: try it, write node.yaml, cluster.yaml and a first scenario, run that",
-    "doctor": "give a program its physical: ports, signals, restarts, rough clients; each finding with its cure",
-    "lint": "check scenario, cluster and node.yaml files without starting anything",
-    "schema": "print the JSON Schema of a kind of file, for editors",
-    "repeat": "run one scenario many times: how often it holds, and where it first goes wrong",
-    "shrink": "make a run that failed as small as it can be: a scenario of the fewest steps",
-    "sweep": "run a scenario with a node killed or restarted after each of its steps, as a grid",
-    "campaign": "run scenarios with many seeds on many workers, into one database and one page",
-    "grade": "grade many submissions against one plan, each in a room of its own",
-    "selftest": "run the scenarios against every planted bug; a missed one fails",
-    "completion": "print shell completion: kvsim completion bash",
+GROUPS = {  # what a user wants → command → what it does
+    "prove": {
+        "run": "run scenarios against a private cluster and print the proof",
+        "verify": "judge a recorded run again, offline; find what was edited",
+        "check": "judge a history by what its program promises: of a run, or a file, also of others",
+        "report": "write a run's film (report.html) and trace.json again; --open it",
+        "serve": "list all runs in the browser with their verdicts, and open each",
+    },
+    "a cluster to play with": {
+        "up": "start the cluster in the background and wait until every node is ready",
+        "status": "show every node of the cluster that is up: its process, and what it says",
+        "top": "watch the cluster that is up: roles, memory, processor, latency, last log lines",
+        "logs": "print the logs of the cluster that is up, or of a run; --follow them",
+        "client": "send one request to a node: kvsim client n1 put k v",
+        "kill": "kill nodes of the cluster that is up: kvsim kill leader",
+        "start": "start nodes that were killed or stopped again, on the data they had",
+        "restart": "stop nodes of the cluster that is up in order, and start them again",
+        "pause": "stop every thread of nodes of the cluster that is up",
+        "resume": "let paused nodes go on",
+        "record": "try things out on a fresh cluster and keep them as a scenario",
+        "down": "stop the cluster that is up, whatever is left of it",
+    },
+    "your own store": {
+        "init": "describe a store of yours: try it, write node.yaml, cluster.yaml and a first scenario, run that",
+        "doctor": "give a program its physical: ports, signals, restarts, rough clients; each finding with its cure",
+        "compare": "play one scenario against two programs, side by side; the first difference is marked",
+    },
+    "many runs": {
+        "repeat": "run one scenario many times: how often it holds, and where it first goes wrong",
+        "sweep": "run a scenario with a node killed or restarted after each of its steps, as a grid",
+        "shrink": "make a run that failed as small as it can be: a scenario of the fewest steps",
+        "campaign": "run scenarios with many seeds on many workers, into one database and one page",
+        "grade": "grade many submissions against one plan, each in a room of its own",
+        "selftest": "run the scenarios against every planted bug; a missed one fails",
+    },
+    "files and shells": {
+        "lint": "check scenario, cluster and node.yaml files without starting anything",
+        "schema": "print the JSON Schema of a kind of file, for editors",
+        "completion": "print shell completion: kvsim completion bash",
+    },
 }
+
+COMMANDS = {name: text for commands in GROUPS.values() for name, text in commands.items()}
 
 USAGE = """kvsim starts a replicated key-value store as real processes, drives it, and proves what it really does.
 
 usage: kvsim COMMAND …          kvsim COMMAND --help tells more
 """
 
-EXAMPLES = """
-examples:
+EXAMPLES = """examples:
   kvsim run scenarios/roles.yaml                the main job: prints the proof
   kvsim run scenarios/roles.yaml --seed 4127    the same again, with the same keys
   kvsim verify runs/latest                      is that proof still what the run gives?
@@ -107,8 +118,11 @@ def _help(rest: list[str]) -> int:
         return int(Exit.PASS)
     width = max(map(len, COMMANDS))
     print(USAGE)
-    for name, text in COMMANDS.items():
-        print(f"  {name:<{width}}  {text}")
+    for title, commands in GROUPS.items():
+        print(f"{title}:")
+        for name, text in commands.items():
+            print(f"  {name:<{width}}  {text}")
+        print()
     print(EXAMPLES, end="")
     return int(Exit.PASS)
 
