@@ -55,6 +55,7 @@ def test_mistakes_are_said_before_a_worker_is_started(project, words):
     assert not (project.folder / "campaign").exists()
 
 
+@pytest.mark.slow
 def test_a_changed_scenario_does_not_go_on_with_old_results(project):
     project.run("scenarios/roles.yaml", "--seeds", 1, "-j", 1)
     path = project.folder / "scenarios/roles.yaml"

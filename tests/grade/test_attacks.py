@@ -54,6 +54,7 @@ def test_one_that_forks_without_end(school):
     assert everybody_gone()
 
 
+@pytest.mark.slow
 def test_one_that_fills_the_disk(school):
     school.plan("scenarios: [{file: roles.yaml, points: 10}]\nlimits: {disk: 20MB}")
     school.submission("good")
@@ -126,6 +127,7 @@ def test_a_build_has_the_same_room_and_a_limit(school):
     assert everybody_gone()
 
 
+@pytest.mark.slow
 def test_links_and_pipes_in_a_submission_lead_nowhere(school, tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("mine")
