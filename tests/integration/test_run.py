@@ -173,3 +173,24 @@ def test_a_scenario_that_needs_what_the_program_lacks_is_skipped_and_that_is_no_
     run = project.run("run", scenario)
     assert run.returncode == 3
     assert "elects" in run.stderr
+
+
+def test_a_second_interrupt_stops_everything_now(project, root):
+    like = f"like: {root}/nodes/broken/node.yaml"
+    project.write("node.yaml", f"program: stubborn\n{like}\nstop: {{signal: TERM, grace: 30s}}\n")
+    stubborn = ("--program", "./node.yaml", "-o", "bug=ignores_sigterm")
+    process = project.start("run", project.scenario(SLOW_STEPS), *stubborn)
+    run = wait_for_step(project, "sleep")
+    process.send_signal(signal.SIGINT)
+    wait_until(
+        lambda: (run / "nodes/n1/1.log").read_text().count("signal 15 noted"),
+        Deadline.after(20),
+        "a node to hear SIGTERM",
+    )
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGINT
+    wait_until_gone(run)
+    wait_until(
+        lambda: not list(run.glob("nodes/*/data")), Deadline.after(10), "the data directories to be gone"
+    )
