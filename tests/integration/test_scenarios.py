@@ -62,7 +62,7 @@ def runs() -> list:
 
 @pytest.mark.parametrize(("scenario", "seed"), runs())
 def test_the_correct_store_passes(scenario, seed, tmp_path):
-    _, proof = run(scenario, tmp_path, "--seed", seed)
+    directory, proof = run(scenario, tmp_path, "--seed", seed)
     assert proof["verdict"] == "pass", findings(proof)
     assert findings(proof) == []
     assert kvsim("verify", directory).returncode == 0
@@ -173,7 +173,7 @@ def test_a_run_that_nobody_edited_stands(copy):
 
 def test_a_failure_stays_a_failure_however_its_proof_is_dressed_up(tmp_path):
     """A failed run whose proof was edited to say PASS: found, and the true verdict is said."""
-    _, proof = run(
+    directory, proof = run(
         "roles.yaml", tmp_path, "--program", "nodes/broken/node.yaml", "-o", "bug=follower_accepts_delete"
     )
     assert proof["verdict"] == "fail"
