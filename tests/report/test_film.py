@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kvsim.checks.consistency.answer import Violation
 from kvsim.errors import UsageError
 from kvsim.evidence.proof import judge
 from kvsim.history.record import Record
@@ -124,6 +125,24 @@ def test_a_load_has_no_more_lanes_than_clients_at_once_and_every_operation(tmp_p
     assert named(data, "outcome", "outcome").count("unknown") == 1 + sum(
         o == 2 for o in history.operations.outcome
     )
+
+
+def test_a_very_long_load_is_thinned_but_keeps_what_is_unknown_and_what_proves(tmp_path, monkeypatch):
+    from kvsim.report.film import operations
+
+    monkeypatch.setattr(operations, "LOAD_LIMIT", 100)
+    history = load(3000, clients=5)
+    unknown = sum(outcome == 2 for outcome in history.operations.outcome)
+    run = Writer(tmp_path).close()
+    record = Record.load(run)
+    rows = operations.Rows(record, Strings())
+    rows.add_load(history, 0, proving={7, 1001})
+    assert 20 < rows.thinned <= 30 and rows.load_total == 3000
+    assert unknown <= len(rows.columns["start_s"]) <= unknown + 103
+    finding = Violation("stale", rows=(7, 1001))
+    first, second = rows.of_finding(finding)
+    assert rows.columns["start_s"][first] == history.operations.call_ns[7] / 1e9
+    assert rows.columns["start_s"][second] == history.operations.call_ns[1001] / 1e9
 
 
 def test_an_operation_that_never_returned_says_so(tmp_path):

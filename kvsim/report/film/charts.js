@@ -30,7 +30,7 @@ function measure(state, width) {
   for (let row = first; row < ops.rows && state.begin_f[row] < state.view.end; row++) {
     if (state.looks[ops.lane[row]]) continue;
     const bucket = buckets[Math.min(count - 1, Math.floor((state.begin_f[row] - state.view.begin) / film))];
-    bucket.counts[ops.outcome[row]]++;
+    bucket.counts[ops.outcome[row]] += ops.outcome[row] < 2 && state.loads[ops.lane[row]] ? state.data.thinned.every : 1;
     if (ops.outcome[row] === 2) continue;
     const took = Math.max(1, ops.took_us[row]);
     bucket.us.push(took);

@@ -33,12 +33,13 @@ def film_data(
     strings = Strings()
     rows = Rows(record, strings)
     if history is not None:
-        rows.add_load(history, epoch_ns)
+        rows.add_load(history, epoch_ns, _proving(proof))
     columns, places = rows.finish()
     return {
         "about": _about(run, record, proof),
         "nodes": [vars(node) for node in proof.nodes],
         "lanes": rows.lanes,
+        "thinned": {"every": rows.thinned, "of": rows.load_total},
         "names": rows.names,
         "operations": packed(columns),
         "steps": [
@@ -55,6 +56,13 @@ def film_data(
         "logs": log_lines(run, record),
         "not_proven": list(proof.not_proven),
         "strings": strings.all,
+    }
+
+
+def _proving(proof: Proof) -> set[int]:
+    """The rows of the load's history that findings name."""
+    return {
+        row for check in proof.checks for finding in check.findings for row in getattr(finding, "rows", ())
     }
 
 

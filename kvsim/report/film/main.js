@@ -7,7 +7,7 @@ function start() {
   const state = {
     data, canvas: byId("film"), overview: byId("overview"), charts: byId("charts"),
     selected: { row: -1, at_s: null }, hits: null, proving: null, found: [], place: -1, term: "", error: -1, hover: null, compress: true,
-    looks: data.lanes.map((lane) => lane.kind === "looks"), violating: new Uint8Array(data.ops.rows),
+    looks: data.lanes.map((lane) => lane.kind === "looks"), loads: data.lanes.map((lane) => lane.kind === "load"), violating: new Uint8Array(data.ops.rows),
   };
   for (const violation of data.violations) for (const row of violation.operations) state.violating[row] = 1;
   state.layout = makeLanes(data);

@@ -5,14 +5,15 @@ Clients that never overlap share a lane, so there are no more lanes than request
 
 from __future__ import annotations
 
+import itertools
 from array import array
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from kvsim.checks.verdict import Finding
 from kvsim.history.assembled import FINAL
 from kvsim.history.history import History
 from kvsim.history.journal import to_text
-from kvsim.history.operations import KINDS, NEVER, NOWHERE, OUTCOMES
+from kvsim.history.operations import KINDS, NEVER, NOWHERE, OUTCOMES, UNKNOWN
 from kvsim.history.outcome import Kind, Reason
 from kvsim.history.record import Operation, Record
 from kvsim.report.film.columns import NEVER as NEVER_US
@@ -20,6 +21,7 @@ from kvsim.report.film.columns import Strings, new_columns, ordered
 
 LOOKS = frozenset({"role", "readback"})  # what kvsim asks for its own purposes, beside the scenario
 TEXT_LIMIT = 4096
+LOAD_LIMIT = 250_000  # answered operations of a load; more would make a page that no browser likes
 NO_STEP = 0xFFFF
 NO_NODE = 0xFFFF
 
@@ -44,7 +46,8 @@ class Rows:
         self._steps = {event["id"]: number for number, event in enumerate(record.of_kind("step"))}
         self._lanes: dict[str, int] = {}
         self._by_step: dict[tuple[str, str], list[int]] = {}
-        self._load_rows: list[int] = []
+        self._load_rows: dict[int, int] = {}
+        self.thinned, self.load_total = 1, 0
         self._finals: list[int] = []
         for operation in record.operations:
             self._add(operation)
@@ -90,12 +93,19 @@ class Rows:
             names.append(name)
         return names.index(name)
 
-    def add_load(self, history: History, epoch_ns: int) -> None:
-        """The load's operations, in whole columns. `epoch_ns` is the monotonic time that the run calls zero."""
+    def add_load(self, history: History, epoch_ns: int, proving: Collection[int] = ()) -> None:
+        """The load's operations, in whole columns. `epoch_ns` is the monotonic time that the run calls zero.
+
+        Of a very long load, only one in `thinned` of the answered operations is kept; all that are unknown, and those of `proving`.
+        """
         begin, columns = len(self.columns["start_s"]), self.columns
-        count = len(history.operations) - len(self._finals)
-        self._load_rows = [*range(begin, begin + count), *self._finals]
-        given = history.operations if not self._finals else history.operations.select(range(count))
+        loaded = len(history.operations) - len(self._finals)
+        self.thinned, kept = _thinned(history.operations.outcome[:loaded], set(proving))
+        self.load_total = loaded
+        self._load_rows = dict(zip(kept, itertools.count(begin), strict=False))
+        self._load_rows |= dict(zip(range(loaded, loaded + len(self._finals)), self._finals, strict=True))
+        given = history.operations.select(kept) if self._finals or self.thinned > 1 else history.operations
+        count = len(kept)
         lane_of = self._lanes_of_clients(given.process, given.call_ns, given.return_ns)
         node_of = {
             NOWHERE: NO_NODE,
@@ -103,7 +113,7 @@ class Rows:
         }
         verb_of = [self._number("verb", kind) for kind in KINDS]
         key_of = [self.strings.number(text) for text in given.keys.strings]
-        value_of = [self.strings.number(text) for text in given.values.strings]
+        value_of = {n: self.strings.number(given.values[n]) for n in sorted(set(given.value))}
         columns["start_s"].extend((call - epoch_ns) / 1e9 for call in given.call_ns)
         columns["took_us"].extend(
             NEVER_US if back == NEVER else _us((back - call) / 1e9)
@@ -148,7 +158,7 @@ class Rows:
 
     def of_finding(self, finding: Finding) -> list[int]:
         """The rows, before ordering, that show a finding: those it names, or those of its step (and node)."""
-        named = [self._load_rows[row] for row in getattr(finding, "rows", ())]
+        named = [self._load_rows[row] for row in getattr(finding, "rows", ()) if row in self._load_rows]
         if named or not finding.step:
             return named
         wanted = [
@@ -161,3 +171,13 @@ class Rows:
 
 def _us(seconds: float) -> int:
     return max(0, min(NEVER_US - 1, round(seconds * 1e6)))
+
+
+def _thinned(outcomes: array, proving: set[int]) -> tuple[int, Sequence[int]]:
+    """One in how many of the answered operations is kept, and the rows that are."""
+    every = -(-(len(outcomes) - outcomes.count(UNKNOWN)) // LOAD_LIMIT) or 1
+    if every == 1:
+        return 1, range(len(outcomes))
+    return every, [
+        r for r, outcome in enumerate(outcomes) if outcome == UNKNOWN or not r % every or r in proving
+    ]

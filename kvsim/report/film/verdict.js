@@ -10,7 +10,14 @@ function showHead(state) {
   stamp.textContent = about.verdict;
   stamp.classList.add(about.verdict);
   showLead(state);
+  showThinned(state);
   byId("foot").textContent = `kvsim ${about.kvsim}, Python ${about.python}, ${about.system}. Written from ${about.run}; kvsim report writes it again, kvsim verify judges the run again. This page fetches nothing.`;
+}
+
+// A very long load is thinned, and the page says so.
+function showThinned({ data }) {
+  const { every, of } = data.thinned;
+  if (every > 1) byId("thinned").textContent = `Of the load’s ${of.toLocaleString("en")} operations, one in ${every} of the answered ones is drawn; all that are unknown, and all that prove a finding. Operations a second are counted in full.`;
 }
 
 function showLead(state) {
