@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Any, ClassVar
 
-from kvsim.config.shape import Duration, Field, Flag, Int, ListOf, OfScalar, Record, Text, Word
+from kvsim.config.shape import Duration, Field, Flag, Int, ListOf, OfScalar, Reading, Record, Text, Word
 from kvsim.config.yaml_tree import Scalar
 
 
@@ -13,17 +14,17 @@ class Size(OfScalar):
 
     means = "an amount with its unit, such as 64MB or 2GB"
     WRITTEN = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(kB|KB|MB|GB)")
-    UNITS = {"kB": 1 << 10, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}  # noqa: RUF012
+    UNITS: ClassVar[dict[str, int]] = {"kB": 1 << 10, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
     MAX = 1 << 40
 
-    def take(self, node: Scalar, reading):
+    def take(self, node: Scalar, reading: Reading) -> Any:
         match = self.WRITTEN.fullmatch(node.text)
         if not match:
             return reading.expected(node, self.means)
         size = int(float(match[1]) * self.UNITS[match[2]])
         return size if size <= self.MAX else reading.expected(node, "at most 1024GB")
 
-    def json_schema(self, defs):
+    def json_schema(self, defs: dict[str, Any]) -> dict[str, Any]:
         return {"type": "string", "pattern": f"^(?:{self.WRITTEN.pattern})$"}
 
 
