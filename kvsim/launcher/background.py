@@ -108,6 +108,10 @@ class Background:
             with contextlib.suppress(OSError):  # not empty: something in it is not ours
                 folder.rmdir()
 
+    def has_data(self) -> bool:
+        """Whether data directories of an earlier `up` are there."""
+        return (self.folder / "nodes").exists()
+
     def refuse_ports_in_use(self) -> None:
         """Raises UsageError naming every port that somebody else listens on, and who that is."""
         taken = []
@@ -200,18 +204,20 @@ def _node_state(node: Node) -> dict[str, Any]:
 
 
 def bring_up(background: Background, note: Note) -> Launcher:
-    """Start a cluster in the background. On any failure everything that was started is stopped and nothing is left.
+    """Start a cluster in the background. On any failure everything that was started is stopped, and nothing is left but data that an
+    earlier `down --keep` had left.
 
     Raises UsageError (ports in use), NodeFailed.
     """
     background.refuse_ports_in_use()
+    kept = background.has_data()
     run, launcher = background.fresh(note)
     try:
         launcher.start_all(on_spawn=lambda: background.write(run, launcher))
         background.write(run, launcher)
     except BaseException:
         launcher.stop_all()
-        background.forget(keep=False)
+        background.forget(keep=kept)
         raise
     launcher.leave()
     return launcher
