@@ -40,6 +40,7 @@ class Lost:
 def workers(scheduler: str | None, jobs: int, scratch: Path) -> Iterator[Any]:
     """A client of the scheduler at that address or, without one, of `jobs` worker processes on this machine. Raises UsageError."""
     distributed = _dask()
+    importlib.import_module("dask").config.set({"temporary-directory": str(scratch)})
     with contextlib.ExitStack() as stack:
         if scheduler is None:
             scheduler = stack.enter_context(

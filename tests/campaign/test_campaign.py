@@ -124,7 +124,8 @@ def test_ctrl_c_as_a_terminal_sends_it_leaves_a_usable_result(project):
 
 
 @pytest.mark.slow
-def test_workers_of_a_scheduler_elsewhere_one_of_them_killed(project, tmp_path):
+def test_workers_of_a_scheduler_elsewhere_one_of_them_killed(project, tmp_path, monkeypatch):
+    monkeypatch.setenv("DASK_TEMPORARY_DIRECTORY", str(tmp_path))
     log = tmp_path / "scheduler.log"
     with log.open("w") as file:
         scheduler = subprocess.Popen(
