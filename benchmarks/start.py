@@ -6,7 +6,6 @@ Also the whole `kvsim run scenarios/roles.yaml`, as a process, and the memory of
 from __future__ import annotations
 
 import contextlib
-import socket
 import subprocess
 import sys
 import tempfile

@@ -51,7 +51,9 @@ def read_fields(query: Query, text: str) -> dict[str, str]:
 def role_of(query: Query, word: str | None) -> Role | None:
     if word is None:
         return None
-    words = {"leader": Role.LEADER, "follower": Role.FOLLOWER} | {w.lower(): role for w, role in query.words.items()}
+    words = {"leader": Role.LEADER, "follower": Role.FOLLOWER} | {
+        w.lower(): role for w, role in query.words.items()
+    }
     return words.get(word.lower())
 
 

@@ -67,7 +67,11 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         """The fields that are set, for the journal."""
-        return {name: value for name, value in asdict(self).items() if value is not None and (value or name != "detail")}
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if value is not None and (value or name != "detail")
+        }
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Outcome:

@@ -29,7 +29,9 @@ def test_the_reference_pages_are_what_the_tables_say(monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     for name, text in generated().items():
         path = ROOT / "docs/reference" / name
-        assert path.exists() and path.read_text() == text, f"{path} is out of date: run `make docs` and commit it"
+        assert path.exists() and path.read_text() == text, (
+            f"{path} is out of date: run `make docs` and commit it"
+        )
 
 
 def shell_lines(page: Path) -> list[str]:
@@ -43,7 +45,13 @@ def test_every_command_on_a_page_can_be_given(page):
     for line in shell_lines(page):
         for part in re.split(r"&&|\|", line):
             words = shlex.split(part.strip().rstrip("&"), comments=True)
-            words = words[3:] if words[:3] == ["python", "-m", "kvsim"] else words[1:] if words[:1] == ["kvsim"] else words
+            words = (
+                words[3:]
+                if words[:3] == ["python", "-m", "kvsim"]
+                else words[1:]
+                if words[:1] == ["kvsim"]
+                else words
+            )
             if part.strip().startswith("make") and len(words) > 1 and not words[1].startswith("-"):
                 assert words[1] in targets, f"{page}: {line}: no such target"
             elif words and words[0] in COMMANDS and "kvsim" in part.split()[:3]:
@@ -65,7 +73,9 @@ def scenarios_on(page: Path) -> list[str]:
 EXAMPLES = [(page, text) for page in PAGES for text in scenarios_on(page)]
 
 
-@pytest.mark.parametrize(("page", "text"), EXAMPLES, ids=lambda value: value.stem if isinstance(value, Path) else "")
+@pytest.mark.parametrize(
+    ("page", "text"), EXAMPLES, ids=lambda value: value.stem if isinstance(value, Path) else ""
+)
 def test_every_scenario_on_a_page_is_without_mistakes(page, text, tmp_path):
     path = tmp_path / "scenario.yaml"
     path.write_text(text.replace("../cluster.yaml", str(ROOT / "cluster.yaml")), encoding="utf-8")
@@ -81,5 +91,14 @@ def test_every_shipped_scenario_is_without_mistakes(path):
 
 def test_make_help_names_every_target_a_reader_may_want():
     makefile = (ROOT / "Makefile").read_text()
-    for target in ("proof", "test", "cluster-up", "cluster-down", "cluster-status", "cluster-logs", "build", "bench"):
+    for target in (
+        "proof",
+        "test",
+        "cluster-up",
+        "cluster-down",
+        "cluster-status",
+        "cluster-logs",
+        "build",
+        "bench",
+    ):
         assert re.search(rf"^{target}:.*##", makefile, re.MULTILINE), target

@@ -49,7 +49,9 @@ class Ran:
     stderr: str
 
     def finding_texts(self) -> str:
-        return "\n".join(finding["message"] for check in self.proof["checks"] for finding in check["findings"])
+        return "\n".join(
+            finding["message"] for check in self.proof["checks"] for finding in check["findings"]
+        )
 
 
 @pytest.fixture
