@@ -22,12 +22,13 @@ from kvsim.cli.files import load_cluster, load_scenario
 from kvsim.cli.terminal import is_terminal, show
 from kvsim.config.variables import new_seed
 from kvsim.errors import Exit, UsageError
-from kvsim.scenario.interrupt import Interrupted, orderly_interrupts
 from kvsim.selftest.judge import Row, combined
 from kvsim.selftest.matrix import all_good, render, to_json
-from kvsim.selftest.pool import Done, run_all
 from kvsim.selftest.table import Bug, Table, find_table, load_table
-from kvsim.selftest.tasks import Task, Tasks
+from kvsim.selftest.tasks import Task, of_bugs, of_correct
+from kvsim.trials.pool import run_all
+from kvsim.trials.reading import proof_of
+from kvsim.trials.trial import Result, Trial
 
 RUN_LIMIT_S = 60.0
 STORMY = {"fault", "load", "storm"}
@@ -121,41 +122,42 @@ def _run(
 ) -> list[Row]:
     """One row for each bug, then one for each scenario, in that order."""
     count = arguments.seeds or (STORM_SEEDS if arguments.storms else 1)
-    with _folder(arguments.out) as (logs, out):
-        tasks: list[Task] = []
-        for number in range(count):
-            make = Tasks(seed + number, out)
-            tasks += [*make.of_bugs(bugs), *make.of_correct(scenarios, table.scenarios)]
-        rows = _rows(tasks, logs, arguments.jobs)
+    tasks: list[Task] = []
+    for one in range(seed, seed + count):
+        tasks += [*of_bugs(bugs, one), *of_correct(scenarios, table.scenarios, one)]
+    with _folder(arguments.out) as out:
+        rows = _rows(tasks, out, arguments.jobs)
     kept = arguments.out is not None
     told = [combined(of, CAUGHT_ENOUGH if of[0].named else 1.0) for of in rows.values()]
     return told if kept else [replace(row, run_directory="") for row in told]
 
 
-def _rows(tasks: list[Task], logs: Path, at_once: int) -> dict[str, list[Row]]:
+def _rows(tasks: list[Task], out: Path, at_once: int) -> dict[str, list[Row]]:
     """What the row is about → the rows of all its seeds."""
-    by_job = {task.job.name: task for task in tasks}
+    by_key = {task.trial.key: task for task in tasks}
     rows: dict[str, list[Row]] = {task.of: [] for task in tasks}
-    with _progress(len(tasks)) as tell, orderly_interrupts():
+    with _progress(len(tasks)) as tell:
 
-        def on_done(done: Done) -> None:
-            task = by_job[done.job.name]
-            rows[task.of].append(task.judge(done))
+        def report(trial: Trial, result: Result) -> bool:
+            task = by_key[trial.key]
+            rows[task.of].append(task.judge(result, proof_of(result)))
             tell(sum(map(len, rows.values())))
+            return False
 
-        try:
-            jobs = [task.job for task in tasks]
-            run_all(jobs, logs, at_once=at_once, limit_s=RUN_LIMIT_S, on_done=on_done)
-        except Interrupted:
-            raise KeyboardInterrupt from None
+        if not run_all([task.trial for task in tasks], at_once, report, out=out, limit_s=RUN_LIMIT_S):
+            raise KeyboardInterrupt
     return rows
 
 
 @contextlib.contextmanager
-def _folder(out: Path | None) -> Iterator[tuple[Path, Path]]:
-    """A folder for the runs' output, gone afterwards, and one for their run directories, which is `out` when that is given."""
+def _folder(kept: Path | None) -> Iterator[Path]:
+    """Where the run directories go: the folder that was named, or one that is gone afterwards."""
+    if kept is not None:
+        kept.mkdir(parents=True, exist_ok=True)
+        yield kept.resolve()
+        return
     with tempfile.TemporaryDirectory(prefix="kvsim-selftest-") as temporary:
-        yield Path(temporary), (out or Path(temporary) / "runs").resolve()
+        yield Path(temporary)
 
 
 @contextlib.contextmanager

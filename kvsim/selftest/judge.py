@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,11 +9,11 @@ from enum import StrEnum
 from typing import Any
 
 from kvsim.checks.verdict import Verdict
-from kvsim.selftest.pool import Done
 from kvsim.selftest.table import Bug
+from kvsim.trials.trial import Result as Ran
 
 SILENT = {str(Verdict.PASS), "not exercised"}
-ERR_LINES = 3
+Proof = Mapping[str, Any] | None  # proof.json as it stands in the run directory; None when there is none
 
 
 class Result(StrEnum):
@@ -58,12 +57,11 @@ def combined(rows: Sequence[Row], enough: float) -> Row:
     )
 
 
-def judge_bug(bug: Bug, done: Done) -> Row:
+def judge_bug(bug: Bug, ran: Ran, proof: Proof) -> Row:
     """Caught means: the named check, and not just any, gave the verdict that the table states, and said what it states."""
-    proof = proof_of(done)
-    about = {"name": bug.name, "says": bug.says, "scenario": bug.scenario.stem, "took_s": done.took_s}
+    about = {"name": bug.name, "says": bug.says, "scenario": bug.scenario.stem, "took_s": ran.took_s}
     if proof is None:
-        return Row(**about, result=Result.NO_PROOF, named=bug.check, why=_why_no_proof(done))
+        return Row(**about, result=Result.NO_PROOF, named=bug.check, why=_why_no_proof(ran))
     verdicts = {check["name"]: check["verdict"] for check in proof["checks"]}
     found = verdicts.get(bug.check, "not exercised")
     why = _why_missed(bug, found, _findings(proof, bug.check))
@@ -78,7 +76,7 @@ def judge_bug(bug: Bug, done: Done) -> Row:
         named=f"{bug.check} {found}",
         others=others,
         why=why,
-        **_where(proof),
+        **_where(ran, proof),
     )
 
 
@@ -101,12 +99,11 @@ def _findings(proof: Mapping[str, Any], name: str) -> list[str]:
     ]
 
 
-def judge_correct(scenario: str, done: Done) -> Row:
+def judge_correct(scenario: str, ran: Ran, proof: Proof) -> Row:
     """Whatever a check has to say against the correct store is a false alarm."""
-    proof = proof_of(done)
-    about = {"name": scenario, "says": "", "scenario": scenario, "took_s": done.took_s}
+    about = {"name": scenario, "says": "", "scenario": scenario, "took_s": ran.took_s}
     if proof is None:
-        return Row(**about, result=Result.NO_PROOF, why=_why_no_proof(done))
+        return Row(**about, result=Result.NO_PROOF, why=_why_no_proof(ran))
     findings = [
         f"{check['name']} {check['verdict']}: {finding['message']}"
         for check in proof["checks"]
@@ -119,25 +116,13 @@ def judge_correct(scenario: str, done: Done) -> Row:
         result=Result.PASSED if passed else Result.FALSE_ALARM,
         others=tuple(f"{c['name']} {c['verdict']}" for c in proof["checks"] if c["verdict"] not in SILENT),
         why=why,
-        **_where(proof),
+        **_where(ran, proof),
     )
 
 
-def proof_of(done: Done) -> Mapping[str, Any] | None:
-    """The proof that a run printed as JSON, or None."""
-    line = next((line for line in reversed(done.out.splitlines()) if line.startswith("{")), "")
-    try:
-        proof = json.loads(line)
-    except ValueError:
-        return None
-    return proof if isinstance(proof, dict) and isinstance(proof.get("checks"), list) else None
+def _why_no_proof(ran: Ran) -> str:
+    return f"the run left no proof: {ran.what or ran.ending}"
 
 
-def _why_no_proof(done: Done) -> str:
-    how = "was not over in time and was ended" if done.ended is None else done.ended.describe()
-    said = " | ".join(done.err.strip().splitlines()[-ERR_LINES:])
-    return f"the run {how} and left no proof{': ' + said if said else ''}"
-
-
-def _where(proof: Mapping[str, Any]) -> dict[str, str]:
-    return {"again": proof["again"], "run_directory": proof.get("run_directory", "")}
+def _where(ran: Ran, proof: Mapping[str, Any]) -> dict[str, str]:
+    return {"again": proof["again"], "run_directory": ran.run}

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kvsim.selftest.judge import Row, judge_bug, judge_correct
-from kvsim.selftest.pool import Done, Job
+from kvsim.selftest.judge import Proof, Row, judge_bug, judge_correct
 from kvsim.selftest.table import Bug
+from kvsim.trials.trial import Result, Trial
 
 
 @dataclass(frozen=True)
@@ -16,37 +16,29 @@ class Task:
     """One run of kvsim, and what makes a row of it; `of` is what the row is about, whatever the seed."""
 
     of: str
-    job: Job
-    judge: Callable[[Done], Row]
+    trial: Trial
+    judge: Callable[[Result, Proof], Row]
 
 
-@dataclass(frozen=True)
-class Tasks:
-    """Makes tasks whose runs share a seed and put their run directories into `out`."""
+def of_bugs(bugs: Sequence[Bug], seed: int) -> list[Task]:
+    """Each bug in the scenario that shows it."""
+    return [_of_bug(bug, seed) for bug in bugs]
 
-    seed: int
-    out: Path
 
-    def of_bugs(self, bugs: Sequence[Bug]) -> list[Task]:
-        """Each bug in the scenario that shows it."""
-        return [self._of_bug(bug) for bug in bugs]
+def of_correct(scenarios: Sequence[Path], home: Path, seed: int) -> list[Task]:
+    """The correct store through scenarios, named as seen from `home`."""
+    return [_of_correct(path, path.relative_to(home).with_suffix("").as_posix(), seed) for path in scenarios]
 
-    def of_correct(self, scenarios: Sequence[Path], home: Path) -> list[Task]:
-        """The correct store through scenarios, named as seen from `home`."""
-        return [
-            self._of_correct(path, path.relative_to(home).with_suffix("").as_posix()) for path in scenarios
-        ]
 
-    def _of_bug(self, bug: Bug) -> Task:
-        job = Job(f"{bug.name}-{self.seed}", self._words(bug.scenario, *_planted(bug)))
-        return Task(bug.name, job, lambda done: judge_bug(bug, done))
+def _of_bug(bug: Bug, seed: int) -> Task:
+    trial = Trial(str(bug.scenario), seed, tuple(_planted(bug)))
+    return Task(bug.name, trial, lambda ran, proof: judge_bug(bug, ran, proof))
 
-    def _of_correct(self, path: Path, label: str) -> Task:
-        job = Job(f"correct-{label.replace('/', '-')}-{self.seed}", self._words(path))
-        return Task(f"correct {label}", job, lambda done: judge_correct(label, done))
 
-    def _words(self, scenario: Path, *more: str) -> tuple[str, ...]:
-        return ("run", str(scenario), "--seed", str(self.seed), "--json", "--out", str(self.out), *more)
+def _of_correct(path: Path, label: str, seed: int) -> Task:
+    return Task(
+        f"correct {label}", Trial(str(path), seed), lambda ran, proof: judge_correct(label, ran, proof)
+    )
 
 
 def _planted(bug: Bug) -> list[str]:

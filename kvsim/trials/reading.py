@@ -48,6 +48,16 @@ def result_of(status: int | None, output: str, errors: str, took_s: float) -> Re
     )
 
 
+def proof_of(result: Result) -> dict[str, Any] | None:
+    """The proof.json of a trial's run directory; None when the trial left none."""
+    if not result.run:
+        return None
+    try:
+        return json.loads(RunDir(Path(result.run)).proof_json.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
 def first_deviation(proof: Mapping[str, Any]) -> tuple[str, str]:
     """(place, message) where a run first went wrong: its first step that did not pass, else its first check; empty for a pass."""
     if proof["verdict"] == "pass":
