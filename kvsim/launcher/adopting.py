@@ -5,6 +5,7 @@ Believes a pid file only when the process it names carries the node's mark, or d
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from kvsim.config.template import render
@@ -13,6 +14,9 @@ from kvsim.launcher.node import Node, Orphan
 from kvsim.process.child import Child
 from kvsim.process.identity import Identity
 from kvsim.process.tree import members
+from kvsim.waiting import Deadline, TimedOut, wait_until
+
+FORK_SEEN_S = 0.5  # one look at the process table may miss a process that is forked meanwhile, so an empty one is looked at again
 
 
 def adopt(cast: Cast, node: Node) -> bool:
@@ -38,10 +42,15 @@ def adopt(cast: Cast, node: Node) -> bool:
 def may_come(node: Node) -> bool:
     """The launched process has ended well and its program says that it leaves a daemon, which may still write its pid file."""
     ended = node.process.poll()
-    daemon = node.program.stop.pid_file is not None
-    return (
-        daemon and ended is not None and ended.status == 0 and bool(members(node.process.identity, node.mark))
-    )
+    if node.program.stop.pid_file is None or ended is None or ended.status != 0:
+        return False
+    with contextlib.suppress(TimedOut):
+        return wait_until(lambda: _somebody_lives(node), Deadline.after(FORK_SEEN_S), "the daemon to be seen")
+    return False
+
+
+def _somebody_lives(node: Node) -> bool:
+    return bool(members(node.process.identity, node.mark))
 
 
 def _named(node: Node, names: dict) -> Identity | None:
