@@ -39,6 +39,15 @@ def adopt(cast: Cast, node: Node) -> bool:
     return True
 
 
+def settled(cast: Cast, node: Node) -> bool:
+    """Whether the node's process is the one that stays. With a pid file it must be the one named: a parent that is about to
+    leave may still be there while its daemon already serves."""
+    if node.program.stop.pid_file is None:
+        return True
+    found = _named(node, cast.names(node.name))
+    return found is not None and found.pid == node.process.pid
+
+
 def may_come(node: Node) -> bool:
     """The launched process has ended well and its program says that it leaves a daemon, which may still write its pid file."""
     ended = node.process.poll()

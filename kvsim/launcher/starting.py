@@ -93,7 +93,7 @@ class Starting:
         waiting = list(all_gates)
 
         def opened() -> bool:
-            for gates in [gates for gates in waiting if gates.node.up and gates.open()]:
+            for gates in [gates for gates in waiting if self._is_there(gates.node) and gates.open()]:
                 waiting.remove(gates)
                 self._note_ready(gates)
             return not waiting
@@ -122,6 +122,9 @@ class Starting:
                 continue
             self.cast.reap()
             raise failing.died(self.cast, node, node.process.poll())
+
+    def _is_there(self, node: Node) -> bool:
+        return node.up and adopting.settled(self.cast, node)
 
     def _is_or_becomes_a_daemon(self, node: Node, in_time: bool) -> bool:
         return adopting.may_come(node) and (adopting.adopt(self.cast, node) or in_time)

@@ -100,11 +100,12 @@ def test_an_interrupt_ends_all_runs_and_leaves_nothing(tmp_path, number):
         text=True,
         env={**os.environ, "TMPDIR": str(tmp_path)},
     )
-    wait_until(
-        lambda: list(tmp_path.glob("*/runs/*/nodes/n1/1.log")), Deadline.after(30), "a run to have nodes"
-    )
-    process.send_signal(number)
-    out, err = process.communicate(timeout=60)
+    try:
+        log = "*/*/nodes/n1/1.log"
+        wait_until(lambda: list(tmp_path.glob(log)), Deadline.after(30), "a run to have nodes")
+    finally:
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 130, out + err
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
