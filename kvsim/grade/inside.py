@@ -22,7 +22,7 @@ CLONE = {"mount": 0x00020000, "user": 0x10000000, "pid": 0x20000000, "net": 0x40
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
 PR_SET_PDEATHSIG = 1
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
-LOOK_S = 0.2
+LOOK_S = 0.04
 READ_MAX = 64 << 20
 CANNOT = 78  # the room could not be made; the command was not started
 
