@@ -6,6 +6,7 @@ Says and notes; ends nothing.
 from __future__ import annotations
 
 from kvsim.errors import NodeFailed
+from kvsim.launcher import adopting
 from kvsim.launcher.cast import LAST_WORDS_S, Cast
 from kvsim.launcher.node import Node
 from kvsim.launcher.preparing import start_plan
@@ -55,6 +56,8 @@ def not_ready(cast: Cast, gates: Gates, budget_s: float) -> NodeFailed:
     """The error for a node that lives and is not ready in time."""
     node = gates.node
     missing = gates.look_at_all()
+    if not adopting.settled(cast, node):
+        missing["pid file"] = f"its pid file {node.program.stop.pid_file} names none of its processes"
     text = (
         f"node {node.name} (pid {node.process.pid}) is alive but was not ready within {budget_s:g}s: "
         f"{explain(missing)}; {node.last_lines()}"

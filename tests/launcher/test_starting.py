@@ -192,6 +192,12 @@ def test_a_pid_file_that_names_a_stranger_is_not_believed(stage):
         made.launcher.start_all()
 
 
+def test_a_program_that_never_writes_its_pid_file_is_not_ready_and_that_is_said(stage):
+    made = stage("ready: {ping: true, within: 400ms}\nstop: {pid_file: never}\n")
+    with pytest.raises(NodeFailed, match="its pid file never names none of its processes"):
+        made.launcher.start_all()
+
+
 def test_a_stop_command_ends_a_node_and_a_useless_one_is_followed_by_a_kill(stage, tmp_path):
     made = stage(
         PING + "stop: {command: [sh, -c, 'kill -TERM $(cat {data_dir}/pid)'], grace: 2s}\ninit: []\n"
