@@ -18,7 +18,7 @@ from kvstore.segment import NO_ROOM
 
 RECORD_BYTES_MAX = 1 << 20  # what is gathered before a record is written in the middle of a turn
 RECORD_ROOM = record.HEADER_SIZE + 64
-SNAPSHOT_BYTES_MIN = 16 << 20  # a log shorter than this needs no snapshot
+SNAPSHOT_AFTER_BYTES = 16 << 20  # a log shorter than this needs no snapshot
 DIGEST_KEYS_MAX = 10_000  # a larger state is digested when asked for by name, not for every STATUS
 
 
@@ -28,11 +28,14 @@ class Engine:
     log_class = Log
     snapshot_program = __file__.rpartition("/")[0] + "/compact.py"
 
-    def __init__(self, folder, fsync="never", repair=None, say=lambda text: None):
+    def __init__(
+        self, folder, fsync="never", repair=None, say=lambda text: None, snapshot_after=SNAPSHOT_AFTER_BYTES
+    ):
         self.folder = folder
         self.fsync = fsync
         self.repair = repair
         self.say = say
+        self.snapshot_after = snapshot_after
         self.data = {}
         self.pending = []
         self.pending_count = 0
@@ -218,7 +221,7 @@ class Engine:
     def _look_after_compactor(self):
         if self.compactor is not None:
             self._reap_compactor()
-        elif not self.removing and self.log.bytes_kept > max(SNAPSHOT_BYTES_MIN, self.snapshot_bytes):
+        elif not self.removing and self.log.bytes_kept > max(self.snapshot_after, self.snapshot_bytes):
             self.start_snapshot()
 
     def start_snapshot(self):

@@ -24,6 +24,7 @@ class Settings:
         "repair",
         "replication",
         "role",
+        "snapshot_after",
     )
 
     def __init__(self, **values):
@@ -120,6 +121,11 @@ FLAGS = {
         number(1, 2**31),
         None,
         "lead a new epoch: the first from this number on that is the node's own",
+    ),
+    "snapshot-after": (
+        number(1, 1 << 40),
+        16 << 20,
+        "bytes of log after which a snapshot takes its place (default 16 MiB)",
     ),
     "repair": (None, False, "cut a damaged log where the damage begins, saying what is lost"),
 }

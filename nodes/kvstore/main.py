@@ -40,7 +40,11 @@ def run_node(settings, server_class, node_class, engine_class):
     server.starting()
     lock = open_data_dir(settings.data_dir)
     engine = engine_class(
-        settings.data_dir, settings.fsync, server.say if settings.repair else None, server.say
+        settings.data_dir,
+        settings.fsync,
+        server.say if settings.repair else None,
+        server.say,
+        settings.snapshot_after,
     )
     server.node = node_class(settings, engine, server)
     server.node.start()

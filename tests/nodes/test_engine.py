@@ -7,7 +7,6 @@ import subprocess
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kvstore import engine as engine_module
 from kvstore import record, snapshot
 from kvstore.engine import Engine, digest_of
 from kvstore.errors import StartError
@@ -144,9 +143,8 @@ def test_a_crash_between_snapshot_and_tidying_is_harmless(tmp_path):
     assert state_of(tmp_path) == {b"k": b"2"}
 
 
-def test_the_log_stays_short_by_itself(tmp_path, monkeypatch):
-    monkeypatch.setattr(engine_module, "SNAPSHOT_BYTES_MIN", 20_000)
-    engine = Engine(str(tmp_path))
+def test_the_log_stays_short_by_itself(tmp_path):
+    engine = Engine(str(tmp_path), snapshot_after=20_000)
     for _ in range(400):
         engine.put(b"k", b"v" * 1000)
         engine.commit()
