@@ -50,6 +50,18 @@ def add_program(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_stage(parser: argparse.ArgumentParser) -> None:
+    """What a run is played on, where not on what its scenario names."""
+    parser.add_argument(
+        "-c",
+        "--cluster",
+        type=Path,
+        metavar="FILE",
+        help="play on this cluster instead of the one that the scenario names",
+    )
+    add_program(parser)
+
+
 def options_of(arguments: argparse.Namespace) -> dict[str, str]:
     """`-o name=value` as a mapping. Raises UsageError for one without `=`."""
     pairs = [text.partition("=") for text in arguments.option]

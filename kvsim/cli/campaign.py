@@ -17,7 +17,7 @@ from kvsim.campaign.database import Database
 from kvsim.campaign.page import page_of
 from kvsim.campaign.plan import Case, Plan, case_of
 from kvsim.campaign.summary import Summary, summary_of, text_of
-from kvsim.cli.arguments import add_json, add_program, options_of
+from kvsim.cli.arguments import add_json, add_stage, options_of
 from kvsim.cli.files import load_cluster, load_scenario
 from kvsim.cli.many import add_jobs, at_least, progress, words_for_run
 from kvsim.cli.terminal import show
@@ -37,7 +37,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--first-seed", type=int, metavar="SEED", help="the first one (default: a new one, noted)"
     )
-    add_program(parser)
     parser.add_argument(
         "--also",
         action="append",
@@ -45,13 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="PROGRAM",
         help="the same with this program; may be repeated",
     )
-    parser.add_argument(
-        "-c",
-        "--cluster",
-        type=Path,
-        metavar="FILE",
-        help="play on this cluster instead of the scenarios' own",
-    )
+    add_stage(parser)
     parser.add_argument(
         "--scheduler",
         metavar="ADDRESS",

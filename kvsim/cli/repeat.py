@@ -13,7 +13,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from kvsim.cli.arguments import add_json, add_program, options_of
+from kvsim.cli.arguments import add_json, add_stage, options_of
 from kvsim.cli.files import load_cluster, load_scenario
 from kvsim.cli.many import add_jobs, at_least, progress, words_for_run
 from kvsim.cli.terminal import show
@@ -50,14 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--same-seed", action="store_true", help="the same seed for every run, so that only timing differs"
     )
-    parser.add_argument(
-        "-c",
-        "--cluster",
-        type=Path,
-        metavar="FILE",
-        help="play on this cluster instead of the one that the scenario names",
-    )
-    add_program(parser)
+    add_stage(parser)
     parser.add_argument(
         "--reference",
         default=REFERENCE,

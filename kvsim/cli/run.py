@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kvsim.checks.verdict import EXITS, Verdict, worst
-from kvsim.cli.arguments import add_json, add_program, options_of
+from kvsim.cli.arguments import add_json, add_stage, options_of
 from kvsim.cli.files import load_cluster, load_scenario
 from kvsim.cli.progress import progress
 from kvsim.cli.terminal import show
@@ -36,14 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--attach", action="store_true", help="use the cluster that is up instead of a private one"
     )
-    parser.add_argument(
-        "-c",
-        "--cluster",
-        type=Path,
-        metavar="FILE",
-        help="play on this cluster instead of the one that the scenario names",
-    )
-    add_program(parser)
+    add_stage(parser)
     parser.add_argument(
         "--out",
         type=Path,

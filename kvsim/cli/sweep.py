@@ -11,7 +11,7 @@ import json
 import sys
 from pathlib import Path
 
-from kvsim.cli.arguments import add_json, add_program, options_of
+from kvsim.cli.arguments import add_json, add_stage, options_of
 from kvsim.cli.files import load_cluster, load_scenario
 from kvsim.cli.many import add_jobs, at_least, progress, words_for_run
 from kvsim.cli.terminal import show
@@ -43,10 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, help="the seed of the first run of each (default: a new one, printed)"
     )
-    parser.add_argument(
-        "-c", "--cluster", type=Path, metavar="FILE", help="play on this cluster instead of the scenario's"
-    )
-    add_program(parser)
+    add_stage(parser)
     add_jobs(parser)
     parser.add_argument(
         "--out",
