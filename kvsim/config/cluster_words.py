@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from kvsim.config.program_words import ENV, RUN, TEXTS, WORD, program_shape
+from kvsim.config.common_words import ENV, RUN, TEXTS, WORD
+from kvsim.config.program_words import program_shape
 from kvsim.config.shape import ByKind, Duration, Field, Int, ListOf, MapOf, Record, Text, Word
 from kvsim.config.target import NODE_NAME
 

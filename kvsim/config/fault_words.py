@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kvsim.config.program_words import Signal
+from kvsim.config.common_words import Signal
 from kvsim.config.shape import Duration, Field, Flag, Int, Record, Text, Word
 from kvsim.config.target_shape import End, OneTarget
 

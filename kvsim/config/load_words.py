@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kvsim.config.program_words import WORD
+from kvsim.config.common_words import WORD
 from kvsim.config.shape import Duration, Field, Int, MapOf, Record, Text, Word
 
 WHERE = {

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from kvsim.config import names
+from kvsim.config.common_words import REQUEST
+from kvsim.config.process_words import PROBES
 from kvsim.config.program import (
     Command,
     Log,
@@ -25,7 +27,8 @@ from kvsim.config.program import (
     Stop,
     StopStep,
 )
-from kvsim.config.program_words import OUTCOMES, PROBES, PROGRAM, REQUEST
+from kvsim.config.program_words import PROGRAM
+from kvsim.config.protocol_words import OUTCOMES
 from kvsim.config.shape import WRONG, Reading, Values
 from kvsim.config.spelling import did_you_mean
 from kvsim.config.template import Known, mistakes

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kvsim.config import fault_words, load_words, storm_words
+from kvsim.config.common_words import WORD, Signal
 from kvsim.config.expectation import EXPECTED, STEP
-from kvsim.config.program_words import WORD, Signal
 from kvsim.config.scenario import Expectation
 from kvsim.config.shape import (
     WRONG,

@@ -14,20 +14,9 @@ from kvsim.config.expectation import EXPECTED, REASONS
 from kvsim.config.expectation import WORDS as EXPECTATION_WORDS
 from kvsim.config.plan_words import LIMITS, PLAN
 from kvsim.config.plan_words import SCENARIO as GRADED
-from kvsim.config.program_words import (
-    CAPABILITIES,
-    COMMAND,
-    LOG,
-    OUTCOMES,
-    PROBES,
-    PROGRAM,
-    PROTOCOLS,
-    RULE,
-    SPEAK,
-    STATUS,
-    STOP,
-    STOP_STEP,
-)
+from kvsim.config.process_words import COMMAND, LOG, PROBES, STOP, STOP_STEP
+from kvsim.config.program_words import CAPABILITIES, PROGRAM
+from kvsim.config.protocol_words import OUTCOMES, PROTOCOLS, RULE, SPEAK, STATUS
 from kvsim.config.scenario_words import GROUP, KINDS, SCENARIO, VERBS, Verb
 from kvsim.config.shape import ByKind, Field, Kept, ListOf, Record, Shape, Word
 from kvsim.config.target import MEANINGS as TARGET_MEANINGS

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kvsim.client.templates import FORMS
-from kvsim.config import cluster_words, names, program_words, scenario_words
+from kvsim.config import cluster_words, names, program_words, protocol_words, scenario_words
 from kvsim.config.cluster_file import load_cluster
 from kvsim.config.program_file import load_program
 from kvsim.config.scenario_file import load_scenario
@@ -153,7 +153,10 @@ def test_what_the_reader_takes_the_schema_takes(folder: Path, verb: str, fields:
     ("language", "words"),
     [
         ("cluster", [*cluster_words.FIELDS, *cluster_words.NODE.fields]),
-        ("program", [*program_words.FIELDS, *program_words.OUTCOMES, *names.THIS_NODE, *names.REQUEST_FORMS]),
+        (
+            "program",
+            [*program_words.FIELDS, *protocol_words.OUTCOMES, *names.THIS_NODE, *names.REQUEST_FORMS],
+        ),
         (
             "scenario",
             [*scenario_words.FIELDS, *scenario_words.VERBS, "any_of", "each follower", "eventually"],

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kvsim.config import cluster_words, program_words, scenario_words
+from kvsim.config import cluster_words, process_words, program_words, protocol_words, scenario_words
 from kvsim.config.cluster_file import load_cluster
 from kvsim.config.lint import lint
 from kvsim.config.program_file import load_program
@@ -69,8 +69,8 @@ WORDS = sorted(
         *cluster_words.FIELDS,
         *cluster_words.NODE.fields,
         *program_words.FIELDS,
-        *program_words.PROBES,
-        *program_words.OUTCOMES,
+        *process_words.PROBES,
+        *protocol_words.OUTCOMES,
         *scenario_words.FIELDS,
         *scenario_words.VERBS,
         *(name for verb in scenario_words.VERBS.values() for name in verb.record("").fields),
