@@ -131,7 +131,7 @@ def planned(root: Path, tmp_path: Path):
             "keys": ("a", "b", "c"),
             "skew": 0.0,
             "rate": None,
-            "timeout_s": 0.1,
+            "timeout_s": 30.0,
             "seed": "1",
             "process": 1000,
             "tag": "w-",

@@ -51,7 +51,7 @@ def test_every_value_is_written_once_and_all_are_of_one_length(serve, planned, d
 
 @pytest.mark.parametrize("how", ["swallows", "hangs_up"])
 def test_no_answer_is_unknown_and_the_client_goes_on_as_another(serve, planned, driven, how):
-    operations = driven(planned(serve(**{how: 40})))
+    operations = driven(planned(serve(**{how: 40}), timeout_s=0.1))
     unknown = [one for one in operations if one.outcome == "unknown"]
     assert len(unknown) == 10 and all(one.return_ns is None for one in unknown)
     by_process = defaultdict(list)

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import select
-import subprocess
-import sys
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from kvsim.errors import RunInvalid
 from kvsim.faults.links.pump import Road
 from kvsim.faults.links.rules import Rule
-from kvsim.waiting import Deadline
+from kvsim.process.companion import Companion, Silent
 
-ROOT = Path(__file__).parents[3]
 ANSWER_WITHIN_S = 10.0
 
 Way = tuple[str, str]  # link, up or down
@@ -29,14 +22,7 @@ class LinkProxies:
     def __init__(self, roads: Sequence[Road], seed: str) -> None:
         """Start it and wait until every road is open. Raises RunInvalid."""
         self.links = frozenset(road.link for road in roads)
-        self._got = b""
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "kvsim.faults.links"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is kvsim's to handle
-            env={"PYTHONPATH": str(ROOT), "PATH": os.environ.get("PATH", os.defpath)},
-        )
+        self._process = Companion("kvsim.faults.links")
         plan = [[road.link, list(road.listen), list(road.target)] for road in roads]
         try:
             self._ask({"roads": plan, "seed": seed})
@@ -69,32 +55,12 @@ class LinkProxies:
 
     def close(self) -> None:
         """End it. Safe to repeat."""
-        for stream in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(OSError):
-                stream.close()  # type: ignore[union-attr]
-        try:
-            self._process.wait(2.0)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._process.close()
 
     def _ask(self, order: Mapping[str, Any]) -> Any:
+        self._process.send(json.dumps(order).encode() + b"\n")
         try:
-            self._process.stdin.write(json.dumps(order).encode() + b"\n")  # type: ignore[union-attr]
-            self._process.stdin.flush()  # type: ignore[union-attr]
-            return self._answer(Deadline.after(ANSWER_WITHIN_S))
-        except (OSError, ValueError) as error:
-            raise RunInvalid(f"the link proxies have ended: {error}") from error
-
-    def _answer(self, deadline: Deadline) -> Any:
-        out = self._process.stdout.fileno()  # type: ignore[union-attr]
-        while b"\n" not in self._got:
-            ready, _, _ = select.select([out], [], [], deadline.left_s())
-            chunk = os.read(out, 65536) if ready else b""
-            if not chunk:
-                raise RunInvalid(
-                    "the link proxies do not answer" if not ready else "the link proxies have ended"
-                )
-            self._got += chunk
-        line, _, self._got = self._got.partition(b"\n")
-        return json.loads(line)
+            return json.loads(self._process.line(ANSWER_WITHIN_S))
+        except Silent as silent:
+            state = "have ended" if silent.ended else "do not answer"
+            raise RunInvalid(f"the link proxies {state}: {silent}") from silent
