@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from kvsim.config.names import CLIENT, Place, Views
-from kvsim.faults.links.fault import link
+from kvsim.faults.links.process import link
 from kvsim.faults.links.pump import Road
 
 

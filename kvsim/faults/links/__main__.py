@@ -5,33 +5,13 @@ Ends when its input does, so it never outlives kvsim. `child.py` is the other si
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from dataclasses import asdict
 from typing import Any
 
+from kvsim.faults.links.orders import Orders, say
 from kvsim.faults.links.pump import Pump, Road
 from kvsim.faults.links.rules import WAYS, Rule
-
-
-class Orders:
-    """Reads orders from a file and carries them out on a pump."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd, self._got = fd, b""
-        self.over = False
-
-    def lines(self) -> list[Any]:
-        """The orders that have arrived whole; sets `over` at the end."""
-        data = os.read(self._fd, 1 << 20)
-        self.over = not data
-        *whole, self._got = (self._got + data).split(b"\n")
-        return [json.loads(line) for line in whole]
-
-    def obey(self, pump: Pump) -> None:
-        for order in self.lines():
-            say(DO[order["do"]](pump, order))
 
 
 def _set(pump: Pump, order: dict[str, Any]) -> Any:
@@ -53,22 +33,20 @@ def _rules(pump: Pump, order: dict[str, Any]) -> Any:
 DO = {"set": _set, "seen": _seen, "rules": _rules}
 
 
-def say(words: Any) -> None:
-    print(json.dumps(words), flush=True)
+def _obey(orders: Orders, pump: Pump) -> None:
+    for order in orders.lines():
+        say(DO[order["do"]](pump, order))
 
 
 def main() -> int:
     orders = Orders(sys.stdin.fileno())
-    plans: list[Any] = []
-    while not plans and not orders.over:
-        plans = orders.lines()
-    if orders.over:
+    plan = orders.first()
+    if plan is None:
         return 0
-    (plan,) = plans
     roads = [Road(link, tuple(listen), tuple(target)) for link, listen, target in plan["roads"]]
     pump = Pump(roads, plan["seed"])
     say("ready")
-    pump.watch(sys.stdin.fileno(), lambda: orders.obey(pump))
+    pump.watch(sys.stdin.fileno(), lambda: _obey(orders, pump))
     while not orders.over:
         pump.turn()
     pump.close()

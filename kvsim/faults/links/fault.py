@@ -12,16 +12,11 @@ from typing import Any
 
 from kvsim.errors import KvsimError
 from kvsim.faults.fault import FaultFailed, Healing, Receipt
-from kvsim.faults.links.child import LinkProxies, Way
 from kvsim.faults.links.evidence import Total, tell
+from kvsim.faults.links.process import Links, Way, link
 from kvsim.faults.links.rules import PASS, Rule
 
 CLIENT = "client"
-
-
-def link(source: str, target: str) -> str:
-    """The name of the link on which `source` reaches `target`."""
-    return f"{source}->{target}"
 
 
 @dataclass(frozen=True)
@@ -32,7 +27,7 @@ class LinkFault:
     flows: tuple[tuple[str, str], ...]
     rule: Rule
     what: str
-    proxies: LinkProxies
+    links: Links
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -44,29 +39,33 @@ class LinkFault:
         return {"flows": [link(*flow) for flow in self.flows], **changed}
 
     def begin(self) -> Sequence[Receipt]:
-        broken = [way for way in self._ways() if self._now()[way] != PASS]
+        now = self._now()
+        broken = [way for way in self._ways() if now[way] != PASS]
         if broken:
             raise FaultFailed(f"link {broken[0][0]} is broken by a fault around this one already")
-        self.proxies.set(dict.fromkeys(self._ways(), self.rule), anew=True)
+        self.links.set(dict.fromkeys(self._ways(), self.rule), anew=True)
         return ()
 
     def end(self) -> Sequence[Receipt]:
-        seen = self.proxies.seen(self._links())
+        seen = self.links.seen(self._names())
         return [self._receipt(one, other, seen) for one, other in self._ends()]
 
     def heal(self) -> Sequence[Healing]:
         try:
-            self.proxies.set(dict.fromkeys(self._ways(), PASS))
-            left = [way[0] for way, rule in self._now().items() if rule != PASS and way in self._ways()]
+            self.links.set(dict.fromkeys(self._ways(), PASS))
+            now = self._now()
+            left = sorted({name for name, way in self._ways() if now[name, way] != PASS})
+            lost = [] if left else self.links.unreached(self.flows)
         except KvsimError as error:
             return [Healing("links", False, str(error))]
         names = ", ".join(sorted({"–".join(pair) for pair in self._ends()}))
-        return [
-            Healing("links", not left, f"{names}: {'still broken' if left else 'everything passes again'}")
-        ]
+        state = "still broken" if left else "everything passes again"
+        if lost:
+            state = f"no rule is left, but nothing arrives on {', '.join(lost)}"
+        return [Healing("links", not left and not lost, f"{names}: {state}")]
 
     def _receipt(self, one: str, other: str, seen: Mapping[str, Any]) -> Receipt:
-        between = [way for flow in self.flows if set(flow) == {one, other} for way in self._ways_of(*flow)]
+        between = [way for flow in self.flows if set(flow) == {one, other} for way in self.links.ways(*flow)]
         total = Total.of(seen[name][way] for name, way in dict.fromkeys(between))
         bit, says = tell(self.what, total, self.rule)
         return Receipt(f"{one}–{other}", bit, f"{one}–{other}: {says}", vars(total))
@@ -78,17 +77,12 @@ class LinkFault:
             found.setdefault(frozenset(flow), flow)
         return list(found.values())
 
-    def _ways_of(self, source: str, target: str) -> list[Way]:
-        """Where bytes from `source` to `target` flow: up its own link, and down the link of the other."""
-        ways = [(link(source, target), "up"), (link(target, source), "down")]
-        return [way for way in ways if way[0] in self.proxies.links]
-
     def _ways(self) -> list[Way]:
-        return list(dict.fromkeys(way for flow in self.flows for way in self._ways_of(*flow)))
+        return list(dict.fromkeys(way for flow in self.flows for way in self.links.ways(*flow)))
 
-    def _links(self) -> set[str]:
+    def _names(self) -> set[str]:
         return {name for name, _ in self._ways()}
 
     def _now(self) -> dict[Way, Rule]:
-        told = self.proxies.rules(self._links())
+        told = self.links.rules(self._names())
         return {(name, way): Rule(**rule) for name, ways in told.items() for way, rule in ways.items()}

@@ -1,0 +1,79 @@
+"""A process that carries links, from its parent's side: it is told what they do to what flows, and asked what they have seen.
+
+How it carries them is the business of its own module: proxies (`child.py`), or a router between namespaces (`kvsim/faults/netns/`).
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Self
+
+from kvsim.errors import RunInvalid
+from kvsim.faults.links.rules import Rule
+from kvsim.process.companion import Companion, Silent
+
+ANSWER_WITHIN_S = 10.0
+
+Way = tuple[str, str]  # link, up or down
+Flow = tuple[str, str]  # from, to
+
+
+def link(source: str, target: str) -> str:
+    """The name of the link on which `source` reaches `target`."""
+    return f"{source}->{target}"
+
+
+class Links(ABC):
+    """All links of a run. Use as a context manager."""
+
+    says = "the links"  # for messages
+
+    def __init__(self, module: str, links: Iterable[str]) -> None:
+        """Start its process. Whoever derives from this says the first word to it, and closes it when that fails."""
+        self.links = frozenset(links)
+        self._process = Companion(module)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @abstractmethod
+    def ways(self, source: str, target: str) -> list[Way]:
+        """Where what `source` sends to `target` flows, all ways of it."""
+
+    @abstractmethod
+    def unreached(self, flows: Collection[Flow]) -> list[str]:
+        """Those links, of the flows that ought to pass again, on which something sent on purpose does not arrive."""
+
+    def set(self, rules: Mapping[Way, Rule], *, anew: bool = False) -> None:
+        """Give ways their rules, all at once; with `anew` their links begin to count at that same moment. Raises RunInvalid."""
+        told = [[*way, rule.to_json()] for way, rule in rules.items()]
+        self._ask({"do": "set", "rules": told, "anew": anew})
+
+    def seen(self, links: Collection[str]) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
+        """link → way → the fields of rules.Seen."""
+        return self._ask({"do": "seen", "links": sorted(links)})
+
+    def rules(self, links: Collection[str]) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
+        """link → way → the fields of rules.Rule that hold now."""
+        return self._ask({"do": "rules", "links": sorted(links)})
+
+    def close(self) -> None:
+        """End it. Safe to repeat."""
+        self._process.close()
+
+    def _ask(self, order: Mapping[str, Any]) -> Any:
+        self._process.send(json.dumps(order).encode() + b"\n")
+        try:
+            return json.loads(self._process.line(ANSWER_WITHIN_S))
+        except Silent as silent:
+            state = "have ended" if silent.ended else "do not answer"
+            raise RunInvalid(f"{self.says} {state}: {silent}") from silent
