@@ -12,10 +12,11 @@ from kvstore import lines
 
 USAGE = """usage: kv_client --port PORT [--host HOST] [--timeout SECONDS] REQUEST
 
-  REQUEST is one of: put KEY VALUE, get KEY, delete KEY, ping, status, digest, wait INDEX, promote
+  REQUEST is one of: put KEY VALUE, get KEY, delete KEY, cas KEY EXPECTED VALUE, ping,
+  status, digest, wait INDEX, promote
 
-Sends one request to a node and prints its reply: OK, the value, NOT_FOUND, or ERR and why.
-Exit status: 0 done or not found, 1 refused, 2 wrong usage, 3 no connection or no answer in time.
+Sends one request to a node and prints its reply: OK, the value, NOT_FOUND, MISMATCH, or ERR and why.
+Exit status: 0 done, not found or no match, 1 refused, 2 wrong usage, 3 no connection or no answer in time.
 """
 DONE, REFUSED, WRONG, UNREACHABLE = 0, 1, 2, 3
 REPLY_BYTES_MAX = 4 << 20
@@ -92,16 +93,17 @@ def parse_timeout(text):
 def build(words):
     """Return the request line for `put KEY VALUE` and its like; raises UsageError."""
     if not words:
-        raise UsageError("no request; put, get, delete, ping or status")
+        raise UsageError("no request; put, get, delete, cas, ping or status")
     parts = [word.encode("utf-8", "surrogateescape") for word in words]
     parts[0] = parts[0].upper()
     if any(b"\n" in part for part in parts) or parts[-1].endswith(b"\r"):
         raise UsageError("keys and values cannot hold a newline")
+    if parts[0] == b"CAS" and len(parts) == 4:
+        parts.insert(2, b"%d" % len(parts[2]))
     fewest, most, _ = lines.VERBS.get(parts[0], (99, 0, ""))
     if not fewest <= len(parts) - 1 <= most or most == 99 or (len(parts) > 2 and not parts[1]):
-        raise UsageError(
-            f"cannot send {' '.join(words)!r}; {' | '.join(lines.FOR_USERS)}, the value as one word"
-        )
+        shapes = " | ".join(lines.FOR_USERS).replace(" size", "")
+        raise UsageError(f"cannot send {' '.join(words)!r}; {shapes}, each value as one word")
     try:
         lines.decode(b" ".join(parts))
         if parts[0] in lines.WITH_KEY:

@@ -1,7 +1,8 @@
 """The line protocol, pure: one request and one reply a line. Bytes in, values out; knows no sockets and no state.
 
     PUT key value | GET key | DELETE key | PING | STATUS        verbs in any case, value: the rest of the line
-    OK | VALUE value | NOT_FOUND | PONG | {json} | ERR what was wrong with what
+    CAS key size expected value                                 size: how many bytes expected has; it may hold spaces
+    OK | VALUE value | NOT_FOUND | MISMATCH | PONG | {json} | ERR what was wrong with what
 
 VERBS is the single source of what can be asked for; nodes use the last few verbs among themselves.
 """
@@ -9,6 +10,7 @@ VERBS is the single source of what can be asked for; nodes use the last few verb
 from kvstore.limits import KEY_BYTES_MAX, LINE_BYTES_MAX, VALUE_BYTES_MAX
 
 NOT_FOUND = b"NOT_FOUND\n"
+MISMATCH = b"MISMATCH\n"
 PONG = b"PONG\n"
 
 # verb: (fewest words behind it, most words, its shape); PUT's last word is the rest of the line
@@ -16,6 +18,7 @@ VERBS = {
     b"PUT": (2, 2, "PUT key value"),
     b"GET": (1, 1, "GET key"),
     b"DELETE": (1, 1, "DELETE key"),
+    b"CAS": (4, 4, "CAS key size expected value"),
     b"PING": (0, 0, "PING"),
     b"STATUS": (0, 0, "STATUS"),
     b"DIGEST": (0, 0, "DIGEST"),
@@ -25,7 +28,7 @@ VERBS = {
     b"PROMISE": (1, 99, "PROMISE (between nodes)"),
     b"ANNOUNCE": (1, 99, "ANNOUNCE (between nodes)"),
 }
-WITH_KEY = (b"PUT", b"GET", b"DELETE")
+WITH_KEY = (b"PUT", b"GET", b"DELETE", b"CAS")
 FOR_USERS = [shape for _, _, shape in VERBS.values() if "between" not in shape]
 
 
@@ -69,14 +72,23 @@ def decode(line):
         check_text(line, verb)
     fewest, most, shape = VERBS[verb]
     if most > 2 and len(words) == 2:
-        words[1:] = words[1].split()
+        words[1:] = _two_values(words[1]) if verb == b"CAS" else words[1].split()
     if not fewest <= len(words) <= most:
         raise BadLine(f"{verb.decode()} has this shape: {shape}")
     if verb in WITH_KEY:
         check_key(words[0])
-        if len(words) == 2 and len(words[1]) > VALUE_BYTES_MAX:
-            raise BadLine(f"the value has {len(words[1])} bytes, at most {VALUE_BYTES_MAX} are kept")
+        for value in words[1:]:
+            if len(value) > VALUE_BYTES_MAX:
+                raise BadLine(f"the value has {len(value)} bytes, at most {VALUE_BYTES_MAX} are kept")
     return verb, words
+
+
+def _two_values(rest):
+    """Return [size, expected, value] of what stands behind CAS and its key; fewer when it has not that shape."""
+    size, _, values = rest.partition(b" ")
+    if not size.isdigit() or len(size) > 9 or values[int(size) : int(size) + 1] != b" ":
+        return [size]
+    return [size, values[: int(size)], values[int(size) + 1 :]]
 
 
 def check_key(key):

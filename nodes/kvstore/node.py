@@ -1,7 +1,7 @@
 """One node's rules: who may write, who leads, what a refusal says. Knows nothing of sockets or of how replies look.
 
 Every write of every protocol passes `refusal`, here and nowhere else.
-Seams for a changed node, each a small method: `refusal`, `refusal_text`, `put`, `put_all`, `get`, `get_all`, `delete`,
+Seams for a changed node, each a small method: `refusal`, `refusal_text`, `put`, `put_all`, `get`, `get_all`, `delete`, `cas`,
 `commit`, `status`, `from_peer`, `cluster_class`. What a node does among others is in cluster.py, leading.py and following.py.
 """
 
@@ -73,6 +73,13 @@ class Node:
     def delete(self, key):
         """Remove a key, having passed `refusal`; return whether it was there. Raises DiskFullError."""
         return self.engine.delete(key)
+
+    def cas(self, key, expected, value):
+        """Set a key that holds `expected`, having passed `refusal`; return whether it did. Raises DiskFullError."""
+        if self.get(key) != expected:
+            return False
+        self.put(key, value)
+        return True
 
     def commit(self):
         """Make every write so far durable, sending it to the followers meanwhile. Raises OSError."""

@@ -1,6 +1,6 @@
 """One client's conversation in the line protocol: bytes in, replies out, through the node. Knows no sockets.
 
-Seams for a changed node: `do_put`, `do_get`, `do_delete`, `do_ping`, `do_status`, and `on_refused`, called with what was
+Seams for a changed node: `do_put`, `do_get`, `do_delete`, `do_cas`, `do_ping`, `do_status`, and `on_refused`, called with what was
 asked for when a write is refused.
 """
 
@@ -82,6 +82,12 @@ class LineSession:
             return refused
         return OK if self.node.delete(key) else lines.NOT_FOUND
 
+    def do_cas(self, key, expected, value):
+        refused = self.refuse("CAS", key)
+        if refused:
+            return refused
+        return OK if self.node.cas(key, expected, value) else lines.MISMATCH
+
     def do_ping(self):
         return PONG
 
@@ -112,6 +118,7 @@ ANSWERS = {
     b"PUT": lambda session, key, value: session.do_put(key, value),
     b"GET": lambda session, key: session.do_get(key),
     b"DELETE": lambda session, key: session.do_delete(key),
+    b"CAS": lambda session, key, _, expected, value: session.do_cas(key, expected, value),
     b"PING": lambda session: session.do_ping(),
     b"STATUS": lambda session: session.do_status(),
     b"DIGEST": lambda session: session.do_digest(),

@@ -116,14 +116,22 @@ class RespSession:
         self.on_refused(verb, key, why)
         return encode_error(why, "READONLY" if why.startswith("read-only") else "ERR")
 
-    def do_set(self, key, value):
+    def do_set(self, key, value, *condition):
         refused = self.refuse("SET", key)
         if refused:
             return refused
         if not self.within_limits((key,), (value,), b""):
             return encode_error(f"keys have at most {KEY_BYTES_MAX} bytes, values {VALUE_BYTES_MAX}")
+        if condition:
+            return self.set_if(key, value, *condition)
         self.node.put(key, value)
         return OKS[1]
+
+    def set_if(self, key, value, option, expected=None):
+        """Carry out `SET key value IFEQ expected`, compare-and-set as Redis 8.4 says it: OK, or null when it does not match."""
+        if option.upper() != b"IFEQ" or expected is None:
+            return encode_error("SET has this shape: SET key value [IFEQ expected]")
+        return OKS[1] if self.node.cas(key, expected, value) else self.null
 
     def do_get(self, key):
         return self.get_all((key,))
@@ -214,7 +222,7 @@ def encode_role(status):
 
 # verb: (method, fewest words behind it, most words)
 ANSWERS = {
-    SET: (RespSession.do_set, 2, 2),
+    SET: (RespSession.do_set, 2, 4),
     GET: (RespSession.do_get, 1, 1),
     b"DEL": (RespSession.do_delete, 1, 1023),
     b"EXISTS": (RespSession.do_exists, 1, 1023),

@@ -7,7 +7,7 @@ the line protocol has. Any other first line is the line protocol.
 from kvstore.limits import INLINE_BYTES_MAX
 from kvstore.session import LineSession
 
-LINES_ONLY = (b"PUT ", b"DELETE ", b"STATUS", b"DIGEST", b"WAIT ", b"PROMOTE")
+LINES_ONLY = (b"PUT ", b"DELETE ", b"CAS ", b"STATUS", b"DIGEST", b"WAIT ", b"PROMOTE")
 
 
 class FirstBytes:

@@ -22,6 +22,17 @@ def test_a_leader_serves_and_says_who_it_is(new_store):
         assert ask("PING") == "PONG"
 
 
+def test_compare_and_set_changes_what_matches_and_nothing_else(new_store):
+    with new_store().client() as ask:
+        assert ask("CAS city 5 Paris Rome") == "MISMATCH"
+        assert ask("PUT city Paris, France") == "OK"
+        assert ask("CAS city 5 Paris Rome") == "MISMATCH"
+        assert ask("GET city") == "VALUE Paris, France"
+        assert ask("CAS city 13 Paris, France Rome") == "OK"
+        assert ask("GET city") == "VALUE Rome"
+        assert json.loads(ask("STATUS"))["applied"] == 2
+
+
 def state(status):
     return [status[name] for name in ("role", "keys", "applied", "digest")]
 
@@ -42,6 +53,7 @@ def test_a_follower_refuses_writes_keeps_nothing_and_logs_who_asked(new_store, a
         before = state(json.loads(ask("STATUS")))
         assert ask("PUT city Rome") == refusal
         assert ask("DELETE city") == refusal
+        assert ask("CAS city 4 Rome Oslo") == refusal
         assert ask("GET city") == "NOT_FOUND"
         assert state(json.loads(ask("STATUS"))) == before
         peer = "{}:{}".format(*ask.sock.getsockname())
@@ -117,6 +129,9 @@ def test_the_lessons_own_text_runs(tmp_path, new_store):
         assert client(ports[1], "get", "testkey") == ("NOT_FOUND", 0)
         assert client(ports[1], "put", "testkey", "x") == ("ERR read-only: this node is a follower", 1)
         assert client(ports[1], "delete", "testkey") == ("ERR read-only: this node is a follower", 1)
+        assert client(ports[0], "cas", "testkey", "testvalue", "two words") == ("OK", 0)
+        assert client(ports[0], "cas", "testkey", "testvalue", "other") == ("MISMATCH", 0)
+        assert client(ports[0], "get", "testkey") == ("two words", 0)
         assert client(ports[0], "ping") == ("PONG", 0)
     finally:
         for node in nodes:
@@ -127,7 +142,16 @@ def test_the_lessons_own_text_runs(tmp_path, new_store):
 
 @pytest.mark.parametrize(
     "words",
-    [[], ["put", "k"], ["get"], ["frobnicate"], ["put", "a b", "c"], ["put", "k", "two\nlines"], ["get", ""]],
+    [
+        [],
+        ["put", "k"],
+        ["get"],
+        ["frobnicate"],
+        ["put", "a b", "c"],
+        ["put", "k", "two\nlines"],
+        ["get", ""],
+        ["cas", "k", "v"],
+    ],
 )
 def test_the_client_says_what_is_wrong_with_its_command_line(words):
     done = subprocess.run(

@@ -118,6 +118,9 @@ request_lists = st.lists(
         st.tuples(st.just(b"SET"), st.sampled_from([b"a", b"b"]), st.binary(max_size=6)),
         st.tuples(st.just(b"GET"), st.sampled_from([b"a", b"b", b"c"])),
         st.tuples(st.just(b"DEL"), st.sampled_from([b"a", b"b"])),
+        st.tuples(
+            st.just(b"SET"), st.just(b"a"), st.just(b"2"), st.just(b"ifeq"), st.sampled_from([b"", b"2"])
+        ),
         st.tuples(st.just(b"PING")),
     ),
     max_size=10,
@@ -146,6 +149,7 @@ def test_a_pipeline_gets_the_replies_that_single_requests_would(requests, at):
         ([b"GET", b"none"], b"$-1\r\n"),
         ([b"EXISTS", b"none", b"none"], b":0\r\n"),
         ([b"DBSIZE"], b":0\r\n"),
+        ([b"SET", b"k", b"w", b"IFEQ", b"v"], b"$-1\r\n"),
         ([b"CONFIG", b"GET", b"save", b"nope"], b"*2\r\n$4\r\nsave\r\n$0\r\n\r\n"),
         ([b"COMMAND", b"DOCS"], b"*0\r\n"),
         ([b"QUIT"], b"+OK\r\n"),
@@ -155,7 +159,10 @@ def test_replies(request_words, reply):
     assert answers(session(), encode(request_words)) == reply
 
 
-@pytest.mark.parametrize("wrong", [[b"SET", b"k"], [b"GET"], [b"FLUSHALL"], [b"SET", b"k" * 2000, b"v"]])
+@pytest.mark.parametrize(
+    "wrong",
+    [[b"SET", b"k"], [b"GET"], [b"FLUSHALL"], [b"SET", b"k", b"v", b"NX"], [b"SET", b"k" * 2000, b"v"]],
+)
 def test_wrong_requests_are_errors_and_the_next_is_answered(wrong):
     got = answers(session(), encode(wrong) + encode([b"PING"]))
     assert got.startswith(b"-ERR ")
@@ -167,6 +174,17 @@ def test_a_follower_answers_readonly_and_names_its_leader():
         answers(session(leads=False), encode([b"SET", b"k", b"v"]))
         == b"-READONLY read-only, leader is on port 1\r\n"
     )
+
+
+def test_compare_and_set_in_redis_own_words():
+    one = session()
+    sent = [
+        [b"SET", b"k", b"old"],
+        [b"SET", b"k", b"new", b"IFEQ", b"old"],
+        [b"SET", b"k", b"x", b"IFEQ", b"old"],
+    ]
+    got = b"".join(answers(one, encode(request)) for request in [*sent, [b"GET", b"k"]])
+    assert got == b"+OK\r\n+OK\r\n$-1\r\n$3\r\nnew\r\n"
 
 
 def connect(store):
