@@ -57,7 +57,8 @@ def restart(subjects: Sequence[Subject]) -> Down:
 
 def receipt_of_end(subject: Subject) -> Receipt:
     """The wait status, and what a connection to the port meets."""
-    ended, port = subject.ended(), refuses(subject.host, subject.port)
+    with subject.at_home():
+        ended, port = subject.ended(), refuses(subject.host, subject.port)
     says = f"{subject.name} {ended or 'lives on'}; its port {port or 'refuses connections'}"
     return Receipt(
         subject.name, ended is not None and port is None, says, {"ended": ended, "port": port or "refused"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,8 @@ class Subject:
     """`tree` gives the living processes of the node now; `ended` says how its process ended, None while it lives.
 
     `kill(signal)`, `stop()` and `start()` wait until it is so and raise NodeFailed when it does not become so. `ping(timeout)`
-    asks once on a connection of its own: None for an answer, else what was seen instead.
+    asks once on a connection of its own: None for an answer, else what was seen instead. Inside `at_home()` the node is reached
+    without any link between.
     """
 
     name: str
@@ -26,4 +28,5 @@ class Subject:
     kill: Callable[[str], None]
     stop: Callable[[], None]
     start: Callable[[], None]
+    at_home: Callable[[], AbstractContextManager[None]]
     ping: Callable[[float], str | None]

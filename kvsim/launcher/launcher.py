@@ -129,9 +129,10 @@ class Launcher:
                 "strangers": False,
                 "says": f"nobody was started for port {port}",
             }
-        owned = owned_by(port, [node.process.identity], host)
-        if not owned.owned:
-            owned = owned_by(port, members(node.process.identity, node.mark), host)
+        with node.at_home():
+            owned = owned_by(port, [node.process.identity], host)
+            if not owned.owned:
+                owned = owned_by(port, members(node.process.identity, node.mark), host)
         return {
             "ours": owned.owned,
             "pid": owned.ours[0].pid if owned.ours else None,

@@ -14,6 +14,7 @@ from kvsim.logs.tail import LogFile
 from kvsim.process.child import Child, Ended
 from kvsim.process.environment import Mark
 from kvsim.process.identity import Identity
+from kvsim.process.netns import inside
 from kvsim.waiting import Deadline
 
 KEPT_BYTES_MAX = 4 << 20  # of each extra log, from its end
@@ -52,6 +53,7 @@ class Node:
     flooded: bool = False
     extra_marks: dict[Path, int] = field(default_factory=dict)
     known: list[Identity] = field(default_factory=list)
+    net: int | None = None  # a handle on the network namespace it lives in; None: kvsim's own
     _extra: dict[Path, LogFile] = field(default_factory=dict)
 
     @property
@@ -78,6 +80,10 @@ class Node:
     def up(self) -> bool:
         """The process of the present incarnation lives; says nothing about whether it serves."""
         return self.process is not None and self.process.poll() is None
+
+    def at_home(self) -> contextlib.AbstractContextManager[None]:
+        """Where the node is: who looks for listeners, or connects without any link between, does it inside."""
+        return inside(self.net)
 
     # --- what was done once for this data directory ------------------------------------------------------------------
 

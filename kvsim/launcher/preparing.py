@@ -106,6 +106,7 @@ def _plan(node: Node, argv: tuple[str, ...], names: Names, log: Path, **how: boo
         env=environment_of(node, names),
         stdout=log,
         user=user_of(node),
+        net=node.net,
         **how,
     )
 

@@ -77,8 +77,11 @@ def _files(gates: Gates, where: str) -> list:
 def _port(gates: Gates, settings: Settings) -> Look:
     node, name = gates.node, settings.get("name")
     port = node.place.ports[name] if name else node.place.port
-    if settings.get("state") == "open":
-        return _open(node.place.host, port)
+    with node.at_home():
+        return _open(node.place.host, port) if settings.get("state") == "open" else _owned(node, port)
+
+
+def _owned(node: Node, port: int) -> Look:
     tree = [node.process.identity]
     owned = owned_by(port, tree, node.place.host)
     if not owned.owned:

@@ -82,5 +82,6 @@ def port_lost(node: Node) -> str | None:
     log = node.last_lines(40).lower()
     if "address already in use" not in log and "eaddrinuse" not in log:
         return None
-    found = holders(node.address[1])
+    with node.at_home():
+        found = holders(node.address[1])
     return found[0].describe() if found else "nobody that can be seen any more"

@@ -18,11 +18,16 @@ GENERATIONS_MAX = 64
 
 def end(node: Node) -> list[str]:
     """KILL whoever of ours still listens on an ended node's ports; each in words."""
-    found = []
-    for port in (node.place.port, *node.place.ports.values()):
-        if any(one.reaches(node.place.host) for one in listeners(port)):
-            found += [_end(holder.pid) for holder in holders(port, node.place.host) if _is_ours(holder.pid)]
+    with node.at_home():
+        ports = (node.place.port, *node.place.ports.values())
+        found = [_end(pid) for port in ports for pid in _on(port, node)]
     return [text for text in found if text]
+
+
+def _on(port: int, node: Node) -> list[int]:
+    if not any(one.reaches(node.place.host) for one in listeners(port)):
+        return []
+    return [holder.pid for holder in holders(port, node.place.host) if _is_ours(holder.pid)]
 
 
 def _end(pid: int) -> str:

@@ -81,8 +81,10 @@ class Starting:
     def _refuse_strangers(self, node: Node) -> None:
         """Yesterday's server on the port is named, not believed."""
         host, port = node.address
-        if any(one.reaches(host) for one in listeners(port)):
-            found = holder(host, port)
+        with node.at_home():
+            taken = any(one.reaches(host) for one in listeners(port))
+            found = holder(host, port) if taken else None
+        if taken:
             who = found.describe() if found else "a process that cannot be seen"
             raise PortLost(node.name, f"node {node.name}: its port {port} is in use by {who}")
 

@@ -94,6 +94,8 @@ class Stopping:
 
     def _note_stopped(self, node: Node, stopped: ladder.Stopped) -> None:
         hidden = squatters.end(node)
+        with node.at_home():
+            port_open = any(one.reaches(node.place.host) for one in listeners(node.place.port))
         for name, after_s in stopped.signals:
             self.cast.note_signal(node, name, "stopping", after_s=after_s)
         self.cast.note(
@@ -105,7 +107,7 @@ class Stopping:
             killed=stopped.killed_by_us,
             leftovers=[*(one.text for one in stopped.leftovers), *hidden],
             survivors=[one.text for one in stopped.survivors],
-            port_open=any(one.reaches(node.place.host) for one in listeners(node.place.port)),
+            port_open=port_open,
             took_s=stopped.took_s,
         )
 

@@ -24,6 +24,7 @@ from kvsim.errors import KvsimError
 from kvsim.process import terminal, wrap
 from kvsim.process.child import Child, Ended, take_over
 from kvsim.process.executable import Cause, SpawnError, resolve
+from kvsim.process.netns import inside
 
 RESET_SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM)
 
@@ -44,6 +45,7 @@ class Plan:
     )  # as of prlimit(1); no core file unless `core` is given
     line_buffered: bool = False
     pty: bool = False  # output through a pseudo-terminal: unbuffered logs from any program; needs stderr None
+    net: int | None = None  # a handle on the network namespace it is to live in; None: kvsim's own
 
     @property
     def error_log(self) -> Path:
@@ -135,7 +137,7 @@ def _append(path: Path) -> IO[bytes]:
 
 def _popen(plan: Plan, argv: list[str], out: int, err: int) -> subprocess.Popen[bytes]:
     try:
-        with _default_signals(), _no_core_file(plan):
+        with _default_signals(), _no_core_file(plan), inside(plan.net):
             return subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,

@@ -41,6 +41,7 @@ def subject_of(launcher: Launcher, name: str, drop: Callable[[], None] = lambda:
         kill=lambda signal: before(launcher.kill, signal),
         stop=lambda: before(launcher.stop),
         start=lambda: launcher.start(name),
+        at_home=node.at_home,
         ping=lambda timeout_s: _ping(launcher, name, timeout_s),
     )
 
