@@ -79,17 +79,18 @@ def _is_scenario(path: Path) -> bool:
 
 
 class ScenarioFile(pytest.File):
-    """One scenario file: one test."""
+    """One scenario file: one test, or one for each cell of its matrix."""
 
     def collect(self) -> Iterator[pytest.Item]:
         from kvsim.errors import FileProblems
-        from kvsim.live.reading import read_scenario
+        from kvsim.live.reading import read_scenarios
 
         try:
-            scenario = read_scenario(self.path)
+            scenarios = read_scenarios(self.path)
         except FileProblems as error:
             raise self.CollectError(str(error)) from None
-        yield ScenarioItem.from_parent(self, name=scenario.name, scenario=scenario)
+        for scenario in scenarios:
+            yield ScenarioItem.from_parent(self, name=scenario.label, scenario=scenario)
 
 
 class ScenarioItem(pytest.Item):
@@ -100,6 +101,7 @@ class ScenarioItem(pytest.Item):
         self.scenario = scenario
 
     def runtest(self) -> None:
+        from kvsim.history.record import INTERRUPTED
         from kvsim.live.reading import read_cluster, unfit
         from kvsim.report.write import write_reports
         from kvsim.scenario.job import Options
@@ -113,7 +115,7 @@ class ScenarioItem(pytest.Item):
         done = run_scenario(self.scenario, cluster, options, lambda *_: None)
         write_reports(done.run, done.proof)
         _attach(self, done.run, done.proof)
-        if done.proof.ended == "interrupted":
+        if done.proof.ended == INTERRUPTED:
             raise KeyboardInterrupt
         if done.proof.verdict != "pass":
             raise ScenarioFailed(done)

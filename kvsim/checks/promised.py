@@ -34,14 +34,15 @@ def promises_of(record: Record) -> Mapping[str, str]:
 
 
 def terms_of(record: Record) -> Terms:
-    """What the run demands: the minima of its loads, the strictest of each."""
+    """What the run demands: the minima of its loads, the strictest of each; of a run that was cut short none."""
     wanted = [event["minima"] for event in record.of_kind("load_start")]
     strictest = {
         name: max(int(minima.get(name) or 1) for minima in wanted) for name in ("before", "during", "after")
     }
     reads = max(int(minima.get("reads") or 1) for minima in wanted)
     forwarding = any("forwards" in plan["capabilities"] for plan in record.nodes.values())
-    return Terms(minima=Minima(**strictest, reads_of_writes=reads), followers_forward=forwarding)
+    minima = None if record.cut_short else Minima(**strictest, reads_of_writes=reads)
+    return Terms(minima=minima, followers_forward=forwarding)
 
 
 def results(record: Record, report: Report | None, required: Collection[str]) -> list[CheckResult]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from kvsim.errors import Exit
@@ -61,3 +61,12 @@ class CheckResult:
         if self.findings:
             return worst(finding.verdict for finding in self.findings)
         return Verdict.PASS if self.exercised else None
+
+
+def of_a_cut_run(result: CheckResult) -> CheckResult:
+    """The same answer, given of a run that was cut short: what is missing there is unknown, not invalid; a violation stays one."""
+    findings = [
+        replace(one, verdict=Verdict.UNKNOWN) if one.verdict is Verdict.INVALID else one
+        for one in result.findings
+    ]
+    return replace(result, findings=tuple(findings))

@@ -13,7 +13,7 @@ from kvsim.checks.consistency.report import Report, to_json
 from kvsim.checks.fate import fate_of
 from kvsim.checks.promised import report_of, results
 from kvsim.checks.table import apply
-from kvsim.checks.verdict import CheckResult, Verdict, worst
+from kvsim.checks.verdict import CheckResult, Verdict, of_a_cut_run, worst
 from kvsim.evidence.unproven import not_proven
 from kvsim.history.journal import to_text
 from kvsim.history.record import Operation, Record, StepRecord
@@ -91,6 +91,8 @@ def judge(record: Record) -> Proof:
     required = record.meta.get("checks", ())
     report = report_of(record)
     checks = apply(record, required) + results(record, report, required)
+    if record.cut_short:
+        checks = [of_a_cut_run(check) for check in checks]
     return Proof(
         verdict=_verdict(record, checks),
         scenario=record.meta["scenario"],
@@ -111,8 +113,9 @@ def _verdict(record: Record, checks: list[CheckResult]) -> Verdict:
     verdicts = [check.verdict for check in checks if check.verdict]
     if record.end is None or record.end["how"] != "finished":
         verdicts.append(Verdict.UNKNOWN)
-    if not any(step.result and step.result != "skipped" for step in record.steps):
-        verdicts.append(Verdict.INVALID)  # nothing was tested
+    tested = any(step.result and step.result != "skipped" for step in record.steps)
+    if not (tested or record.cut_short):
+        verdicts.append(Verdict.INVALID)
     return worst(verdicts)
 
 

@@ -33,7 +33,7 @@ def assemble(record: Record, loads: Iterable[History]) -> History | None:
         operations=operations,
         samples=(*_as_configured(record, epoch_ns), *(s for history in histories for s in history.samples)),
         faults=tuple(_spans(record, epoch_ns)),
-        finals=tuple(_finals(finals, epoch_ns)),
+        finals=() if record.cut_short else tuple(_finals(finals, epoch_ns)),  # perhaps not the last ones
     )
 
 

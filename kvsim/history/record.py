@@ -22,7 +22,8 @@ from kvsim.history.outcome import Outcome
 from kvsim.rundir import RunDir
 
 LOG_READ_BYTES = 1 << 20
-WRITES = frozenset({"put", "delete"})
+WRITES = frozenset({"put", "delete", "cas"})
+INTERRUPTED = "interrupted"  # how a run ended that its user ended
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Operation:
     outcome: Outcome
     phase: str = ""
     unsolicited: bytes = b""
+    expected: str | None = None  # of a cas
 
     @property
     def is_write(self) -> bool:
@@ -70,7 +72,7 @@ def operation_of(event: Event) -> Operation:
     )
 
 
-OPTIONAL = ("phase", "unsolicited")
+OPTIONAL = ("phase", "unsolicited", "expected")
 _REQUIRED = tuple(name for name in Operation.__dataclass_fields__ if name not in OPTIONAL)
 
 
@@ -261,6 +263,11 @@ class Record:
     @property
     def end(self) -> Event | None:
         return next(self.of_kind("end"), None)
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether the run was ended from outside, by its user or together with kvsim: what it lacks proves nothing."""
+        return self.end is None or self.end["how"] == INTERRUPTED
 
 
 def _read_meta(run: RunDir) -> Mapping[str, Any]:

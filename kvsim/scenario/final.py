@@ -6,6 +6,7 @@ Followers that are promised to catch up get the cluster's lag to do so. Judges n
 from __future__ import annotations
 
 from kvsim.client.exchange import Request
+from kvsim.errors import RunInvalid
 from kvsim.scenario.context import Context
 from kvsim.scenario.load_steps import stop
 from kvsim.waiting import Deadline, TimedOut, wait_until
@@ -32,10 +33,12 @@ def finish_loads(context: Context) -> None:
 
 
 def abandon_loads(context: Context) -> None:
-    """End the processes of loads that a run which broke off left behind."""
-    for process in context.loads.values():
-        process.close()
-    context.loads.clear()
+    """Stop the loads that a run which broke off left behind; what they did until then is kept. Raises nothing of theirs."""
+    for name, process in list(context.loads.items()):
+        try:
+            stop(context, name)
+        except RunInvalid:
+            process.close()
 
 
 def _catch_up(context: Context) -> bool:

@@ -135,6 +135,35 @@ def test_one_interrupt_stops_in_order_and_still_writes_the_run(project, number):
     assert project.run("verify", "runs/latest").returncode == 2
 
 
+LOADED = (
+    "- load: {start: w, clients: 2, mix: {put: 50, get: 50}, keys: 2, rate: 100, minima: {total: 1000000}}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("program", "before", "status"),
+    [
+        (("kvstore",), "", 2),
+        (
+            ("broken", "-o", "bug=follower_refuses_but_stores"),
+            "- put: {at: any follower, key: k, value: v, expect: refused}\n",
+            1,
+        ),
+    ],
+    ids=["nothing wrong", "a violation"],
+)
+def test_an_interrupted_load_is_unknown_unless_a_violation_was_seen(project, root, program, before, status):
+    steps = LOADED + before + "- sleep: {for: 60s, why: the test ends it}"
+    scenario = project.scenario(steps, head="checks: [load_exercised]")
+    folder, *options = program
+    process = project.start("run", scenario, "--program", root / "nodes" / folder / "node.yaml", *options)
+    wait_for_step(project, "sleep")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == status, out + err
+    assert "INVALID" not in out
+
+
 def test_a_sigkill_of_kvsim_leaves_no_node_and_no_data(project):
     process = project.start("run", project.scenario(SLOW_STEPS))
     run = wait_for_step(project, "sleep")

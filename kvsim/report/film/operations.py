@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import itertools
 from array import array
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 
 from kvsim.checks.verdict import Finding
 from kvsim.history.assembled import FINAL
 from kvsim.history.history import History
 from kvsim.history.journal import to_text
-from kvsim.history.operations import KINDS, NEVER, NOWHERE, OUTCOMES, UNKNOWN
+from kvsim.history.operations import KINDS, NEVER, NOWHERE, OUTCOMES
 from kvsim.history.outcome import Kind, Reason
 from kvsim.history.record import Operation, Record
+from kvsim.report.clients import lanes_of, thinned
 from kvsim.report.film.columns import NEVER as NEVER_US
 from kvsim.report.film.columns import Strings, new_columns, ordered
 
@@ -100,7 +101,7 @@ class Rows:
         """
         begin, columns = len(self.columns["start_s"]), self.columns
         loaded = len(history.operations) - len(self._finals)
-        self.thinned, kept = _thinned(history.operations.outcome[:loaded], set(proving))
+        self.thinned, kept = thinned(history.operations.outcome[:loaded], LOAD_LIMIT, set(proving))
         self.load_total = loaded
         self._load_rows = dict(zip(kept, itertools.count(begin), strict=False))
         self._load_rows |= dict(zip(range(loaded, loaded + len(self._finals)), self._finals, strict=True))
@@ -138,19 +139,10 @@ class Rows:
     def _lanes_of_clients(
         self, clients: Iterable[int], calls: Iterable[int], returns: Iterable[int]
     ) -> dict[int, int]:
-        """Client → lane. A client that is over hands its lane to the next one that begins after it."""
-        begin: dict[int, int] = {}
-        end: dict[int, int] = {}
-        for client, call, back in zip(clients, calls, returns, strict=True):
-            begin[client] = min(call, begin.get(client, call))
-            end[client] = max(call if back == NEVER else back, end.get(client, call))
-        free_at: list[int] = []
-        lanes: dict[int, int] = {}
-        for client in sorted(begin, key=begin.__getitem__):
-            place = next((n for n, at in enumerate(free_at) if at <= begin[client]), len(free_at))
-            free_at[place : place + 1] = [end[client]]
-            lanes[client] = self._lane(f"client {place + 1}", "load")
-        return lanes
+        return {
+            client: self._lane(f"client {place + 1}", "load")
+            for client, place in lanes_of(clients, calls, returns).items()
+        }
 
     def finish(self) -> tuple[dict[str, array], list[int]]:
         """The columns in order of time, and the new place of each row."""
@@ -171,13 +163,3 @@ class Rows:
 
 def _us(seconds: float) -> int:
     return max(0, min(NEVER_US - 1, round(seconds * 1e6)))
-
-
-def _thinned(outcomes: array, proving: set[int]) -> tuple[int, Sequence[int]]:
-    """One in how many of the answered operations is kept, and the rows that are."""
-    every = -(-(len(outcomes) - outcomes.count(UNKNOWN)) // LOAD_LIMIT) or 1
-    if every == 1:
-        return 1, range(len(outcomes))
-    return every, [
-        r for r, outcome in enumerate(outcomes) if outcome == UNKNOWN or not r % every or r in proving
-    ]
