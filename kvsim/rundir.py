@@ -57,6 +57,11 @@ class RunDir:
     def data(self, node: str) -> Path:
         return self.node(node) / "data"
 
+    @property
+    def control(self) -> Path:
+        """What nodes are broken from inside with; there only while they run."""
+        return self.path / "control"
+
     def write_meta(self, meta: Mapping[str, Any]) -> None:
         write_whole(self.meta, json.dumps(meta, indent=2, ensure_ascii=False) + "\n")
 

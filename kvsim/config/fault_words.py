@@ -6,20 +6,27 @@ A new kind is one row here and one file there; docs/adding-a-fault.md walks thro
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kvsim.config.common_words import Signal
-from kvsim.config.shape import Duration, Field, Flag, Int, Record, Text, Word
+from kvsim.config.shape import Duration, Factor, Field, Flag, Int, ListOf, Record, Shift, Text, Word
 from kvsim.config.target_shape import End, OneTarget
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One row: what the fault does while its steps run, its settings, and the setting that a bare word stands for."""
+    """One row: what the fault does while its steps run, its settings, and the setting that a bare word stands for.
+
+    `by_traffic`: only what nodes or clients do meanwhile can show that it bites. `preloads`: nodes have to be started with a library
+    of kvsim's in them. `only_with`: setting → (another setting, the values of it that this one is for).
+    """
 
     says: str
     fields: Mapping[str, Field]
     bare: str = "at"
+    by_traffic: bool = False
+    preloads: bool = False
+    only_with: Mapping[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
 
     def record(self, name: str) -> Record:
         """The shape of what stands behind the kind."""
@@ -44,8 +51,13 @@ SHAPES = {
 
 
 def _link(says: str, fields: Mapping[str, Field] | None = None) -> Kind:
-    return Kind(says, {**ENDS, **(fields or {})}, bare="")
+    return Kind(says, {**ENDS, **(fields or {})}, bare="", by_traffic=True)
 
+
+NOT_CARRIED: dict[str, dict[str, str]] = {  # `links:` in the cluster file → what cannot be done to them, and why
+    "proxied": {},
+    "netns": {"slice": "packets pass whole there"},
+}
 
 LINKS: dict[str, Kind] = {
     "cut": _link("reset the connections of links, and every new one"),
@@ -93,6 +105,58 @@ LINKS: dict[str, Kind] = {
             ),
         },
         bare="into",
+        by_traffic=True,
+    ),
+}
+
+DISKS = {
+    "full": "nothing new fits: what would make a file longer fails with ENOSPC",
+    "failing": "calls fail with EIO",
+    "slow": "each sync takes longer",
+}
+CALLS = {"write": "what writes, or asks for room", "sync": "fsync, fdatasync and their like"}
+
+INSIDE: dict[str, Kind] = {
+    "disk": Kind(
+        "break what the nodes have under their data directories",
+        {
+            "at": AT,
+            "how": Field(Word(DISKS), "what is wrong with it", default="full", shows="full"),
+            "calls": Field(
+                ListOf(Word(CALLS), least=1, one=True),
+                "of a failing disk: which calls",
+                shows="[write, sync]",
+            ),
+            "percent": Field(
+                Int(1, 100, "a probability in percent"),
+                "of a failing disk: how many of these calls fail, drawn from the seed",
+                shows="100",
+            ),
+            "by": Field(Duration(), "of a slow disk: how much longer a sync takes", shows="50ms"),
+        },
+        by_traffic=True,
+        preloads=True,
+        only_with={
+            "calls": ("how", ("failing",)),
+            "percent": ("how", ("failing",)),
+            "by": ("how", ("slow",)),
+        },
+    ),
+    "clock": Kind(
+        "move the wall clock of the nodes, or let it run fast or slow; their monotonic clock stays true",
+        {
+            "at": AT,
+            "by": Field(Shift(), "how far ahead (+) or behind (-)", required=True),
+            "rate": Field(
+                Factor(0.1, 10, "how many seconds pass on it in one"),
+                "how fast it goes",
+                default=1.0,
+                shows="1",
+            ),
+        },
+        bare="",
+        by_traffic=True,
+        preloads=True,
     ),
 }
 
@@ -116,6 +180,7 @@ FAULTS: dict[str, Kind] = {
             ),
         },
     ),
+    **INSIDE,
     **LINKS,
 }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from kvsim.config.cluster import Cluster
-from kvsim.config.fault_words import LINKS
+from kvsim.config.fault_words import FAULTS, LINKS
 from kvsim.config.program import Role
 from kvsim.config.program_words import CAPABILITIES
 from kvsim.config.scenario import Expectation, Scenario, Step
@@ -57,8 +57,19 @@ def _mistakes(step: Step, cluster: Cluster) -> Iterator[str]:
     kind = next((name for name in LINKS if (words or {}).get(name) is not None), None)
     if kind and cluster.links == "direct":
         yield f"`{kind}` needs links that can be broken: say `links: proxied` in {shown(cluster.path)}"
+    if step.verb == "fault":
+        yield from _settings(step)
     if step.expect and _names_leader(step.expect) and not _can_lead(cluster):
         yield "`names: leader`, but no node of this cluster is or becomes a leader"
+
+
+def _settings(step: Step) -> Iterator[str]:
+    """Settings of a fault that say nothing beside its others."""
+    name = next(name for name in FAULTS if step.fields.get(name) is not None)
+    written = step.fields[name]
+    for setting, (other, values) in FAULTS[name].only_with.items():
+        if written[setting] is not None and written[other] not in values:
+            yield f"{name}: `{setting}` is for `{other}: {' or '.join(values)}`, and this is `{other}: {written[other]}`"
 
 
 def targets_of(values: Iterable[object]) -> Iterator[Target]:

@@ -16,7 +16,8 @@ class Subject:
 
     `kill(signal)`, `stop()` and `start()` wait until it is so and raise NodeFailed when it does not become so. `ping(timeout)`
     asks once on a connection of its own: None for an answer, else what was seen instead. Inside `at_home()` the node is reached
-    without any link between.
+    without any link between. `logged(pattern)`: the present
+    incarnation has logged such a line. `tolerate(why)`: the node may end by itself from now on; "": no longer.
     """
 
     name: str
@@ -30,3 +31,5 @@ class Subject:
     start: Callable[[], None]
     at_home: Callable[[], AbstractContextManager[None]]
     ping: Callable[[float], str | None]
+    logged: Callable[[str], bool]
+    tolerate: Callable[[str], None]

@@ -66,6 +66,8 @@ class Cast:
         node.keep_extra_logs()
         tail = [] if node.end_wanted else node.log.last(TAIL_LINES)
         fields = {**node.process.poll().to_json(), "wanted": node.end_wanted, "flooded": node.flooded}
+        if node.end_tolerated and not node.end_wanted:
+            fields["tolerated"] = node.end_tolerated
         self.note("exit", node=node.name, incarnation=node.incarnation, **fields, tail=tail)
 
     def _note_growth(self, growth: Growth) -> None:

@@ -84,10 +84,15 @@ class Launcher:
         """Let the nodes run on after kvsim has ended."""
         self._cast.guard.close()
 
+    def tolerate_end(self, name: str, why: str) -> None:
+        """From now on a node may end by itself, for this reason: what befalls it is a good one. With "" no longer."""
+        self._cast.reap()
+        self.nodes[name].end_tolerated = why
+
     # --- looking -----------------------------------------------------------------------------------------------------
 
     def reap(self) -> list[Node]:
-        """Note the end of every node that has ended since the last look; return those whose end nobody asked for."""
+        """Note the end of every node that has ended since the last look; return those whose end nobody asked for, tolerated or not."""
         return self._cast.reap()
 
     def names(self, name: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,9 +34,18 @@ class Orphan:
         return None if self.identity.alive() else Ended()
 
 
+@dataclass(frozen=True)
+class Preload:
+    """A library that is loaded into a node before its own, and the variables that it looks for there."""
+
+    library: Path
+    variables: Mapping[str, str]
+
+
 @dataclass
 class Node:
-    """`process` is None before the first start. `incarnation` counts starts from 1.
+    """`process` is None before the first start. `incarnation` counts starts from 1. `preload` is for its own process, not for
+    commands beside it.
 
     `extra_marks`: how long each log in the data directory was when this incarnation began. `known`: processes that belonged
     to this incarnation and may have left its tree (the parent of a daemon).
@@ -45,10 +54,12 @@ class Node:
     place: Place
     mark: Mark
     folder: Path
+    preload: Preload | None = None
     incarnation: int = 0
     process: Child | Orphan | None = None
     log: LogFile | None = None
     end_wanted: bool = False  # its end was asked for by kvsim
+    end_tolerated: str = ""  # why it may end by itself, where that is no fault of its own
     end_noted: bool = True  # its end is in the journal
     flooded: bool = False
     extra_marks: dict[Path, int] = field(default_factory=dict)

@@ -9,6 +9,7 @@ import os
 import pwd
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def start_plan(node: Node, names: Names, *, die_with_parent: bool = True) -> Pla
     """How the node itself is started: its command for its role, its log in the program's log mode."""
     argv = (*node.program.start[node.spec.role], *node.spec.args)
     mode = node.program.log.mode
-    return _plan(
+    plan = _plan(
         node,
         argv,
         names,
@@ -94,6 +95,9 @@ def start_plan(node: Node, names: Names, *, die_with_parent: bool = True) -> Pla
         line_buffered=mode == "linebuf",
         pty=mode == "pty",
     )
+    if node.preload is None:
+        return plan
+    return replace(plan, env=environment.preloading(plan.env, node.preload.library, node.preload.variables))
 
 
 def _plan(node: Node, argv: tuple[str, ...], names: Names, log: Path, **how: bool) -> Plan:

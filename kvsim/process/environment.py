@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 RUN_VARIABLE = "KVSIM_RUN"
 NODE_VARIABLE = "KVSIM_NODE"
@@ -66,6 +67,15 @@ def clean(
     source = os.environ if base is None else base
     kept = {name: value for name, value in source.items() if _passes(name, inherit)}
     return {**DEFAULTS, **kept, **FIXED, **(extra or {}), **mark.variables()}
+
+
+def preloading(env: Mapping[str, str], library: Path, variables: Mapping[str, str]) -> dict[str, str]:
+    """An environment in which a library is loaded before all others, with the variables that it looks for."""
+    libraries = [str(library), *filter(None, [env.get("LD_PRELOAD")])]
+    sanitizer = ":".join(
+        filter(None, [env.get("ASAN_OPTIONS"), "verify_asan_link_order=0"])
+    )  # which wants to be first itself
+    return {**env, **variables, "LD_PRELOAD": ":".join(libraries), "ASAN_OPTIONS": sanitizer}
 
 
 def _passes(name: str, inherit: bool) -> bool:

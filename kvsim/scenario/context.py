@@ -10,6 +10,7 @@ from kvsim.config.cluster import Cluster
 from kvsim.config.scenario import Scenario, Step
 from kvsim.config.template import render
 from kvsim.faults.links.child import LinkProxies
+from kvsim.faults.preload.control import Control
 from kvsim.history.journal import Journal
 from kvsim.launcher.launcher import Launcher
 from kvsim.load.child import LoadProcess
@@ -55,6 +56,7 @@ class Context:
     state: State
     run: RunDir
     proxies: LinkProxies | None = None  # where links are proxied
+    control: Control | None = None  # where a library is loaded into the nodes
     loads: dict[str, LoadProcess] = field(default_factory=dict)  # those that run now
     keys_of_loads: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of all there were
     seen: dict[str, RoleSeen] = field(default_factory=dict)

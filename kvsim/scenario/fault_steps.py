@@ -15,7 +15,7 @@ from kvsim.faults.fault import Fault, FaultFailed
 from kvsim.faults.pause import Pause
 from kvsim.faults.scope import scope
 from kvsim.faults.subject import Subject
-from kvsim.scenario import link_faults
+from kvsim.scenario import inside_faults, link_faults
 from kvsim.scenario.context import PASSED, Context, StepResult, failed, worst_result
 from kvsim.scenario.meaning import NoTarget, who
 from kvsim.scenario.subjects import subject
@@ -72,6 +72,7 @@ FAULTS: dict[str, Callable[[Context, Step, Settings], Fault]] = {
     "pause": _pause,
     "restart": _restart,
     "crash": _crash,
+    **inside_faults.BUILDERS,
     **link_faults.BUILDERS,
 }
 

@@ -16,6 +16,7 @@ from kvsim.config.cluster import Cluster
 from kvsim.config.names import STRAIGHT, Place, Views
 from kvsim.config.scenario import Scenario, Step
 from kvsim.config.variables import draw
+from kvsim.faults.preload.control import Control
 from kvsim.history.journal import Listen
 from kvsim.rundir import RunDir
 from kvsim.scenario.context import StepResult
@@ -53,7 +54,9 @@ class Job:
     show: Show
 
 
-def meta_of(job: Job, mark: str, places: Sequence[Place], views: Views = STRAIGHT) -> dict[str, Any]:
+def meta_of(
+    job: Job, mark: str, places: Sequence[Place], views: Views = STRAIGHT, control: Control | None = None
+) -> dict[str, Any]:
     """What meta.json holds: everything that a judgement needs besides the journal and the logs."""
     scenario, cluster, seed = job.scenario, job.cluster, job.seed
     return {
@@ -75,6 +78,7 @@ def meta_of(job: Job, mark: str, places: Sequence[Place], views: Views = STRAIGH
         ],
         "again": _again(job),
         "attached": job.options.attach,
+        "preloaded": control.digest if control else None,
         "nodes": {place.node.name: _node_meta(place, views) for place in places},
     }
 

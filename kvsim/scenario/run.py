@@ -102,4 +102,5 @@ def context_of(job: Job, stage: Stage, journal: Journal) -> Context:
         state=State(launcher, sessions),
         run=job.run,
         proxies=stage.proxies,
+        control=stage.control,
     )

@@ -85,9 +85,10 @@ def _resolve(context: Context, step: Step) -> Resolved:
 
 def _with_deaths(context: Context, result: StepResult) -> StepResult:
     """A node that died during a step belongs to that step's story."""
-    died = context.launcher.reap()
-    for node in died:
+    ended = context.launcher.reap()
+    for node in ended:
         context.sessions.drop(node.name)
+    died = [node for node in ended if not node.end_tolerated]
     if not died:
         return result
     names = ", ".join(f"{node.name} {node.process.poll().describe()}" for node in died)

@@ -31,6 +31,11 @@ def subject_of(launcher: Launcher, name: str, drop: Callable[[], None] = lambda:
         end = process.poll() if process else None
         return end.describe() if end else None if process else "was never started"
 
+    def tolerate(why: str) -> None:
+        if not node.up:
+            drop()
+        launcher.tolerate_end(name, why)
+
     return Subject(
         name=name,
         host=node.place.host,
@@ -43,6 +48,8 @@ def subject_of(launcher: Launcher, name: str, drop: Callable[[], None] = lambda:
         start=lambda: launcher.start(name),
         at_home=node.at_home,
         ping=lambda timeout_s: _ping(launcher, name, timeout_s),
+        logged=lambda pattern: launcher.log_has(name, pattern),
+        tolerate=tolerate,
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kvsim.config.cluster import Cluster
-from kvsim.config.fault_words import LINKS
+from kvsim.config.fault_words import FAULTS
 from kvsim.config.program import Role
 
 StepWords = dict[str, Any]
@@ -72,8 +72,8 @@ def _sleep(seconds: float, why: str) -> StepWords:
 
 def _fault(kind: str, victim: str | list[str], last_s: float, sea: Sea, rng: random.Random) -> StepWords:
     words = MAKERS[kind](victim, sea, rng)
-    if set(words) & set(LINKS):
-        words["receipt"] = "optional"  # a link that nobody uses just then cannot show that it is broken
+    if any(FAULTS[name].by_traffic for name in words):
+        words["receipt"] = "optional"  # what nobody uses just then cannot show that it is broken
     return {"fault": {**words, "do": [_sleep(last_s, "let the fault last")]}}
 
 
@@ -122,6 +122,24 @@ def _partition(victim: Victim, sea: Sea, rng: random.Random) -> StepWords:
     return {"blackhole": {"from": others, "to": hit}} if others else {"partition": {"into": "leader alone"}}
 
 
+def _disk(victim: Victim, sea: Sea, rng: random.Random) -> StepWords:
+    how = rng.choice(["full", "failing", "slow"])
+    more: StepWords = {}
+    if how == "failing":
+        more = {
+            "calls": rng.choice([["write"], ["sync"], ["write", "sync"]]),
+            "percent": rng.choice([10, 50, 100]),
+        }
+    elif how == "slow":
+        more = {"by": _ms(rng.uniform(0.005, 0.1))}
+    return {"disk": {"at": victim, "how": how, **more}}
+
+
+def _clock(victim: Victim, sea: Sea, rng: random.Random) -> StepWords:
+    by_ms = round(10 ** rng.uniform(1, 6)) * rng.choice([-1, 1])  # 10 ms to a quarter of an hour
+    return {"clock": {"at": victim, "by": f"{by_ms:+d}ms", "rate": rng.choice([0.5, 1, 1, 2])}}
+
+
 def _nothing(rng: random.Random) -> StepWords:
     return {}
 
@@ -136,4 +154,6 @@ MAKERS: dict[str, Callable[[Victim, Sea, random.Random], StepWords]] = {
     "slice": _of_link("slice", lambda rng: {"bytes": rng.randint(1, 16)}),
     "drop": _of_link("drop", lambda rng: {"percent": rng.randint(1, 5)}),
     "partition": _partition,
+    "disk": _disk,
+    "clock": _clock,
 }

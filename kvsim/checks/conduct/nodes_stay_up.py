@@ -1,4 +1,4 @@
-"""No node ended unless kvsim ended it."""
+"""No node ended unless kvsim ended it, or broke what a node may end of."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def judge(record: Record) -> tuple[int, list[Finding]]:
     died = [
         event
         for event in record.of_kind("exit")
-        if not event["wanted"] and (event["node"], event["incarnation"]) in ready
+        if not event["wanted"] and not event.get("tolerated") and (event["node"], event["incarnation"]) in ready
     ]
     return len(ready), [Finding(_say(event), node=event["node"]) for event in died]
 

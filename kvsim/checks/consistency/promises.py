@@ -69,13 +69,13 @@ PROMISES: dict[str, dict[str, Word]] = {
 # what each word of `writes` stands under; a change of leader is found in the role samples
 LEADER_CHANGE = "a change of leader"
 ALWAYS_COVERED = frozenset(
-    {"cut", "blackhole", "delay", "bandwidth", "stall", "slice", "drop", "pause", "partition"}
+    {"cut", "blackhole", "delay", "bandwidth", "stall", "slice", "drop", "pause", "partition", "clock"}
 )
 COVERED: dict[str, frozenset[str]] = {
     "acked_by_leader": ALWAYS_COVERED,
-    "durable_at_leader": ALWAYS_COVERED | {"kill", "restart"},
-    "durable_at_majority": ALWAYS_COVERED | {"kill", "restart", LEADER_CHANGE},
-    "durable_at_all": ALWAYS_COVERED | {"kill", "restart", LEADER_CHANGE},
+    "durable_at_leader": ALWAYS_COVERED | {"kill", "restart", "disk"},
+    "durable_at_majority": ALWAYS_COVERED | {"kill", "restart", "disk", LEADER_CHANGE},
+    "durable_at_all": ALWAYS_COVERED | {"kill", "restart", "disk", LEADER_CHANGE},
 }
 MINORITY_ONLY = frozenset({"durable_at_majority"})
 

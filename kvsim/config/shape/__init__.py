@@ -9,12 +9,13 @@ what is made of other shapes.
 from kvsim.config.shape.base import WRONG, OfScalar, Reading, Shape
 from kvsim.config.shape.compound import ByKind, Kept, ListOf, MapOf, Named, Plain
 from kvsim.config.shape.record import Field, Record, Values, described
-from kvsim.config.shape.scalar import Duration, Flag, Int, Pattern, Text, Word, compile_pattern
+from kvsim.config.shape.scalar import Duration, Factor, Flag, Int, Pattern, Shift, Text, Word, compile_pattern
 
 __all__ = [
     "WRONG",
     "ByKind",
     "Duration",
+    "Factor",
     "Field",
     "Flag",
     "Int",
@@ -28,6 +29,7 @@ __all__ = [
     "Reading",
     "Record",
     "Shape",
+    "Shift",
     "Text",
     "Values",
     "Word",

@@ -123,6 +123,41 @@ class Duration(OfScalar):
         return {"type": "string", "pattern": f"^(?:{self.WRITTEN.pattern})$"}
 
 
+class Shift(Duration):
+    """A time with a direction, read into seconds: `+30s` ahead, `-500ms` behind, `0s` not at all."""
+
+    means = "a time with its sign and unit, such as +30s or -500ms"
+    SIGNED = re.compile(rf"([+-]?)({Duration.WRITTEN.pattern})")
+
+    def take(self, node: Scalar, reading: Reading) -> Any:
+        match = self.SIGNED.fullmatch(node.text)
+        if not match:
+            return reading.expected(node, self.means)
+        seconds = super().take(node._replace(text=match[2]), reading)
+        return -seconds if match[1] == "-" and seconds is not WRONG else seconds
+
+    def json_schema(self, defs: dict[str, Any]) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^(?:{self.SIGNED.pattern})$"}
+
+
+class Factor(OfScalar):
+    """A positive number with or without decimals, between two bounds."""
+
+    DIGITS = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6})?")
+
+    def __init__(self, low: float, high: float, what: str = "a number") -> None:
+        self.low, self.high = low, high
+        self.means = f"{what} from {low:g} to {high:g}"
+
+    def take(self, node: Scalar, reading: Reading) -> Any:
+        if not self.DIGITS.fullmatch(node.text) or not self.low <= float(node.text) <= self.high:
+            return reading.expected(node, self.means)
+        return float(node.text)
+
+    def json_schema(self, defs: dict[str, Any]) -> dict[str, Any]:
+        return {"type": "number", "minimum": self.low, "maximum": self.high}
+
+
 class Pattern(OfScalar):
     """A regular expression (Python's `re`), compiled here to see that it is one; the text is kept."""
 

@@ -177,4 +177,6 @@ def _when(record: Record, finding: Finding) -> float | None:
 def _unhappy(event: Event, node: str) -> bool:
     if event.get("node") != node:
         return False
-    return event.kind == "start_failed" or (event.kind == "exit" and not event["wanted"])
+    return event.kind == "start_failed" or (
+        event.kind == "exit" and not (event["wanted"] or event.get("tolerated"))
+    )

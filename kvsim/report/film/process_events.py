@@ -61,7 +61,11 @@ def _signalled(event: Event) -> tuple[str, bool]:
 
 
 def _exited(event: Event) -> tuple[str, bool]:
-    return event["says"] + ("" if event["wanted"] else ", which nobody had asked for"), not event["wanted"]
+    if event["wanted"]:
+        return event["says"], False
+    if tolerated := event.get("tolerated"):
+        return f"{event['says']}, as it may: {tolerated}", False
+    return f"{event['says']}, which nobody had asked for", True
 
 
 def _stopped(event: Event) -> tuple[str, bool]:

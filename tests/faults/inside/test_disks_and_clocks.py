@@ -1,0 +1,108 @@
+"""Disks and clocks of real nodes: each fault bites by evidence, heals, and leaves nothing behind; what nobody felt proves nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from kvsim.faults.preload.build import NotBuilt, library
+
+DURABLE = "options: {fsync: always}\n"
+PUT = "- put: {at: leader, key: k, value: v}\n"
+DOUBT = "put: {at: leader, key: k, value: w, expect: {any_of: [refused, unknown]}}"
+
+
+@pytest.fixture(autouse=True)
+def needs_a_compiler():
+    try:
+        library()
+    except NotBuilt as error:
+        pytest.skip(str(error))
+
+
+def fault(words: str, *steps: str) -> str:
+    inner = "".join(f"\n      - {step}" for step in steps)
+    return f"- fault:\n    {words}\n    do:{inner}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "step", "evidence"),
+    [
+        ("disk: leader", DOUBT, "writes refused: ENOSPC"),
+        ("disk: {at: leader, how: failing}", DOUBT, "failed: EIO"),
+        (
+            "disk: {at: leader, how: failing, calls: sync}",
+            DOUBT,
+            "1 of 1 sync failed: EIO (Input/output error); it exited with status 1",
+        ),
+        (
+            "disk: {at: leader, how: slow, by: 30ms}",
+            "put: {at: leader, key: k, value: v}",
+            "1 sync held, for ",
+        ),
+    ],
+    ids=["full", "failing", "failing syncs", "slow"],
+)
+def test_a_disk_bites_by_evidence_and_heals(play, words, step, evidence):
+    run = play((PUT if "slow" in words else "") + fault(words, step) + PUT, more=DURABLE)
+    assert run.proof["verdict"] == "pass", run.text
+    (receipt,) = run.of_kind("fault_receipt")
+    assert receipt["bit"] is True and evidence in receipt["says"]
+    assert [event["healed"] for event in run.of_kind("fault_end")] == [True]
+    assert not (run.run / "control").exists()
+
+
+def test_the_end_of_a_node_is_its_own_fault_where_its_disk_was_only_slow_or_another_nodes(play):
+    run = play(
+        PUT + fault("disk: {at: n2, how: failing}\n    receipt: optional", "get: {at: n1, key: k}"),
+        more=DURABLE,
+    )
+    assert run.check("nodes_stay_up")["verdict"] == "pass" and run.proof["verdict"] == "invalid"
+    run = play(fault("disk: {at: leader, how: failing, calls: sync}", DOUBT), more=DURABLE)
+    (end,) = [event for event in run.of_kind("exit") if not event["wanted"]]
+    assert end["tolerated"] == "its disk was failing"
+
+
+def test_a_disk_that_nobody_needed_makes_the_run_invalid(play):
+    run = play(fault("disk: n2", "get: {at: n1, key: k, expect: served}"))
+    assert (run.status, run.proof["verdict"]) == (3, "invalid")
+    assert "disk of n2: nobody tried: n2: nobody wrote" in run.text
+
+
+def test_a_failing_step_inside_heals_too(play):
+    run = play(fault("disk: leader", "get: {at: n1, key: k, expect: {value: never}}") + PUT)
+    assert run.of_kind("fault_end")[0]["healed"] is True
+    assert {step["id"]: step["result"] for step in run.proof["steps"]}["1.2"] == "skipped"
+
+
+def test_the_receipt_stands_in_meta_and_the_library_is_named(play):
+    import json
+
+    run = play(fault("disk: {at: n2, how: slow}", "get: {at: n1, key: k, expect: served}"))
+    assert len(json.loads((run.run / "meta.json").read_text())["preloaded"]) == 64
+    plain = play("- get: {at: n1, key: k, expect: served}\n")
+    assert json.loads((plain.run / "meta.json").read_text())["preloaded"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("{at: leader, by: 20ms}", "disk: `by` is for `how: slow`, and this is `how: full`"),
+        (
+            "{at: leader, how: slow, percent: 5}",
+            "disk: `percent` is for `how: failing`, and this is `how: slow`",
+        ),
+        ("{at: leader, how: ful}", "did you mean `full`"),
+        ("{at: leader, size: 5}", "size"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(kvsim_in, words, message):
+    with kvsim_in(fault(f"disk: {words}", "get: {at: n1, key: k}")) as process:
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 4 and message in err and "mine.yaml:" in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize("by", ["30", "30s ahead", "+30", "--5s"])
+def test_a_clock_is_moved_by_a_time_with_a_unit(kvsim_in, by):
+    with kvsim_in(fault(f'clock: {{at: leader, by: "{by}"}}', "get: {at: n1, key: k}")) as process:
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 4 and "such as +30s or -500ms" in err
