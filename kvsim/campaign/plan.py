@@ -56,8 +56,8 @@ def case_of(scenario: Scenario, cluster: Cluster, file: Path, arguments: Sequenc
     texts = scenario.path.read_bytes() + b"\0" + cluster.path.read_bytes()
     return Case(
         scenario=str(file),
-        arguments=tuple(arguments),
-        name=scenario.name,
+        arguments=(*scenario.words, *arguments),
+        name=scenario.label,
         program=" + ".join(programs),
         faults=faults_in(scenario),
         digest=hashlib.sha256(texts).hexdigest(),

@@ -60,6 +60,17 @@ def add_stage(parser: argparse.ArgumentParser) -> None:
         help="play on this cluster instead of the one that the scenario names",
     )
     add_program(parser)
+    add_cell(parser)
+
+
+def add_cell(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--cell",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="only the cells of a scenario's matrix that have this value; may be repeated",
+    )
 
 
 def options_of(arguments: argparse.Namespace) -> dict[str, str]:

@@ -17,11 +17,10 @@ from kvsim.campaign.database import Database
 from kvsim.campaign.page import page_of
 from kvsim.campaign.plan import Case, Plan, case_of
 from kvsim.campaign.summary import Summary, summary_of, text_of
-from kvsim.cli.arguments import add_json, add_stage, options_of
-from kvsim.cli.files import load_cluster, load_scenario
+from kvsim.cli.arguments import add_json, add_stage
+from kvsim.cli.files import load_cases
 from kvsim.cli.many import add_jobs, at_least, progress, words_for_run
 from kvsim.cli.terminal import show
-from kvsim.config.lint import lint
 from kvsim.config.variables import new_seed
 from kvsim.errors import Exit, FileProblems, Problem, UsageError
 from kvsim.rundir import write_whole
@@ -113,21 +112,15 @@ def _cases(arguments: argparse.Namespace) -> tuple[Case, ...]:
     cases = []
     for program in [arguments.program, *arguments.also]:
         chosen = argparse.Namespace(**{**vars(arguments), "program": program})
-        for path in arguments.scenario:
-            try:
-                cases.append(_case(chosen, path, problems))
-            except FileProblems as error:
-                problems += error.problems
+        try:
+            for path in arguments.scenario:
+                for scenario, cluster in load_cases([path], chosen):
+                    cases.append(case_of(scenario, cluster, path, words_for_run(chosen)))
+        except FileProblems as error:
+            problems += error.problems
     if problems:
         raise FileProblems(list(dict.fromkeys(problems)))
     return tuple(cases)
-
-
-def _case(chosen: argparse.Namespace, path: Path, problems: list[Problem]) -> Case:
-    scenario = load_scenario(path)
-    cluster = load_cluster(chosen.cluster or scenario.cluster, chosen.program, options_of(chosen))
-    problems += lint(scenario, cluster)
-    return case_of(scenario, cluster, path, words_for_run(chosen))
 
 
 def _plan(arguments: argparse.Namespace, cases: tuple[Case, ...], database: Database) -> Plan:

@@ -11,8 +11,8 @@ import json
 from pathlib import Path
 
 from kvsim.checks.verdict import EXITS, worst
-from kvsim.cli.arguments import add_json
-from kvsim.cli.files import load_cluster, load_scenario
+from kvsim.cli.arguments import add_cell, add_json
+from kvsim.cli.files import load_scenario, load_stage
 from kvsim.config.cluster import Cluster
 from kvsim.config.kinds import kind_of
 from kvsim.config.lint import lint, missing_capabilities
@@ -28,12 +28,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("b", metavar="B", help="another one")
     parser.add_argument("scenario", type=Path, metavar="SCENARIO", help="the scenario both are played")
     parser.add_argument("--seed", type=int, help="draw keys and values from this seed (default: a new one)")
+    add_cell(parser)
     parser.add_argument("--out", type=Path, metavar="DIR", help="put both run directories there")
     add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    scenario = load_scenario(arguments.scenario)
+    scenario = load_scenario(arguments.scenario, arguments.cell)
     clusters = [_cluster(word, scenario) for word in (arguments.a, arguments.b)]
     options = Options(seed=arguments.seed if arguments.seed is not None else new_seed(), out=arguments.out)
     done = [run_scenario(scenario, cluster, options, lambda *_: None) for cluster in clusters]
@@ -42,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         runs = [str(one.run.path) for one in done]
         print(json.dumps({"seed": options.seed, "runs": runs, "rows": to_json(found)}, ensure_ascii=False))
     else:
-        print(f"{scenario.name}, seed {options.seed}\n\n{text((arguments.a, arguments.b), found)}")
+        print(f"{scenario.label}, seed {options.seed}\n\n{text((arguments.a, arguments.b), found)}")
         for one in done:
             print(f"run directory: {one.run.path}")
     same = all(row.same for row in found)
@@ -52,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _cluster(word: str, scenario: Scenario) -> Cluster:
     """The cluster one side is played on. Raises UsageError when it lacks what the scenario needs, FileProblems."""
     is_cluster = Path(word).is_file() and kind_of(Path(word)) == "cluster"
-    cluster = load_cluster(Path(word)) if is_cluster else load_cluster(scenario.cluster, word)
+    cluster = load_stage(scenario, Path(word)) if is_cluster else load_stage(scenario, program=word)
     problems = lint(scenario, cluster)
     if problems:
         raise FileProblems(problems)

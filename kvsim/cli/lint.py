@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from kvsim.cli.files import load_cluster, load_program, load_scenario
+from kvsim.cli.files import load_cluster, load_program, load_scenarios, load_stage
 from kvsim.config.kinds import kind_of
 from kvsim.config.lint import lint, missing_capabilities
 from kvsim.errors import FileProblems, Problem
@@ -33,13 +33,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _scenario(path: Path, problems: list[Problem]) -> str:
-    scenario = load_scenario(path)
-    cluster = load_cluster(scenario.cluster)
-    problems += lint(scenario, cluster)
-    unfit = "; ".join(missing_capabilities(scenario, cluster))
-    return f"scenario {scenario.name}, {len(scenario.steps)} steps" + (
-        f"; would be skipped: {unfit}" if unfit else ""
-    )
+    scenarios = load_scenarios(path)
+    unfit: dict[str, None] = {}
+    for scenario in scenarios:
+        cluster = load_stage(scenario)
+        problems += lint(scenario, cluster)
+        unfit |= dict.fromkeys(missing_capabilities(scenario, cluster))
+    cells = f", {len(scenarios)} cells" if len(scenarios) > 1 else ""
+    said = f"scenario {scenarios[0].name}, {len(scenarios[0].steps)} steps{cells}"
+    return f"{said}; would be skipped: {'; '.join(unfit)}" if unfit else said
 
 
 def _cluster(path: Path, problems: list[Problem]) -> str:

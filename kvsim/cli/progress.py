@@ -46,7 +46,7 @@ def progress(scenario: Scenario) -> Iterator[View]:
     from rich.console import Console
     from rich.live import Live
 
-    seen = Seen(scenario.name, sum(1 for _ in every_step(scenario.steps)))
+    seen = Seen(scenario.label, sum(1 for _ in every_step(scenario.steps)))
     console = Console(stderr=True)
     with Live(
         get_renderable=lambda: drawn(seen), console=console, refresh_per_second=REFRESH_HZ, transient=True

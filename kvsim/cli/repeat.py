@@ -2,7 +2,7 @@
 
 Each run is a process of its own on ports of its own. Run directories of runs that pass are removed, unless --keep-all. When some runs
 fail and some pass, the same list of runs is made against the reference store under the same load, to tell a store from a slow machine.
-Ctrl-C ends it and prints what there is.
+A scenario with a matrix is repeated cell by cell. Ctrl-C ends it and prints what there is.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from kvsim.cli.arguments import add_json, add_stage, options_of
-from kvsim.cli.files import load_cluster, load_scenario
+from kvsim.cli.files import load_cases, load_stage
 from kvsim.cli.many import add_jobs, at_least, progress, words_for_run
-from kvsim.cli.terminal import show
-from kvsim.config.lint import lint
+from kvsim.cli.terminal import show, table
 from kvsim.config.program_file import find_program
 from kvsim.config.scenario import Scenario
 from kvsim.config.variables import new_seed
@@ -26,6 +27,8 @@ from kvsim.repeat.blame import Blame, blame
 from kvsim.repeat.repeat import SUMMARY, Repeat, new_folder, repeat
 from kvsim.repeat.summary import Summary, text_of
 from kvsim.rundir import write_whole
+from kvsim.trials.rates import Rate
+from kvsim.trials.trial import worst_exit
 
 RUNS, REFERENCE = 20, "kvstore"
 REFERENCE_RUNS_MAX = 200  # enough to tell 0 % from 2 %
@@ -71,37 +74,71 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    plan = _plan(arguments)
+    at_least(arguments, runs=1, jobs=1, limit=1)
+    cases = load_cases([arguments.scenario], arguments)
+    first, cluster = cases[0]
+    whole = arguments.out or new_folder(cluster.root / "runs", f"repeat-{first.name}")
+    seed = arguments.seed if arguments.seed is not None else new_seed()
+    told: list[Told] = []
+    for scenario, _ in cases:
+        folder = whole / scenario.folder if len(cases) > 1 else whole
+        told.append(_repeated(arguments, _plan(arguments, scenario, folder, seed), scenario))
+        if told[-1].summary.made < told[-1].summary.wanted and not arguments.until_fail:
+            break  # ended by the user
+    if len(cases) > 1:
+        _tell_cells(arguments, told, len(cases))
+    return int(worst_exit(one.summary.exit for one in told))
+
+
+@dataclass(frozen=True)
+class Told:
+    """One scenario, or one cell of it: its runs, and how it compares."""
+
+    summary: Summary
+    said: Mapping[str, Any]
+
+
+def _repeated(arguments: argparse.Namespace, plan: Repeat, scenario: Scenario) -> Told:
     print(f"{plan.name}: first seed {plan.first_seed}, in {plan.folder}", file=sys.stderr)
     with progress(plan.wanted) as tell:
         summary = repeat(plan, tell)
-    compared, why_not = _compared(arguments, plan, summary)
-    whole = {
+    compared, why_not = _compared(arguments, plan, scenario, summary)
+    said = {
         **summary.to_json(),
         "first_seed": plan.first_seed,
         "folder": str(plan.folder),
         "blame": compared.to_json() if compared else None,
     }
-    write_whole(plan.folder / SUMMARY, json.dumps(whole, indent=1) + "\n")
+    write_whole(plan.folder / SUMMARY, json.dumps(said, indent=1) + "\n")
     if arguments.json:
-        print(json.dumps(whole, ensure_ascii=False))
+        print(json.dumps(said, ensure_ascii=False))
     else:
         show(_text(summary, compared, why_not))
-    return int(summary.exit)
+    return Told(summary, said)
 
 
-def _plan(arguments: argparse.Namespace) -> Repeat:
-    """Every file is read, and every mistake in it said once, before the first run."""
-    at_least(arguments, runs=1, jobs=1, limit=1)
-    scenario = load_scenario(arguments.scenario)
-    folder = arguments.out or new_folder(
-        _checked_root(arguments, scenario) / "runs", f"repeat-{scenario.name}"
-    )
+def _tell_cells(arguments: argparse.Namespace, told: Sequence[Told], wanted: int) -> None:
+    """A row a cell, for people; scripts have had a line a cell."""
+    if arguments.json:
+        return
+    rows = [
+        (
+            one.summary.exit.name.lower(),
+            one.summary.scenario,
+            str(Rate(one.summary.made - one.summary.bad, one.summary.made)),
+        )
+        for one in told
+    ]
+    missing = f"\n{wanted - len(told)} cells were not made" if len(told) < wanted else ""
+    show("\n" + table(("verdict", "cell", "passed"), rows) + missing)
+
+
+def _plan(arguments: argparse.Namespace, scenario: Scenario, folder: Path, seed: int) -> Repeat:
     return Repeat(
         scenario=arguments.scenario,
-        name=scenario.name,
-        first_seed=arguments.seed if arguments.seed is not None else new_seed(),
-        arguments=words_for_run(arguments),
+        name=scenario.label,
+        first_seed=seed,
+        arguments=(*scenario.words, *words_for_run(arguments)),
         wanted=arguments.runs or (0 if arguments.until_fail else RUNS),
         jobs=arguments.jobs,
         limit_s=arguments.limit,
@@ -112,20 +149,13 @@ def _plan(arguments: argparse.Namespace) -> Repeat:
     )
 
 
-def _checked_root(arguments: argparse.Namespace, scenario: Scenario) -> Path:
-    cluster = load_cluster(arguments.cluster or scenario.cluster, arguments.program, options_of(arguments))
-    problems = lint(scenario, cluster)
-    if problems:
-        raise FileProblems(problems)
-    return cluster.root
-
-
-def _compared(arguments: argparse.Namespace, plan: Repeat, mine: Summary) -> tuple[Blame | None, str]:
+def _compared(
+    arguments: argparse.Namespace, plan: Repeat, scenario: Scenario, mine: Summary
+) -> tuple[Blame | None, str]:
     """The comparison where it is called for; otherwise why it was not made, or nothing to say."""
     if arguments.no_reference or not mine.mixed or mine.made < mine.wanted:
         return None, ""
-    scenario = load_scenario(plan.scenario)
-    own = load_cluster(arguments.cluster or scenario.cluster, arguments.program, options_of(arguments))
+    own = load_stage(scenario, arguments.cluster, arguments.program, options_of(arguments))
     if find_program(arguments.reference, own.root) is None:
         return (
             None,
@@ -133,7 +163,15 @@ def _compared(arguments: argparse.Namespace, plan: Repeat, mine: Summary) -> tup
         )
     if {node.program.name for node in own.nodes} == {Path(arguments.reference).stem}:
         return None, "not looked at: this is the reference store itself"
+    try:
+        load_stage(scenario, arguments.cluster, arguments.reference)
+    except FileProblems as error:
+        return (
+            None,
+            f"not looked at: {arguments.reference} cannot be played this: {error.problems[0].message}",
+        )
     words = (
+        *scenario.words,
         "--program",
         arguments.reference,
         *(("--cluster", str(arguments.cluster)) if arguments.cluster else ()),

@@ -1,4 +1,4 @@
-"""Run scenarios, each against a private cluster of real processes, and print the proof.
+"""Run scenarios, each against a private cluster of real processes, and print the proof. A matrix is run cell by cell.
 
 The cluster starts on ports of its own, so a run works beside a cluster that is up and beside any number of other runs.
 Everything recorded stands in runs/ beside the cluster file; runs/latest is the newest.
@@ -7,25 +7,29 @@ Everything recorded stands in runs/ beside the cluster file; runs/latest is the 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from kvsim.checks.verdict import EXITS, Verdict, worst
-from kvsim.cli.arguments import add_json, add_stage, options_of
-from kvsim.cli.files import load_cluster, load_scenario
+from kvsim.checks.verdict import Verdict
+from kvsim.cli.arguments import add_json, add_stage
+from kvsim.cli.files import load_cases
+from kvsim.cli.many import at_least
 from kvsim.cli.progress import progress
+from kvsim.cli.ran import Case, Ran, as_json, exit_status, side_by_side, summary
 from kvsim.cli.terminal import show
 from kvsim.config.cluster import Cluster
-from kvsim.config.lint import lint, missing_capabilities
+from kvsim.config.lint import missing_capabilities
 from kvsim.config.scenario import Scenario
-from kvsim.errors import FileProblems, KvsimError, Problem
+from kvsim.config.variables import new_seed
+from kvsim.errors import KvsimError, UsageError
 from kvsim.report.github import annotations
 from kvsim.report.junit import junit
 from kvsim.report.write import write_reports
 from kvsim.scenario.job import Options
 from kvsim.scenario.run import Done, run_scenario
+from kvsim.trials.trial import Ending
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +41,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--attach", action="store_true", help="use the cluster that is up instead of a private one"
     )
     add_stage(parser)
+    parser.add_argument(
+        "-j",
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="J",
+        help="so many runs at a time, where there are several scenarios or cells (default: 1)",
+    )
     parser.add_argument(
         "--out",
         type=Path,
@@ -57,69 +69,77 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    pairs = _load_all(arguments)
+    at_least(arguments, jobs=1)
+    if arguments.jobs > 1 and arguments.attach:
+        raise UsageError(
+            "--attach: there is one cluster that is up, so runs on it cannot be beside each other (-j)"
+        )
+    cases = load_cases(arguments.scenario, arguments)
+    seed = arguments.seed if arguments.seed is not None else new_seed()
+    if arguments.jobs > 1 and len(cases) > 1:
+        ran = side_by_side(cases, arguments, seed, lambda one: _tell(arguments, one))
+    else:
+        ran = _one_by_one(arguments, cases, seed)
+    if len(cases) > 1 and not arguments.json:
+        show(f"\n{summary(ran, len(cases))}")
+    if arguments.junit:
+        done = [(one.run, one.proof) for one in ran if one.run and one.proof]
+        arguments.junit.write_text(junit(done), encoding="utf-8")
+    return exit_status(ran, len(cases))
+
+
+def _one_by_one(arguments: argparse.Namespace, cases: Sequence[Case], seed: int) -> list[Ran]:
+    """Run all, one after another, until one is interrupted."""
     options = Options(
-        seed=arguments.seed,
+        seed=seed,
         out=arguments.out,
         keep=arguments.keep,
         fail_fast=arguments.fail_fast,
         attach=arguments.attach,
         arguments=_repeat(arguments),
     )
-    results = [_run_one(arguments, scenario, cluster, options) for scenario, cluster in pairs]
-    done = [result for result in results if result is not None]
-    if arguments.junit:
-        arguments.junit.write_text(junit([(one.run, one.proof) for one in done]), encoding="utf-8")
-    return int(EXITS[worst([one.proof.verdict for one in done])])
+    ran: list[Ran] = []
+    for scenario, cluster in cases:
+        ran.append(_run_one(scenario, cluster, options))
+        _tell(arguments, ran[-1])
+        if ran[-1].proof and ran[-1].proof.ended == "interrupted":
+            break
+    return ran
 
 
-def _load_all(arguments: argparse.Namespace) -> list[tuple[Scenario, Cluster]]:
-    """Every file read and held against its cluster before anything is started. Raises FileProblems with all mistakes of all."""
-    problems: list[Problem] = []
-    pairs = []
-    for path in arguments.scenario:
-        try:
-            scenario = load_scenario(path)
-            cluster = load_cluster(
-                arguments.cluster or scenario.cluster, arguments.program, options_of(arguments)
-            )
-            problems += lint(scenario, cluster)
-            pairs.append((scenario, cluster))
-        except FileProblems as error:
-            problems += error.problems
-    if problems:
-        raise FileProblems(list(dict.fromkeys(problems)))
-    return pairs
-
-
-def _run_one(
-    arguments: argparse.Namespace, scenario: Scenario, cluster: Cluster, options: Options
-) -> Done | None:
+def _run_one(scenario: Scenario, cluster: Cluster, options: Options) -> Ran:
     unfit = missing_capabilities(scenario, cluster)
     if unfit:
-        print(f"skipped {scenario.path}: {'; '.join(unfit)}, which it needs", file=sys.stderr)
-        return None
+        why = f"skipped {scenario.path}: {'; '.join(unfit)}, which it needs"
+        return Ran(scenario, Ending.SKIPPED, why=why)
     with progress(scenario) as view:
         done = run_scenario(scenario, cluster, replace(options, listen=view.listen), view.show)
+    _film(done)
+    return Ran(scenario, Ending(done.proof.verdict), done.run, done.proof)
+
+
+def _tell(arguments: argparse.Namespace, ran: Ran) -> None:
+    """One run's proof, as it is wanted, and where it is recorded."""
+    if ran.run is None or ran.proof is None:
+        print(ran.why, file=sys.stderr)
+        return
     if arguments.json:
-        print(json.dumps({**done.proof.to_json(), "run_directory": str(done.run.path)}, ensure_ascii=False))
+        print(as_json(ran.run, ran.proof), flush=True)
     else:
-        show(done.run.proof_text.read_text(encoding="utf-8"))
+        show(ran.run.proof_text.read_text(encoding="utf-8"))
     if arguments.github:
-        print("\n".join(annotations(done.proof, scenario.path)))
-    film = _film(done)
-    if done.proof.verdict is not Verdict.PASS or sys.stderr.isatty():
-        print(f"run directory: {done.run.path}{film}", file=sys.stderr)
-    return done
+        print("\n".join(annotations(ran.proof, ran.scenario.path)))
+    if ran.proof.verdict is not Verdict.PASS or sys.stderr.isatty():
+        film = f"\nfilm: {ran.run.film}" if ran.run.film.is_file() else ""
+        print(f"run directory: {ran.run.path}{film}", file=sys.stderr)
 
 
-def _film(done: Done) -> str:
+def _film(done: Done) -> None:
     """Draw the run's film. A film that cannot be written changes no verdict."""
     try:
         write_reports(done.run, done.proof)
     except KvsimError as error:
-        return f"\nits film could not be written: {error}"
-    return f"\nfilm: {done.run.film}"
+        print(f"its film could not be written: {error}", file=sys.stderr)
 
 
 def _repeat(arguments: argparse.Namespace) -> tuple[str, ...]:

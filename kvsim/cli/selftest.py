@@ -13,13 +13,14 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from kvsim.cli.arguments import add_json
-from kvsim.cli.files import load_cluster, load_scenario
+from kvsim.cli.files import load_scenarios, load_stage
 from kvsim.cli.terminal import is_terminal, show
+from kvsim.config.scenario import Scenario
 from kvsim.config.variables import new_seed
 from kvsim.errors import Exit, UsageError
 from kvsim.selftest.judge import Row, combined
@@ -82,15 +83,17 @@ def run(arguments: argparse.Namespace) -> int:
     bugs = () if arguments.correct else table.chosen(arguments.bug)
     scenarios = [] if arguments.bug or arguments.list else own_scenarios(table)
     if arguments.storms:
-        bugs = tuple(bug for bug in bugs if is_storm(bug.scenario))
-        scenarios = [path for path in scenarios if is_storm(path)]
+        bugs = tuple(bug for bug in bugs if is_storm(load_scenarios(bug.scenario)))
+        scenarios = [one for one in scenarios if is_storm([one])]
     if arguments.list:
         show("\n".join(f"{bug.name}: {bug.says} ({bug.scenario.stem}, {bug.check})" for bug in bugs))
         return int(Exit.PASS)
     return _judged(table, bugs, scenarios, arguments)
 
 
-def _judged(table: Table, bugs: tuple[Bug, ...], scenarios: list[Path], arguments: argparse.Namespace) -> int:
+def _judged(
+    table: Table, bugs: tuple[Bug, ...], scenarios: list[Scenario], arguments: argparse.Namespace
+) -> int:
     seed = arguments.seed if arguments.seed is not None else new_seed()
     began = time.monotonic()
     rows = _run(table, bugs, scenarios, seed, arguments)
@@ -102,23 +105,23 @@ def _judged(table: Table, bugs: tuple[Bug, ...], scenarios: list[Path], argument
     return int(Exit.PASS if all_good(of_bugs, of_correct) else Exit.FAIL)
 
 
-def own_scenarios(table: Table) -> list[Path]:
-    """The scenarios whose cluster runs the correct store, and nothing else."""
-    found = []
-    for path in sorted(table.scenarios.rglob("*.yaml")):
-        cluster = load_cluster(load_scenario(path).cluster)
-        if all(node.program.folder == table.correct for node in cluster.nodes):
-            found.append(path)
-    return found
+def own_scenarios(table: Table) -> list[Scenario]:
+    """The scenarios (every cell of each) whose cluster runs the correct store, and nothing else."""
+    return [
+        scenario
+        for path in sorted(table.scenarios.rglob("*.yaml"))
+        for scenario in load_scenarios(path)
+        if all(node.program.folder == table.correct for node in load_stage(scenario).nodes)
+    ]
 
 
-def is_storm(scenario: Path) -> bool:
+def is_storm(scenarios: Sequence[Scenario]) -> bool:
     """Whether a scenario breaks something, or has many clients: what it shows depends on timing."""
-    return any(step.verb in STORMY for step in load_scenario(scenario).steps)
+    return any(step.verb in STORMY for scenario in scenarios for step in scenario.steps)
 
 
 def _run(
-    table: Table, bugs: tuple[Bug, ...], scenarios: list[Path], seed: int, arguments: argparse.Namespace
+    table: Table, bugs: tuple[Bug, ...], scenarios: list[Scenario], seed: int, arguments: argparse.Namespace
 ) -> list[Row]:
     """One row for each bug, then one for each scenario, in that order."""
     count = arguments.seeds or (STORM_SEEDS if arguments.storms else 1)

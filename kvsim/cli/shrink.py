@@ -18,10 +18,10 @@ from pathlib import Path
 from kvsim.cli.arguments import add_json
 from kvsim.cli.many import LIMIT_S, at_least
 from kvsim.cli.terminal import is_terminal, show
+from kvsim.config.scenario_text import text_of, with_values
 from kvsim.config.yaml_tree import Fields, read_file
 from kvsim.errors import Exit, FileProblems, UsageError
 from kvsim.repeat.shrink import Shrinking, Shrunk, first_failure, holds_with_reference, shrink
-from kvsim.repeat.smaller import text_of, with_values
 from kvsim.rundir import RunDir, find_run
 from kvsim.trials.trial import Ending, Trial
 

@@ -17,11 +17,11 @@ from kvsim.cli.many import add_jobs, at_least, progress, words_for_run
 from kvsim.cli.terminal import show
 from kvsim.config.cluster import Cluster
 from kvsim.config.lint import lint
+from kvsim.config.scenario_text import text_of, with_values
 from kvsim.config.variables import new_seed
 from kvsim.config.yaml_tree import Fields, read_file
 from kvsim.errors import FileProblems, UsageError
 from kvsim.repeat.repeat import kept_result, new_folder
-from kvsim.repeat.smaller import text_of, with_values
 from kvsim.repeat.sweep import BREAKS, cells_of, grid, to_json
 from kvsim.trials.groups import described, grouped
 from kvsim.trials.pool import run_all

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kvsim.config.program import Program, Role
+from kvsim.config.yaml_tree import Mark
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,19 @@ class Lag:
 
 
 @dataclass(frozen=True)
+class Instead:
+    """What a scenario says instead of its cluster file: every node's program (a path), options, how many nodes.
+
+    `places`: where each was written (`program`, `nodes`, an option's name), for messages.
+    """
+
+    program: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    nodes: int | None = None
+    places: Mapping[str, Mark] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Cluster:
     """The nodes in the order of the file, and what holds for all of them."""
 
@@ -41,7 +55,7 @@ class Cluster:
     nodes: tuple[NodeSpec, ...]
     host: str = "127.0.0.1"
     lag: Lag = Lag()
-    links: str = "direct"  # or proxied
+    links: str = "direct"  # or proxied, or netns
     options: Mapping[str, str] = field(default_factory=dict)
 
     def node(self, name: str) -> NodeSpec:

@@ -14,10 +14,12 @@ from kvsim.config.cluster_words import CLUSTER
 from kvsim.config.names import known_names
 from kvsim.config.program import Program, Role
 from kvsim.config.program_file import Around, Setting, check_template, find_program, load_program
+from kvsim.config.resized import resized
+from kvsim.config.scenario import Scenario
 from kvsim.config.shape import Reading, Values
 from kvsim.config.spelling import did_you_mean
 from kvsim.config.target import RESERVED
-from kvsim.config.yaml_tree import Fields, Scalar, Tree, read_file, walk
+from kvsim.config.yaml_tree import Fields, Mark, Scalar, Tree, read_file, walk
 from kvsim.errors import FileProblems, Problem
 
 
@@ -26,23 +28,54 @@ def load_cluster(
     program: str | None = None,
     options: Mapping[str, str] | None = None,
     settings_of: Callable[[str], Mapping[str, Setting] | None] = lambda _: None,
+    *,
+    nodes: int | None = None,
+    places: Mapping[str, Mark] | None = None,
 ) -> Cluster:
     """Read a cluster file.
 
     `program` replaces every node's program; it is looked for from the current folder, then from the file's, and options
     and ports of the file that it does not have are left aside. `options` win over the file's. `settings_of` gives the
-    settings of a protocol by its name (None: not checked here).
+    settings of a protocol by its name (None: not checked here). `nodes`: with so many nodes. `places`: where `program`, `nodes` and
+    options were written, if not on the command line.
     Raises FileProblems with everything that is wrong in the file, in its programs, and in the two arguments.
     """
     path = Path(path)
     problems: list[Problem] = []
     tree = read_file(path, problems)
-    cluster = (
-        None if tree is None else _Reader(path, problems, program, options or {}, settings_of).read(tree)
-    )
+    if tree is not None and nodes is not None:
+        tree = resized(tree, nodes)
+    reader = _Reader(path, problems, program, options or {}, settings_of, places or {})
+    cluster = None if tree is None else reader.read(tree)
+    if cluster is not None and nodes is not None and len(cluster.nodes) != nodes:
+        message = f"nodes: {nodes}, but cluster {cluster.name} has {len(cluster.nodes)} leaders"
+        problems.append(reader.at("nodes", "--nodes", message))
     if problems or cluster is None:
         raise FileProblems(problems)
     return cluster
+
+
+def load_stage(
+    scenario: Scenario,
+    path: Path | None = None,
+    program: str | None = None,
+    options: Mapping[str, str] | None = None,
+    settings_of: Callable[[str], Mapping[str, Setting] | None] = lambda _: None,
+) -> Cluster:
+    """The cluster that a scenario is played on: its file (or `path`), with what the scenario says instead, and over that the caller.
+
+    Raises FileProblems, as `load_cluster`.
+    """
+    own, given = scenario.instead, options or {}
+    said = {"program": program, **given}
+    return load_cluster(
+        path or scenario.cluster,
+        program or own.program,
+        {**own.options, **given},
+        settings_of,
+        nodes=own.nodes,
+        places={name: mark for name, mark in own.places.items() if said.get(name) is None},
+    )
 
 
 @dataclass
@@ -54,6 +87,7 @@ class _Reader:
     override: str | None
     options: Mapping[str, str]
     settings_of: Callable[[str], Mapping[str, Setting] | None]
+    places: Mapping[str, Mark] = field(default_factory=dict)
     programs: dict[object, Program | None] = field(default_factory=dict)
 
     def read(self, tree: Fields) -> Cluster | None:
@@ -63,6 +97,7 @@ class _Reader:
         nodes: dict[str, Values] = values.get("nodes", {})
         programs = self.read_programs(values, nodes, reading)
         _check_names(values, reading)
+        _check_host(values, reading)
         _check_ports(nodes, reading)
         if self.override is None:
             _check_node_ports(nodes, programs, reading)
@@ -109,7 +144,12 @@ class _Reader:
         for name in self.options if all(programs.values()) else ():
             if name not in everywhere:
                 message = f"no program here has an option `{name}`{did_you_mean(name, everywhere)}"
-                self.problems.append(Problem("--option", 0, 0, message))
+                self.problems.append(self.at(name, "--option", message))
+
+    def at(self, name: str, word: str, message: str) -> Problem:
+        """A mistake in what was said instead of the file: where it was written, or the word on the command line."""
+        mark = self.places.get(name)
+        return mark.problem(message) if mark else Problem(word, 0, 0, message)
 
     def build(self, values: Values, nodes: Mapping[str, Values], programs: Mapping[str, Program]) -> Cluster:
         lag = values["lag"]
@@ -152,6 +192,12 @@ def _check_names(values: Values, reading: Reading) -> None:
     for key, _ in nodes.entries if values.wrote("nodes") and isinstance(nodes, Fields) else ():
         if key.text in RESERVED:
             reading.say(key, f"a node cannot be called `{key.text}`: that is a word for a target")
+
+
+def _check_host(values: Values, reading: Reading) -> None:
+    if values.wrote("host") and values.get("links") == "netns":
+        message = "host: with `links: netns` each node has an address of its own; leave it out"
+        reading.say(values.at("host"), message)
 
 
 def _ports_of(nodes: Mapping[str, Values]) -> Iterator[tuple[str, int, Tree]]:

@@ -96,7 +96,7 @@ def _tree_of(reference: str | Tree, relative_to: Path, problems: list[Problem]) 
         return None
     path = find_program(text, relative_to)
     if path is None:
-        problems.append(_at(where and where.mark, _not_found(text, relative_to)))
+        problems.append(_at(where and where.mark, not_found(text, relative_to)))
         return None
     tree = read_file(path, problems)
     return None if tree is None else (tree, path.parent)
@@ -129,7 +129,7 @@ def _at_home(name: str) -> Path:
         return Path(name)
 
 
-def _not_found(name: str, relative_to: Path) -> str:
+def not_found(name: str, relative_to: Path) -> str:
     """Say where was looked, and which programs there are."""
     near = shown(relative_to)
     is_path = "/" in name or name.endswith(".yaml")

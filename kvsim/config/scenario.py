@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from kvsim.config import matrix
+from kvsim.config.cluster import Instead
+from kvsim.config.yaml_tree import Fields
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,10 @@ class Group:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A whole scenario file."""
+    """A whole scenario file, or one cell of its matrix.
+
+    `tree` is what it was read from, with the cell's values filled in.
+    """
 
     name: str
     title: str
@@ -86,6 +94,26 @@ class Scenario:
     )  # name → kind (`random_key`, …) or a plain word
     checks: tuple[str, ...] = ()  # checks that must have had something to look at
     request_timeout_s: float = 1.0
+    instead: Instead = field(default_factory=Instead)
+    cell: Mapping[str, str] = field(default_factory=dict)
+    tree: Fields | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def label(self) -> str:
+        """The name, and in brackets which cell of the matrix: `durable[fsync=always-clients=5]`."""
+        return f"{self.name}[{matrix.label(self.cell)}]" if self.cell else self.name
+
+    @property
+    def folder(self) -> str:
+        """The same for the name of a folder."""
+        return re.sub(
+            r"[^A-Za-z0-9_.=-]+", "_", f"{self.name}-{matrix.label(self.cell)}" if self.cell else self.name
+        )
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What `kvsim run` is told, besides the file, to run this and no other cell."""
+        return matrix.words(self.cell)
 
     @property
     def steps(self) -> tuple[Step, ...]:

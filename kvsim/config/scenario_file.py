@@ -5,10 +5,14 @@ Neither starts anything nor asks anybody. Names of checks come from the caller, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kvsim.config import matrix
+from kvsim.config.cluster import Instead
+from kvsim.config.program_file import find_program, not_found
 from kvsim.config.scenario import Group, Scenario, Step, Timing
 from kvsim.config.scenario_words import GROUP, KINDS, MODIFIERS, SCENARIO, VERBS, Verb
 from kvsim.config.shape import WRONG, Reading, Values
@@ -26,21 +30,38 @@ from kvsim.config.yaml_tree import (
     read_text,
     shown,
 )
-from kvsim.errors import FileProblems, Problem
+from kvsim.errors import FileProblems, Problem, UsageError
 
 
-def load_scenario(path: Path | str, checks: frozenset[str] | None = None) -> Scenario:
-    """Read a scenario file. `checks` are the names of checks that exist; None: any name.
+def load_scenarios(
+    path: Path | str, checks: frozenset[str] | None = None, picked: Sequence[str] = ()
+) -> tuple[Scenario, ...]:
+    """Read a scenario file: one scenario, or one for each cell of its matrix. `checks` are the names of checks that exist; None: any name.
 
-    Raises FileProblems with everything that is wrong in the file. The cluster file it names must exist; it is not opened.
+    `picked`, each `NAME=VALUE`: only the cells that have those values. Raises UsageError when no cell has one, and FileProblems with
+    everything that is wrong in the file, in whatever cell. The cluster file it names must exist; it is not opened.
     """
     path = Path(path)
     problems: list[Problem] = []
     tree = read_file(path, problems)
-    scenario = None if tree is None else _read(tree, path, problems, checks)
-    if problems or scenario is None:
+    cells = [] if tree is None else matrix.cells_of(tree, Reading(problems))
+    found = [_read(matrix.filled(tree, cell), path, cell, checks) for cell in cells]
+    problems += matrix.told_apart([(cell, wrong) for cell, (_, wrong) in zip(cells, found, strict=True)])
+    if problems:
         raise FileProblems(problems)
-    return scenario
+    wanted = matrix.picked(cells, picked, shown(path))
+    return tuple(scenario for scenario, _ in found if scenario and scenario.cell in wanted)
+
+
+def load_scenario(
+    path: Path | str, checks: frozenset[str] | None = None, picked: Sequence[str] = ()
+) -> Scenario:
+    """The one scenario of a file, or the one cell that is picked. Raises UsageError when there are several, else as `load_scenarios`."""
+    found = load_scenarios(path, checks, picked)
+    if len(found) > 1:
+        some = ", ".join(shlex.join(one.words) for one in found[:3])
+        raise UsageError(f"{shown(Path(path))} has {len(found)} cells; pick one: {some}, …")
+    return found[0]
 
 
 def read_steps(text: str, name: str, prefix: str) -> tuple[Step, ...]:
@@ -54,17 +75,20 @@ def read_steps(text: str, name: str, prefix: str) -> tuple[Step, ...]:
 
 
 def _read(
-    tree: Fields, path: Path, problems: list[Problem], checks: frozenset[str] | None
-) -> Scenario | None:
+    tree: Fields, path: Path, cell: matrix.Cell, checks: frozenset[str] | None
+) -> tuple[Scenario | None, list[Problem]]:
+    """The plain scenario, or what is wrong with it."""
+    problems: list[Problem] = []
     reading = Reading(problems)
     values = SCENARIO.read(tree, reading)
     groups = _Steps(reading, VERBS).groups(values.get("steps"))
     cluster = _cluster_of(values, path, reading)
     _check_variables(values, reading)
     _check_checks(values, checks, reading)
+    instead = _instead(values, path, cluster, reading)
     if problems:
-        return None
-    return Scenario(
+        return None, problems
+    scenario = Scenario(
         name=values["scenario"],
         title=values["title"],
         path=path.resolve(),
@@ -74,7 +98,11 @@ def _read(
         variables=values["vars"],
         checks=values["checks"],
         request_timeout_s=values["request_timeout"],
+        instead=instead,
+        cell=cell,
+        tree=tree,
     )
+    return scenario, problems
 
 
 # --- steps -----------------------------------------------------------------------------------------------------------
@@ -232,6 +260,29 @@ def _cluster_of(values: Values, path: Path, reading: Reading) -> Path:
     if values.get("cluster") and not is_file(cluster):
         reading.say(values.at("cluster"), f"cluster: there is no file {quoted(shown(cluster))}")
     return cluster
+
+
+def _instead(values: Values, path: Path, cluster: Path, reading: Reading) -> Instead:
+    """What is said here instead of in the cluster file, and where."""
+    places = {name: values.at(name).mark for name in ("program", "nodes") if values.wrote(name)}
+    options = values.at("options")
+    if values.wrote("options") and isinstance(options, Fields):
+        places |= {key.text: key.mark for key, _ in options.entries}
+    return Instead(
+        _program(values, path, cluster, reading), values.get("options", {}), values.get("nodes"), places
+    )
+
+
+def _program(values: Values, path: Path, cluster: Path, reading: Reading) -> str | None:
+    """The node.yaml of the program that is named here, looked for from this file, then from the cluster's."""
+    name = values.get("program")
+    if name is None:
+        return None
+    found = find_program(name, path.resolve().parent) or find_program(name, cluster.parent)
+    if found is None:
+        reading.say(values.at("program"), not_found(name, path.parent))
+        return None
+    return str(found)
 
 
 def _check_variables(values: Values, reading: Reading) -> None:

@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kvsim.config import fault_words, load_words, storm_words
-from kvsim.config.common_words import WORD, Signal
+from kvsim.config.common_words import TEXTS, WORD, Signal
 from kvsim.config.expectation import EXPECTED, STEP
+from kvsim.config.matrix import MATRIX
 from kvsim.config.scenario import Expectation
 from kvsim.config.shape import (
     WRONG,
     Duration,
     Field,
+    Int,
     Kept,
     ListOf,
     MapOf,
@@ -259,6 +261,7 @@ FIELDS: dict[str, Field] = {
         "capabilities the program must have; without them the scenario is skipped, with the reason",
         default=(),
     ),
+NODES_MAX = 99
     "vars": Field(
         MapOf(
             Text("random_key, random_value, or a plain text", wire=True),
@@ -268,6 +271,22 @@ FIELDS: dict[str, Field] = {
         "variables for {name} in the steps: "
         + "; ".join(f"{kind}: {says}" for kind, says in KINDS.items())
         + "; or a plain text",
+    "program": Field(
+        Text("a program"),
+        "what every node runs, instead of what the cluster file says (a name in nodes/, or a path as seen from this file)",
+        shows="the cluster file's",
+    ),
+    "options": Field(TEXTS, "values for the program's options, over those of the cluster file", default={}),
+    "nodes": Field(
+        Int(1, NODES_MAX, "a number of nodes"),
+        "so many nodes: the last followers are left out, or followers like the last one are added",
+        shows="the cluster file's",
+    ),
+    "matrix": Field(
+        MATRIX,
+        "name → values: every combination is run as a cell of its own, with {name} filled in wherever it stands",
+        shows="one cell",
+    ),
         default={},
     ),
     "steps": Field(Kept(StepsSchema()), "what happens: steps, or groups of steps", required=True),

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path as File
 
+from kvsim.config.scenario_text import text_of
 from kvsim.config.yaml_tree import Fields
-from kvsim.repeat.smaller import Path, paths_of, text_of, without
+from kvsim.repeat.smaller import Path, paths_of, without
 from kvsim.trials.running import make
 from kvsim.trials.trial import BAD, Ending, Result, Trial
 

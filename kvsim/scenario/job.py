@@ -65,7 +65,8 @@ def meta_of(
         "system": f"{platform.system()} {platform.release()}",
         "when": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "run": mark,
-        "scenario": scenario.name,
+        "scenario": scenario.label,
+        "cell": dict(scenario.cell),
         "title": scenario.title,
         "scenario_file": _shown(scenario.path),
         "cluster": cluster.name,
@@ -101,7 +102,17 @@ def _node_meta(place: Place, views: Views) -> dict[str, Any]:
 
 def _again(job: Job) -> str:
     file = _shown(job.scenario.path)
-    words = ["python", "-m", "kvsim", "run", file, "--seed", str(job.seed), *job.options.arguments]
+    words = [
+        "python",
+        "-m",
+        "kvsim",
+        "run",
+        file,
+        *job.scenario.words,
+        "--seed",
+        str(job.seed),
+        *job.options.arguments,
+    ]
     return shlex.join(words)
 
 

@@ -42,7 +42,7 @@ class Done:
 def run_scenario(scenario: Scenario, cluster: Cluster, options: Options, show: Show) -> Done:
     """Run a scenario and judge it. Raises UsageError when nothing could be started, RunInvalid when nothing can be recorded."""
     seed = options.seed if options.seed is not None else new_seed()
-    run = new_run(options.out or cluster.root / "runs", scenario.name)
+    run = new_run(options.out or cluster.root / "runs", scenario.folder)
     shutil.copyfile(scenario.path, run.scenario)
     shutil.copyfile(cluster.path, run.cluster)
     job = Job(scenario, cluster, options, seed, run, show)

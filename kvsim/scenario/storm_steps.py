@@ -11,6 +11,7 @@ import yaml
 from kvsim.config.lint import every_step
 from kvsim.config.scenario import Step
 from kvsim.config.scenario_file import read_steps
+from kvsim.config.scenario_text import standing_alone, text_of
 from kvsim.rundir import write_whole
 from kvsim.scenario.context import Context, StepResult
 from kvsim.scenario.weather import StepWords, schedule
@@ -29,10 +30,9 @@ def replay(context: Context) -> str:
     """The scenario's text with every storm written out."""
     scenario = context.scenario
     storms = iter([_drawn(context, step) for step in every_step(scenario.steps) if step.verb == "storm"])
-    document: dict[str, Any] = yaml.load(scenario.path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
-    document["cluster"] = str(scenario.cluster)
+    document: dict[str, Any] = yaml.load(text_of(standing_alone(scenario)), Loader=yaml.BaseLoader)
     document["steps"] = list(_written_out(document["steps"], storms))
-    head = f"# {scenario.name} with its storms as seed {context.seed} drew them; run it with --seed {context.seed}\n"
+    head = f"# {scenario.label} with its storms as seed {context.seed} drew them; run it with --seed {context.seed}\n"
     return head + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
 
 

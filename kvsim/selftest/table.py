@@ -115,7 +115,7 @@ def load_table(path: Path) -> Table:
         for file in (bug.scenario, bug.program, bug.cluster):
             if file is not None and not file.is_file():
                 where = values["bugs"][bug.name].node.mark
-                reading.say(where, f"bugs.{bug.name}: there is no file {_near(file)}")
+                reading.say(where, f"bugs.{bug.name}: there is no file {near(file)}")
     if problems:
         raise FileProblems(problems)
     return Table(path, (home / values["correct"]).resolve(), scenarios.resolve(), bugs)
@@ -125,17 +125,17 @@ def _bug(name: str, row: Values, home: Path, program: Path, scenarios: Path) -> 
     return Bug(
         name=name,
         says=row["says"],
-        scenario=_near(scenarios / f"{row['scenario']}.yaml"),
+        scenario=near(scenarios / f"{row['scenario']}.yaml"),
         check=row["check"],
         verdict=Verdict(row["verdict"]),
-        program=_near(home / row["program"]) if row.get("program") else _near(program),
+        program=near(home / row["program"]) if row.get("program") else near(program),
         finding=row["finding"],
-        cluster=_near(home / row["cluster"]) if row.get("cluster") else None,
+        cluster=near(home / row["cluster"]) if row.get("cluster") else None,
         options=row["options"],
     )
 
 
-def _near(path: Path) -> Path:
+def near(path: Path) -> Path:
     """As one would write it from here."""
     whole = path.resolve()
     return whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else whole

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kvsim.config.scenario import Scenario
 from kvsim.selftest.judge import Proof, Row, judge_bug, judge_correct
-from kvsim.selftest.table import Bug
+from kvsim.selftest.table import Bug, near
 from kvsim.trials.trial import Result, Trial
 
 
@@ -25,9 +26,9 @@ def of_bugs(bugs: Sequence[Bug], seed: int) -> list[Task]:
     return [_of_bug(bug, seed) for bug in bugs]
 
 
-def of_correct(scenarios: Sequence[Path], home: Path, seed: int) -> list[Task]:
+def of_correct(scenarios: Sequence[Scenario], home: Path, seed: int) -> list[Task]:
     """The correct store through scenarios, named as seen from `home`."""
-    return [_of_correct(path, path.relative_to(home).with_suffix("").as_posix(), seed) for path in scenarios]
+    return [_of_correct(scenario, home, seed) for scenario in scenarios]
 
 
 def _of_bug(bug: Bug, seed: int) -> Task:
@@ -35,10 +36,11 @@ def _of_bug(bug: Bug, seed: int) -> Task:
     return Task(bug.name, trial, lambda ran, proof: judge_bug(bug, ran, proof))
 
 
-def _of_correct(path: Path, label: str, seed: int) -> Task:
-    return Task(
-        f"correct {label}", Trial(str(path), seed), lambda ran, proof: judge_correct(label, ran, proof)
-    )
+def _of_correct(scenario: Scenario, home: Path, seed: int) -> Task:
+    cell = scenario.label.removeprefix(scenario.name)
+    label = scenario.path.relative_to(home).with_suffix("").as_posix() + cell
+    trial = Trial(str(near(scenario.path)), seed, scenario.words)
+    return Task(f"correct {label}", trial, lambda ran, proof: judge_correct(label, ran, proof))
 
 
 def _planted(bug: Bug) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -35,8 +35,15 @@ EXITS = {
     Ending.ERROR: Exit.INTERNAL,
     Ending.FAIL: Exit.FAIL,
 }
+_ORDERLY = (Ending.PASS, Ending.UNKNOWN, Ending.INVALID, Ending.ERROR, Ending.FAIL)  # one a status
 _BADNESS = list(EXITS)  # from best to worst: a violation that was found stays found
 BAD = frozenset({Ending.FAIL, Ending.UNKNOWN, Ending.INVALID, Ending.OVERTIME, Ending.ERROR})
+
+
+def worst_exit(exits: Iterable[Exit]) -> Exit:
+    """The worst of several exit statuses, in the same order. Of none: invalid."""
+    order = list(dict.fromkeys(EXITS[ending] for ending in _ORDERLY))
+    return max(exits, key=order.index, default=Exit.INVALID)
 
 
 def exit_of(endings: Mapping[str, int]) -> Exit:

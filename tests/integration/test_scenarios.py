@@ -47,29 +47,29 @@ def findings(proof: dict) -> list[str]:
 def runs() -> list:
     """Every scenario of the reference store with a seed, and those of fixed roles with several."""
     own = own_scenarios(TABLE)
-    fixed = {path for path in own if load_scenario(path).cluster == ROOT / "cluster.yaml"}
-    pairs = [(path, seed) for path in own for seed in (SEEDS if path in fixed else SEEDS[:1])]
+    fixed = [one for one in own if one.cluster == ROOT / "cluster.yaml"]
+    pairs = [(one, seed) for one in own for seed in (SEEDS if one in fixed else SEEDS[:1])]
     return [
         pytest.param(
-            path,
+            one,
             seed,
-            id=f"{path.relative_to(TABLE.scenarios).with_suffix('')}-{seed}",
-            marks=() if path in fixed and seed == 1 else pytest.mark.slow,
+            id=f"{one.path.relative_to(TABLE.scenarios).with_suffix('')}{one.label.removeprefix(one.name)}-{seed}",
+            marks=() if one in fixed and seed == 1 else pytest.mark.slow,
         )
-        for path, seed in pairs
+        for one, seed in pairs
     ]
 
 
 @pytest.mark.parametrize(("scenario", "seed"), runs())
 def test_the_correct_store_passes(scenario, seed, tmp_path):
-    directory, proof = run(scenario, tmp_path, "--seed", seed)
+    directory, proof = run(scenario.path, tmp_path, "--seed", seed, *scenario.words)
     assert proof["verdict"] == "pass", findings(proof)
     assert findings(proof) == []
     assert kvsim("verify", directory).returncode == 0
 
 
 def test_the_scenarios_of_fixed_roles_are_all_there():
-    own = {path.stem for path in own_scenarios(TABLE)}
+    own = {one.path.stem for one in own_scenarios(TABLE)}
     assert own >= {
         "roles", "reads", "refusals", "survives", "follower_restart", "redirect", "leader_down", "requests", "values",
     }  # fmt: skip

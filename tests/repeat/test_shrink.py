@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvsim.config.scenario_file import load_scenario
+from kvsim.config.scenario_text import text_of, with_values
 from kvsim.config.yaml_tree import read_text
 from kvsim.repeat.shrink import same_failure
-from kvsim.repeat.smaller import paths_of, text_of, with_values, without
+from kvsim.repeat.smaller import paths_of, without
 from kvsim.trials.trial import Ending, Result
 
 ROOT = Path(__file__).parents[2]

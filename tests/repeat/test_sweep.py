@@ -7,8 +7,8 @@ import json
 import pytest
 
 from kvsim.config.scenario_file import load_scenario
+from kvsim.config.scenario_text import text_of
 from kvsim.config.yaml_tree import read_text
-from kvsim.repeat.smaller import text_of
 from kvsim.repeat.sweep import BREAKS, cells_of, grid, rows_of
 from kvsim.trials.trial import Ending, Result
 
