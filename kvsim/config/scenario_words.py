@@ -247,6 +247,7 @@ GROUP = Record(
         "steps": Field(Kept(ListOf(STEP_SHAPE, least=1)), "its steps", required=True),
     },
 )
+NODES_MAX = 99
 KINDS = {"random_key": "a key drawn from the seed", "random_value": "a value drawn from the seed"}
 FIELDS: dict[str, Field] = {
     "scenario": Field(
@@ -256,21 +257,6 @@ FIELDS: dict[str, Field] = {
     "cluster": Field(
         Text("a path to a cluster file"), "the cluster file, as seen from this file", required=True
     ),
-    "needs": Field(
-        ListOf(Text("a word", pattern=WORD), one=True),
-        "capabilities the program must have; without them the scenario is skipped, with the reason",
-        default=(),
-    ),
-NODES_MAX = 99
-    "vars": Field(
-        MapOf(
-            Text("random_key, random_value, or a plain text", wire=True),
-            key=WORD,
-            key_means="a name (small letters, digits, _)",
-        ),
-        "variables for {name} in the steps: "
-        + "; ".join(f"{kind}: {says}" for kind, says in KINDS.items())
-        + "; or a plain text",
     "program": Field(
         Text("a program"),
         "what every node runs, instead of what the cluster file says (a name in nodes/, or a path as seen from this file)",
@@ -287,6 +273,20 @@ NODES_MAX = 99
         "name → values: every combination is run as a cell of its own, with {name} filled in wherever it stands",
         shows="one cell",
     ),
+    "needs": Field(
+        ListOf(Text("a word", pattern=WORD), one=True),
+        "capabilities the program must have; without them the scenario is skipped, with the reason",
+        default=(),
+    ),
+    "vars": Field(
+        MapOf(
+            Text("random_key, random_value, or a plain text", wire=True),
+            key=WORD,
+            key_means="a name (small letters, digits, _)",
+        ),
+        "variables for {name} in the steps: "
+        + "; ".join(f"{kind}: {says}" for kind, says in KINDS.items())
+        + "; or a plain text",
         default={},
     ),
     "steps": Field(Kept(StepsSchema()), "what happens: steps, or groups of steps", required=True),
