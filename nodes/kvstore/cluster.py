@@ -13,8 +13,9 @@ from kvstore.errors import StartError
 from kvstore.following import Following
 from kvstore.frames import VERSION
 from kvstore.leading import Leading
-from kvstore.meta import Meta, address_of, address_text
+from kvstore.meta import Meta
 from kvstore.outgoing import Call
+from kvstore.peers import Peers, UnknownPeer
 from kvstore.replies import Free
 
 SLOTS = 16
@@ -28,21 +29,21 @@ class Cluster:
 
     meta_class, leading_class, following_class = Meta, Leading, Following
 
-    @staticmethod
-    def leader_in(line):
+    def leader_in(self, line):
         """Return (epoch, address) of the leader that another node's answer names, or (0, None).
 
-        Such an answer ends in `epoch=2 leader=HOST:PORT`.
+        Such an answer ends in `epoch=2 leader=PLACE`.
         """
         facts = dict(word.split("=", 1) for word in line.split() if "=" in word)
         try:
-            return int(facts["epoch"]), address_of(facts["leader"])
+            return int(facts["epoch"]), self.peers.address(facts["leader"])
         except (KeyError, ValueError):
             return 0, None
 
     def __init__(self, node):
         self.node, self.server, self.engine = node, node.server, node.engine
         self.settings = node.settings
+        self.peers = Peers(self.settings)
         self.meta = self.meta_class(self.settings.data_dir)
         self.meta.identify()
         self.leading = self.following = None
@@ -64,7 +65,7 @@ class Cluster:
         elif meta.led and meta.promised > meta.epoch:
             self.server.say(f"epoch {meta.promised} is not this node's; it follows and refuses writes")
             self.node.leads = False
-            self.node.leader = address_of(meta.leader)
+            self.node.leader = self.remembered_leader()
             return
         elif meta.epoch and not meta.led:
             raise StartError(
@@ -96,7 +97,7 @@ class Cluster:
         meta.led, meta.leader = 1, ""
         meta.mode = self.settings.replication or meta.mode or "async"
         meta.nodes = meta.nodes if self.settings.replication is None and meta.nodes else self.settings.nodes
-        meta.members[meta.node] = (meta.slot, f"{self.settings.host}:{self.settings.port}")
+        meta.members[meta.node] = (meta.slot, self.peers.me)
         meta.save()
         self.engine.log.epoch = max(self.engine.log.epoch, epoch)
 
@@ -108,11 +109,17 @@ class Cluster:
         self.leading.commit()
         self.announce()
 
+    def remembered_leader(self):
+        """Return the address of the leader this node has heard of last; None when there is none, or its place is not known."""
+        try:
+            return self.peers.address(self.meta.leader)
+        except ValueError as error:
+            self.server.say(f"the leader this node has heard of last: {error}")
+
     def start_following(self):
         """Begin to follow the leader this node has heard of last, or was started with."""
-        addresses = [address for address in (address_of(self.meta.leader), self.settings.leader) if address]
-        mine = (self.settings.host, self.settings.port)
-        addresses = [address for address in dict.fromkeys(addresses) if address != mine]
+        addresses = [address for address in (self.remembered_leader(), self.settings.leader) if address]
+        addresses = [address for address in dict.fromkeys(addresses) if address != self.peers.mine]
         if addresses and self.settings.replication != "none":
             self.node.leader = addresses[0]
             self.following = self.following_class(self.node, addresses)
@@ -122,9 +129,11 @@ class Cluster:
     def on_follow(self, session, words):
         """Answer a node that wants to follow this one; return what is wrong, or None when it was admitted."""
         try:
-            version, cluster, node, last, chain, promised, address = words
+            version, cluster, node, last, chain, promised, place = words
             last, chain, promised = int(last), int(chain), int(promised)
-            address_of(address)
+            self.peers.address(place)
+        except UnknownPeer as error:
+            return str(error)
         except ValueError:
             return "FOLLOW cannot be read; do the versions differ?"
         meta = self.meta
@@ -135,44 +144,44 @@ class Cluster:
         if self.node.leads and promised > meta.epoch and cluster == meta.cluster:
             self.fence(promised, None)
         if not self.node.leads:
-            return f"this node does not lead; epoch={meta.promised} leader={address_text(self.node.leader) or '-'}"
+            return f"this node does not lead; epoch={meta.promised} leader={self.peers.place(self.node.leader) or '-'}"
         if meta.mode == "none":
             return "this leader does not replicate (--replication=none)"
         if cluster not in ("-", meta.cluster):
             return f"this is cluster {meta.cluster}, not {cluster}"
-        slot = self.slot_of(node, address)
+        slot = self.slot_of(node, place)
         if slot is None:
             return f"this cluster has {len(meta.members)} nodes already"
         session.connection.out.append(
             f"FOLLOWED {meta.cluster} {meta.epoch} {slot} {meta.mode} {meta.nodes}\n".encode()
         )
         self.server.dirty.append(session.connection)
-        self.leading.admit(session.connection, node, address, last, chain)
+        self.leading.admit(session.connection, node, place, last, chain)
         return None
 
-    def slot_of(self, node, address):
+    def slot_of(self, node, place):
         """Return the slot of a member, a new one for a new member, None when there is no more room."""
         meta = self.meta
         slot, known_as = meta.members.get(node, (None, None))
         if slot is None:
-            slot = self.take_place_of(address)
+            slot = self.take_place_of(place)
         if slot is None:
             free = sorted(set(range(1, SLOTS)) - {slot for slot, _ in meta.members.values()})
             full = meta.mode in ("majority", "all") and len(meta.members) >= meta.nodes
             if full or not free:
                 return None
             slot = free[0]
-        if known_as != address:
-            meta.members[node] = (slot, address)
+        if known_as != place:
+            meta.members[node] = (slot, place)
             meta.save()
             self.leading.tell_members()
         return slot
 
-    def take_place_of(self, address):
-        """Return the slot of the member that had this address: its data is gone, the node there is a new one. Or None."""
+    def take_place_of(self, place):
+        """Return the slot of the member that had this place: its data is gone, the node there is a new one. Or None."""
         for node, (slot, known_as) in list(self.meta.members.items()):
-            if known_as == address and node != self.meta.node:
-                self.server.say(f"the node at {address} is a new one, in the place of {node}")
+            if known_as == place and node != self.meta.node:
+                self.server.say(f"the node at {place} is a new one, in the place of {node}")
                 del self.meta.members[node]
                 return slot
         return None
@@ -184,7 +193,7 @@ class Cluster:
             raise ValueError(f"it leads cluster {cluster}, this node belongs to {meta.cluster}")
         if epoch < meta.promised:
             raise ValueError(f"it leads epoch {epoch}, this node has promised {meta.promised}")
-        facts = (cluster, epoch, epoch, 0, slot, mode, nodes, address_text(address))
+        facts = (cluster, epoch, epoch, 0, slot, mode, nodes, self.peers.place(address))
         if facts != (
             meta.cluster,
             meta.epoch,
@@ -243,7 +252,7 @@ class Cluster:
 
     def take_over(self, epoch):
         """Lead a new epoch from here."""
-        was, meta = address_text(self.node.leader), self.meta
+        was, meta = self.peers.place(self.node.leader), self.meta
         self.own(epoch)
         self.engine.open_epoch(epoch)
         self.engine.commit()
@@ -260,9 +269,11 @@ class Cluster:
     def promise(self, words):
         """Answer a node that wants to lead an epoch; return what is wrong, or None when it has the promise."""
         try:
-            verb, cluster, epoch, log_epoch, last, address, careful = words
+            verb, cluster, epoch, log_epoch, last, place, careful = words
             epoch, log_epoch, last = int(epoch), int(log_epoch), int(last)
-            address = address_of(address)
+            address = self.peers.address(place)
+        except UnknownPeer as error:
+            return str(error)
         except ValueError:
             return "PROMISE cannot be read; do the versions differ?"
         if cluster != self.meta.cluster:
@@ -280,7 +291,7 @@ class Cluster:
         led = self.meta.epoch
         self.meta.promised = max(self.meta.promised, epoch)
         if leader is not None:
-            self.meta.leader = address_text(leader)
+            self.meta.leader = self.peers.place(leader)
             self.node.leader = leader
         self.meta.save()
         if self.node.leads:
@@ -309,10 +320,19 @@ class Cluster:
             return
         self.server.timers.after(ANNOUNCE_S, self.announce)
         linked = {link.node for link in self.leading.links}
-        line = f"ANNOUNCE {self.meta.cluster} {self.meta.epoch} {self.settings.host}:{self.settings.port}"
-        for node, (_, address) in self.meta.members.items():
+        line = f"ANNOUNCE {self.meta.cluster} {self.meta.epoch} {self.peers.me}"
+        for node, (_, place) in self.meta.members.items():
             if node not in linked and node != self.meta.node:
-                Call(self.server, address_of(address), line, CALL_S, self.announced)
+                self.call(place, line, self.announced)
+
+    def call(self, place, line, done):
+        """Ask another node one line; `done(what it said, or why it cannot be asked)`, with None when it does not answer."""
+        try:
+            address = self.peers.address(place)
+        except ValueError as error:
+            done(str(error))
+            return
+        Call(self.server, address, line, CALL_S, done)
 
     def announced(self, reply):
         """A member has answered: it may know of a higher epoch."""
@@ -323,21 +343,23 @@ class Cluster:
     def on_announce(self, words):
         """A node says that it leads; return what is wrong, or None."""
         try:
-            cluster, epoch, address = words[0], int(words[1]), address_of(words[2])
+            cluster, epoch, address = words[0], int(words[1]), self.peers.address(words[2])
+        except UnknownPeer as error:
+            return str(error)
         except (ValueError, IndexError):
             return "ANNOUNCE cannot be read; do the versions differ?"
         if cluster != self.meta.cluster:
             return f"this node belongs to cluster {self.meta.cluster or '-'}, not {cluster}"
         if epoch < self.meta.promised:
-            leader = (self.settings.host, self.settings.port) if self.node.leads else self.node.leader
-            return f"a higher epoch is known; epoch={self.meta.promised} leader={address_text(leader) or '-'}"
+            leader = self.peers.mine if self.node.leads else self.node.leader
+            return f"a higher epoch is known; epoch={self.meta.promised} leader={self.peers.place(leader) or '-'}"
         self.heard_of(epoch, address)
         return None
 
     def heard_of(self, epoch, leader):
         """Somebody leads an epoch: if it is higher than ours, follow it."""
-        mine = (self.settings.host, self.settings.port)
-        if leader == mine or epoch < self.meta.promised or (self.node.leads and epoch <= self.meta.epoch):
+        known = epoch < self.meta.promised or (self.node.leads and epoch <= self.meta.epoch)
+        if known or leader == self.peers.mine:
             return
         if self.node.leads or epoch > self.meta.epoch or self.following is None:
             self.fence(epoch, leader)

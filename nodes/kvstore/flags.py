@@ -19,7 +19,9 @@ class Settings:
         "fsync",
         "host",
         "leader",
+        "name",
         "nodes",
+        "peers",
         "port",
         "repair",
         "replication",
@@ -88,6 +90,26 @@ def parse_address(text, flag):
     return host or None, parse_port(port, flag)
 
 
+def parse_name(text, flag):
+    """Return a name that cannot be taken for an address or break a list of peers; raises StartError."""
+    if not text.isascii() or not text.replace("-", "").replace("_", "").isalnum():
+        raise StartError(f"--{flag} must be letters, digits, - and _, not {text!r}")
+    return text
+
+
+def parse_peers(text, flag):
+    """Return {name: (host or None, port)} from `NAME=HOST:PORT,NAME=PORT,...`, nothing from ""; raises StartError."""
+    peers = {}
+    for peer in text.split(",") if text else ():
+        name, equals, address = peer.partition("=")
+        if not equals:
+            raise StartError(f"--{flag} must be NAME=HOST:PORT,NAME=HOST:PORT,..., and {peer!r} is not")
+        if name in peers:
+            raise StartError(f"--{flag} names {name!r} twice")
+        peers[parse_name(name, flag)] = parse_address(address, flag)
+    return peers
+
+
 REQUIRED = object()
 
 # flag: (check, default, what --help says)
@@ -100,6 +122,12 @@ FLAGS = {
         "leader accepts writes; follower serves reads and refuses writes",
     ),
     "leader": (parse_address, None, "HOST:PORT or PORT of the leader (followers only); named when refusing"),
+    "name": (parse_name, None, "NAME: what other nodes call this one (default: its address)"),
+    "peers": (
+        parse_peers,
+        {},
+        "NAME=HOST:PORT,...: where this node finds the others, by their names; whoever leads, it goes there",
+    ),
     "host": (parse_text, "127.0.0.1", "HOST: the address to listen on (default 127.0.0.1)"),
     "fsync": (
         one_of("always", "interval", "never"),
@@ -186,9 +214,14 @@ def parse(argv):
 
 
 def agree(values):
-    """Return the values, checked against each other: who leads, and who may be told of a leader."""
+    """Return the values, checked against each other: who leads, and who may be told of whom."""
     if values["epoch"] and values["role"] != "leader":
         raise StartError("--epoch is for leaders: a follower learns its epoch from its leader")
+    if values["peers"] and values["name"] is None:
+        raise StartError("--peers needs --name: the others have to call this node by a name, too")
+    if values["name"] in values["peers"]:
+        raise StartError(f"--peers names this node itself, {values['name']}; name the others")
+    values["peers"] = {name: (host or values["host"], port) for name, (host, port) in values["peers"].items()}
     if values["leader"]:
         host, port = values["leader"]
         values["leader"] = (host or values["host"], port)

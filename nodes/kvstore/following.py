@@ -11,7 +11,6 @@ from time import monotonic
 from kvstore import frames, record, snapshot
 from kvstore.errors import DiskFullError, StartError
 from kvstore.log import remove_file
-from kvstore.meta import address_text
 from kvstore.outgoing import dial
 
 FIRST_TRY_S = 0.0
@@ -55,16 +54,20 @@ class Following:
         self.beat_s, self.aligned = 0.0, False
         self.greeted, self.held, self.decoder = False, b"", frames.Decoder()
         self.refused, self.quiet, self.heard_s = None, None, monotonic()
-        log, meta, settings = self.engine.log, self.node.cluster.meta, self.node.settings
+        log, meta = self.engine.log, self.node.cluster.meta
         greeting = (
             f"FOLLOW {frames.VERSION} {meta.cluster or '-'} {meta.node} {log.last} {log.chain} {meta.promised} "
-            f"{settings.host}:{settings.port}\n"
+            f"{self.node.cluster.peers.me}\n"
         )
         try:
             self.connection = dial(self.server, self.address, self, greeting.encode())
             self.connection.on_close = self.lost
         except OSError as error:
             self.retry(f"cannot reach it: {error.strerror or error}")
+
+    def called(self):
+        """Return what this node calls the one it tries to follow."""
+        return self.node.cluster.peers.place(self.address)
 
     def redirect(self, address):
         """Follow this address from now on."""
@@ -78,7 +81,7 @@ class Following:
         """Say, once, why there is no link, and try again later."""
         if self.said != (self.address, why):
             self.said = (self.address, why)
-            self.server.say(f"not following {address_text(self.address)}: {why}; trying again")
+            self.server.say(f"not following {self.called()}: {why}; trying again")
         if not self.closed:
             self.server.timers.after(pause_s or self.pause_s, self.connect)
             self.pause_s = min(self.pause_s * 2, PAUSE_S_MAX)
@@ -139,9 +142,7 @@ class Following:
         )
         self.greeted = self.linked = True
         self.pause_s, self.said, self.turn = PAUSE_S_MIN, None, self.turn - 1
-        self.server.say(
-            f"following {address_text(self.address)} in epoch {words[2]} from index {self.engine.log.last}"
-        )
+        self.server.say(f"following {self.called()} in epoch {words[2]} from index {self.engine.log.last}")
         return rest
 
     def turned_away(self, line):

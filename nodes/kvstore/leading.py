@@ -10,6 +10,7 @@ from time import monotonic
 
 from kvstore import frames, record, snapshot
 from kvstore.limits import OUT_BYTES_MAX
+from kvstore.meta import address_text
 from kvstore.replies import Free
 from kvstore.segment import HEADER
 
@@ -24,10 +25,10 @@ NEEDED["all"] = lambda nodes: nodes
 class Link:
     """One connected follower: the session of its connection."""
 
-    def __init__(self, leading, connection, node, address):
+    def __init__(self, leading, connection, node, place):
         self.leading = leading
         self.connection = connection
-        self.node, self.address = node, address
+        self.node, self.place = node, place
         self.decoder = frames.Decoder()
         self.acked = 0
         self.beat_s = 0.0  # when the heartbeat it heard last was sent, by the leader's clock
@@ -47,7 +48,7 @@ class Link:
                 elif kind == b"E":
                     self.find_common(frames.decode_ends(body))
         except (frames.BadFrame, ValueError) as error:
-            self.leading.say(f"dropped follower {self.address}: {error}")
+            self.leading.say(f"dropped follower {self.place}: {error}")
             self.leading.server.drop(self.connection)
         return b""
 
@@ -76,7 +77,7 @@ class Link:
             try:
                 data = self.segment.read(self.offset)
             except record.BadRecord as error:
-                self.leading.say(f"cannot feed {self.address} from {self.segment.path}: {error}")
+                self.leading.say(f"cannot feed {self.place} from {self.segment.path}: {error}")
                 self.leading.server.drop(self.connection)
                 return
             later = None if data else log.after(self.segment)
@@ -111,7 +112,7 @@ class Link:
         """Yield the newest snapshot, and go on in the log behind it."""
         engine = self.leading.engine
         index, path = snapshot.newest(engine.folder)
-        self.leading.say(f"sending {self.address} the snapshot at index {index}")
+        self.leading.say(f"sending {self.place} the snapshot at index {index}")
         if path is not None:
             fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
             try:
@@ -151,25 +152,25 @@ class Leading:
         """Return how many nodes, the leader among them, must have a write before it is acknowledged."""
         return NEEDED[self.mode](self.nodes)
 
-    def admit(self, connection, node, address, index, chain):
+    def admit(self, connection, node, place, index, chain):
         """Take a follower in whose history ends with this index and chain; it is sent what it lacks."""
         for link in [link for link in self.links if link.node == node]:
             self.server.drop(link.connection)
-        link = Link(self, connection, node, address)
+        link = Link(self, connection, node, place)
         connection.session, connection.free, connection.on_close = link, True, link.closed
         self.links.append(link)
         link.send(b"M", frames.encode_members(self.node.cluster.meta.members)[frames.HEADER.size :])
         self.send_beat(link)
         place = self.engine.log.find(index, chain)
         if place is not None:
-            self.say(f"follower {address} is at index {index}, this node at {self.engine.log.last}")
+            self.say(f"follower {place} is at index {index}, this node at {self.engine.log.last}")
             link.send(b"W", frames.REWIND.pack(index, chain))
             link.start_at(place)
         elif index + 1 < self.engine.log.segments[0].first:
-            self.say(f"follower {address} is at index {index}, too far behind for the log")
+            self.say(f"follower {place} is at index {index}, too far behind for the log")
             link.feed_from_disk()
         else:
-            self.say(f"follower {address} has another history at index {index}")
+            self.say(f"follower {place} has another history at index {index}")
             link.send(b"Q")
 
     def push(self, packed, _last):
@@ -225,7 +226,7 @@ class Leading:
         """A follower's connection is gone."""
         if link in self.links:
             self.links.remove(link)
-            self.say(f"follower {link.address} is gone, at index {link.acked}")
+            self.say(f"follower {link.place} is gone, at index {link.acked}")
 
     def beat(self):
         """Tell every follower how far the leader is; drop those that do not answer."""
@@ -235,7 +236,7 @@ class Leading:
         now_s = monotonic()
         for link in list(self.links):
             if now_s - link.heard_s > SILENT_S:
-                self.say(f"dropped follower {link.address}: not heard from for {SILENT_S:g} s")
+                self.say(f"dropped follower {link.place}: not heard from for {SILENT_S:g} s")
                 self.server.drop(link.connection)
             else:
                 self.send_beat(link)
@@ -258,7 +259,7 @@ class Leading:
         """Return what STATUS says of the followers."""
         return [
             {
-                "addr": link.address,
+                "addr": address_text(self.node.cluster.peers.address(link.place)),
                 "node": link.node,
                 "index": link.acked,
                 "lag": self.lag(link),

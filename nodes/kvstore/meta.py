@@ -83,6 +83,6 @@ def address_of(text):
     if not text:
         return None
     host, _, port = text.rpartition(":")
-    if not host or not 1 <= int(port) <= 65535:
+    if not host or not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
         raise ValueError(f"{text[:80]!r} is no address")
     return host, int(port)

@@ -7,11 +7,7 @@ asked for all the same, so that the old leader hears of it, but none is needed.
 
 from kvstore.leading import LEASE_S
 from kvstore.lines import encode_error
-from kvstore.meta import address_of, address_text
-from kvstore.outgoing import Call
 from kvstore.replies import Later
-
-CALL_S = 1.0
 
 
 class Promotion:
@@ -26,27 +22,27 @@ class Promotion:
         self.ask_all("ASK", self.answered)
 
     def members(self):
-        """Return the addresses of the other members."""
+        """Return the places of the other members."""
         members = self.meta.members.items()
-        return [address_of(address) for node, (_, address) in members if node != self.meta.node]
+        return [place for node, (_, place) in members if node != self.meta.node]
 
     def ask_all(self, verb, done):
         """Ask every other member; `done(how many agree, why the others do not)`, this node among those that agree."""
         others, answers = self.members(), []
-        log, settings = self.cluster.engine.log, self.cluster.settings
+        log = self.cluster.engine.log
         line = (
             f"PROMISE {verb} {self.meta.cluster or '-'} {self.epoch} {log.epoch} {log.last} "
-            f"{settings.host}:{settings.port} {int(self.careful)}"
+            f"{self.cluster.peers.me} {int(self.careful)}"
         )
 
-        def told(address, reply):
-            answers.append((address, reply))
+        def told(place, reply):
+            answers.append((place, reply))
             if len(answers) == len(others):
-                no = [f"{address_text(at)}: {said or 'no answer'}" for at, said in answers if said != "OK"]
+                no = [f"{at}: {said or 'no answer'}" for at, said in answers if said != "OK"]
                 done(1 + len(others) - len(no), no)
 
-        for address in others:
-            Call(self.server, address, line, CALL_S, lambda reply, address=address: told(address, reply))
+        for place in others:
+            self.cluster.call(place, line, lambda reply, place=place: told(place, reply))
         if not others:
             done(1, ["no other member is known"])
 

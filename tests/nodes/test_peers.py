@@ -9,6 +9,7 @@ from kvstore import frames
 from kvstore.errors import StartError
 from kvstore.holds import Holds
 from kvstore.meta import Meta, address_of, address_text
+from kvstore.peers import Peers
 from kvstore.replies import Free
 from kvstore.session import OK, LineSession
 from kvstore.session_resp import OKS
@@ -64,6 +65,37 @@ def test_facts_are_remembered_and_a_damaged_file_is_named(tmp_path):
 def test_addresses_there_and_back():
     assert address_of(address_text(("10.0.0.1", 9))) == ("10.0.0.1", 9)
     assert address_of(address_text(None)) is None
+
+
+class Told:
+    """What Peers needs of the settings."""
+
+    def __init__(self, name, peers):
+        self.host, self.port, self.name, self.peers = "127.0.0.1", 9001, name, peers
+
+
+names = st.from_regex(r"[a-z][a-z0-9_-]{0,5}", fullmatch=True)
+ports = st.integers(1, 65535)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.dictionaries(names, st.tuples(st.just("10.0.0.2"), ports), max_size=4), names)
+def test_a_place_means_the_address_that_was_told(told, me):
+    told.pop(me, None)
+    peers = Peers(Told(me, told))
+    assert {name: peers.address(name) for name in told} == told
+    assert all(peers.address(peers.place(address)) == address for address in told.values())
+    assert (peers.address(me), peers.place(("127.0.0.1", 9001))) == (("127.0.0.1", 9001), me)
+    with pytest.raises(ValueError, match="nobody told this node where 'UNKNOWN' is"):
+        peers.address("UNKNOWN")
+
+
+def test_without_names_places_are_addresses():
+    peers = Peers(Told(None, {}))
+    assert peers.me == "127.0.0.1:9001"
+    assert peers.address("10.0.0.9:7") == ("10.0.0.9", 7)
+    assert peers.place(("10.0.0.9", 7)) == "10.0.0.9:7"
+    assert (peers.address(""), peers.place(None)) == (None, "")
 
 
 class Waiting:

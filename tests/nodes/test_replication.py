@@ -197,6 +197,72 @@ def test_a_promotion_without_a_majority_is_refused_unless_forced(new_cluster):
     assert status(one)["role"] == "leader"
 
 
+@pytest.fixture
+def named(new_store):
+    """Return a function that starts n1 to n3, n1 as the leader; `told` is {(who, whom): port} where that is another road."""
+
+    def new(told, mode="async"):
+        ports = {name: free_port() for name in ("n1", "n2", "n3")}
+
+        def start(name, role="follower"):
+            ways = {other: told.get((name, other), port) for other, port in ports.items() if other != name}
+            peers = ",".join(f"{other}={port}" for other, port in ways.items())
+            args = [f"--name={name}", f"--peers={peers}", f"--replication={mode}"]
+            args += [f"--leader={ways['n1']}"] if role == "follower" else []
+            return new_store(name, role, port=ports[name], args=args)
+
+        nodes = [start("n1", "leader"), start("n2"), start("n3")]
+        eventually(lambda: status(nodes[0])["followers"], lambda found: len(found) == 2)
+        return nodes, start
+
+    return new
+
+
+def follower_at(listener):
+    """Wait for a node that wants to follow whoever is at a listener; return the line it says."""
+    listener.settimeout(20)
+    while True:
+        accepted, _ = listener.accept()
+        with accepted:
+            accepted.settimeout(20)
+            said = accepted.makefile("rb").readline().decode()
+        if said.startswith("FOLLOW "):
+            return said
+        assert said.startswith(("PROMISE ", "ANNOUNCE "))
+
+
+@pytest.mark.parametrize("mode", ["async", "majority"])
+def test_a_new_leader_is_looked_for_where_its_followers_were_told_it_is(named, mode):
+    with socket.create_server(("127.0.0.1", free_port())) as road:
+        (leader, one, two), start = named({("n3", "n2"): road.getsockname()[1]}, mode)
+        assert leader.ask("PUT k v") == "OK"
+        caught_up(leader, one, two)
+        leader.stop(signal.SIGKILL)
+        assert one.ask("PROMOTE") == "OK"
+        assert follower_at(road).endswith(" n3\n")
+        assert two.ask("PUT k x") == f"ERR read-only, leader is on port {road.getsockname()[1]}"
+        two.stop(signal.SIGKILL)
+        start("n3")  # remembers who leads, and goes there again
+        assert follower_at(road).endswith(" n3\n")
+
+
+def test_the_old_leader_comes_back_by_the_road_it_was_told(named):
+    with socket.create_server(("127.0.0.1", free_port())) as road:
+        (leader, one, two), start = named({("n1", "n2"): road.getsockname()[1]})
+        caught_up(leader, one, two)
+        leader.stop(signal.SIGKILL)
+        assert one.ask("PROMOTE") == "OK"
+        again = start("n1", "leader")
+        again.wait_said("now FOLLOWER: epoch 2 is led by n2")
+        assert follower_at(road).endswith(" n1\n")
+
+
+def test_a_node_whose_place_nobody_told_is_named_as_such(new_cluster, new_store):
+    leader, _ = new_cluster("async", followers=1)
+    stranger = new_store("n9", "follower", args=["--name=n9", f"--leader={leader.port}"])
+    assert "nobody told this node where 'n9' is (--peers)" in stranger.wait_said("--peers")
+
+
 def test_two_promotions_at_once_never_share_an_epoch(new_cluster):
     leader, one, two = new_cluster("async")
     caught_up(leader, one, two)
@@ -295,7 +361,8 @@ def test_a_leader_address_that_speaks_another_protocol_is_named_and_tried_again(
         ("9 - abc 0 0 0 127.0.0.1:1", "version 1 of replication, not 9"),
         ("1 - abc x 0 0 127.0.0.1:1", "cannot be read"),
         ("1", "cannot be read"),
-        ("1 - abc 0 0 0 nowhere", "cannot be read"),
+        ("1 - abc 0 0 0 here:port", "cannot be read"),
+        ("1 - abc 0 0 0 n9", "nobody told this node where 'n9' is (--peers)"),
         ("1 - abc 0 0 0 127.0.0.1:99999", "cannot be read"),
         ("1 other abc 0 0 0 127.0.0.1:1", "this is cluster"),
     ],

@@ -29,6 +29,13 @@ GOOD = ["--port=9001", "--data-dir=x", "--role=leader"]
         ([*GOOD[:2], "--role=follower", "--leader=:9001"], "HOST:PORT"),
         ([*GOOD[:2], "--role=follower", "--leader=here:x"], "1 to 65535"),
         ([GOOD[0], "--data-dir=", GOOD[2]], "must not be empty"),
+        ([*GOOD, "--name=n 1"], "letters, digits, - and _"),
+        ([*GOOD, "--peers=n2=9002"], "--peers needs --name"),
+        ([*GOOD, "--name=n1", "--peers=9002"], "NAME=HOST:PORT"),
+        ([*GOOD, "--name=n1", "--peers=n2=9002,n2=9003"], "names 'n2' twice"),
+        ([*GOOD, "--name=n1", "--peers=n2=9002,"], "and '' is not"),
+        ([*GOOD, "--name=n1", "--peers=n1=9002"], "names this node itself"),
+        ([*GOOD, "--name=n1", "--peers=n2=here:x"], "1 to 65535"),
     ],
 )
 def test_wrong_flags_are_one_clear_line(argv, says):
@@ -47,6 +54,12 @@ def test_both_ways_of_writing_a_flag_mean_the_same():
     assert joined.leader == ("10.0.0.9", 7)
     with pytest.raises(AttributeError):
         joined.port = 1
+
+
+def test_peers_are_found_by_name_on_the_own_host_where_none_is_said():
+    told = flags.parse([*GOOD, "--host=10.0.0.1", "--name=n1", "--peers=n2=9002,n3=10.0.0.3:7"])
+    assert told.peers == {"n2": ("10.0.0.1", 9002), "n3": ("10.0.0.3", 7)}
+    assert flags.parse([*GOOD, "--name=n1", "--peers="]).peers == {}
 
 
 def test_help_teaches_every_flag():
