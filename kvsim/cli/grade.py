@@ -22,6 +22,7 @@ from kvsim.config.plan import Plan
 from kvsim.config.plan_file import load_plan
 from kvsim.errors import Exit, UsageError
 from kvsim.grade.grading import Grading, grade_all
+from kvsim.grade.groups import find_groups
 from kvsim.grade.marks import Grade
 from kvsim.grade.room import Isolation, best_isolation
 from kvsim.grade.staging import submissions_in
@@ -59,7 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     grading = _grading(arguments)
-    print(f"isolation: {grading.isolation.value}", file=sys.stderr)
+    print(f"isolation: {grading.isolation.value}\nlimits: {grading.limits}", file=sys.stderr)
     with progress(grading.wanted) as tell:
         grades, whole = grade_all(grading, tell)
     _write(grading, grades)
@@ -87,6 +88,7 @@ def _grading(arguments: argparse.Namespace) -> Grading:
         jobs=arguments.jobs,
         secret=_secret(arguments.secret),
         hide=(arguments.submissions.resolve(),),
+        groups="there are no rooms" if isolation is Isolation.NONE else find_groups(),
     )
 
 
@@ -113,6 +115,7 @@ def _write(grading: Grading, grades: list[Grade]) -> None:
         "plan": plan.name,
         "of": plan.points,
         "isolation": grading.isolation.value,
+        "limits": grading.limits,
         "grades": [one.to_json() for one in grades],
     }
     write_whole(grading.out / "grades.json", json.dumps(whole, indent=1, ensure_ascii=False) + "\n")

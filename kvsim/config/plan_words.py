@@ -52,13 +52,23 @@ LIMITS = Record(
     {
         "time": Field(Duration(), "one run at most", default=120.0, shows="2m"),
         "build_time": Field(Duration(), "the build at most", default=300.0, shows="5m"),
-        "memory": Field(Size(), "address space of one process", default=1 << 30, shows="1GB"),
-        "cpu": Field(Int(1, 86_400, "seconds"), "CPU seconds of one process", default=120, shows="120"),
+        "memory": Field(
+            Size(),
+            "memory of all processes of a run together; without control groups, address space of one process",
+            default=1 << 30,
+            shows="1GB",
+        ),
+        "cpu": Field(
+            Int(1, 86_400, "seconds"),
+            "CPU seconds of all processes of a run together; without control groups, of one process",
+            default=120,
+            shows="120",
+        ),
         "processes": Field(
-            Int(1, 100_000), "processes and threads of a submission together", default=256, shows="256"
+            Int(1, 100_000), "processes and threads of a run together", default=256, shows="256"
         ),
         "files": Field(Int(8, 1_000_000), "open files of one process", default=1024, shows="1024"),
-        "disk": Field(Size(), "what a run may write", default=256 << 20, shows="256MB"),
+        "disk": Field(Size(), "what a run may write, and a build", default=256 << 20, shows="256MB"),
     },
 )
 PLAN = Record(

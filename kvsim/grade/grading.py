@@ -13,9 +13,10 @@ from pathlib import Path
 from kvsim.config.plan import Plan
 from kvsim.config.variables import SEED_MAX
 from kvsim.config.yaml_tree import Fields
-from kvsim.errors import UsageError
+from kvsim.errors import RunInvalid, UsageError
+from kvsim.grade.groups import Group, Groups
 from kvsim.grade.marks import Grade, grade_of
-from kvsim.grade.room import Isolation, Room
+from kvsim.grade.room import BUILD, Isolation, Room, limits_in_force
 from kvsim.grade.staging import copy_submission, owned_by, stage_plan
 from kvsim.grade.suspects import in_folder, in_room
 from kvsim.grade.wrapping import wrapped
@@ -43,6 +44,16 @@ class Grading:
     jobs: int
     secret: str
     hide: tuple[Path, ...] = ()
+    groups: Groups | str = "not looked for"  # or why there are none
+
+    @property
+    def limits(self) -> str:
+        """What is limited, and over what, in one line."""
+        return limits_in_force(self.isolation, self.groups)
+
+    @property
+    def groups_in_use(self) -> Groups | None:
+        return self.groups if isinstance(self.groups, Groups) else None
 
     @property
     def wanted(self) -> int:
@@ -58,35 +69,66 @@ class _Student:
     trouble: str = ""
     suspicions: list[str] = field(default_factory=list)
     results: dict[str, list[Result]] = field(default_factory=dict)
+    groups: dict[str, Group] = field(default_factory=dict)  # of the commands that run now
+
+    def enter(self, name: str) -> list[str]:
+        """The words before a command that is to run in the room. Raises RunInvalid where its limits cannot be set."""
+        try:
+            group = self.room.new_group(name)
+        except OSError as error:
+            raise RunInvalid(f"no control group could be made for {self.name}: {error}") from error
+        if group:
+            self.groups[name] = group
+        return self.room.entrance(name, group)
+
+    def leave(self, name: str) -> tuple[str, ...]:
+        """Once that command is over: the limits that it reached."""
+        group = self.groups.pop(name, None)
+        try:
+            return (*self.room.reached(name), *(group.reached() if group else ()))
+        finally:
+            if group:
+                group.remove()
 
 
 def grade_all(grading: Grading, progress: Progress = lambda made, newest: None) -> tuple[list[Grade], bool]:
     """(grades by submission, whether all was done). Ctrl-C leaves the grades so far. Raises UsageError for a folder that is in use."""
     _make_out(grading)
+    if grading.groups_in_use:
+        grading.groups_in_use.sweep()
     students = [_prepare(grading, number, path) for number, path in enumerate(grading.submissions)]
-    _build_all(grading, students)
+    try:
+        _build_all(grading, students)
+        whole = _run_all(grading, students, progress)
+    finally:
+        for student in students:
+            for name in list(student.groups):
+                student.leave(name)
+    return [_grade(grading.plan, student) for student in students], whole
+
+
+def _run_all(grading: Grading, students: Sequence[_Student], progress: Progress) -> bool:
     by_name = {student.name: student for student in students}
     made = 0
 
     def report(trial: Trial, result: Result) -> bool:
         nonlocal made
         made += 1
-        student = by_name[trial.about["submission"]]
-        kept = _from_outside(student.room, trial.about["name"], result)
+        student, name = by_name[trial.about["submission"]], trial.about["name"]
+        kept = _from_outside(student.room, name, result, student.leave(name))
         student.results[trial.about["item"]].append(kept)
-        student.suspicions += in_room(student.room.seen(trial.about["name"]))
+        student.suspicions += in_room(student.room.seen(name))
         progress(made, kept)
         return False
 
-    whole = run_all(
+    return run_all(
         _trials(grading, students),
         grading.jobs,
         report,
         out=lambda trial: by_name[trial.about["submission"]].room.folder,
         limit_s=grading.plan.limits.time_s,
-        around=lambda trial: _around(by_name[trial.about["submission"]].room, trial.about["name"]),
+        around=lambda trial: _around(by_name[trial.about["submission"]], trial.about["name"]),
     )
-    return [_grade(grading.plan, student) for student in students], whole
 
 
 def seed_of(secret: str, item: str, number: int) -> int:
@@ -117,7 +159,16 @@ def _prepare(grading: Grading, number: int, source: Path) -> _Student:
     files = plan.program.get("files")
     names = tuple(key.text for key, _ in files.entries) if isinstance(files, Fields) else ()
     hidden = (plan.path, *(item.file for item in plan.items), *grading.hide)
-    room = Room(grading.isolation, folder, number, plan.limits, grading.out.resolve() / "plan", hidden, names)
+    room = Room(
+        grading.isolation,
+        folder,
+        number,
+        plan.limits,
+        grading.out.resolve() / "plan",
+        hidden,
+        names,
+        grading.groups_in_use,
+    )
     student = _Student(source.name, room, results={item.name: [] for item in plan.items})
     student.trouble = copy_submission(source, folder / "submission")
     text = wrapped(plan.program, room.submission, room.before_node(), room.before_client())
@@ -143,7 +194,7 @@ def _build(grading: Grading, student: _Student) -> None:
     if room.isolation is Isolation.USERS:
         owned_by(room.folder / "submission", room.uid)
     words = [
-        *room.entrance("build"),
+        *student.enter(BUILD),
         "/bin/sh",
         "-c",
         'cd "$0" && exec "$@"',
@@ -167,9 +218,11 @@ def _build(grading: Grading, student: _Student) -> None:
             process.wait()
             student.trouble = f"its build did not end within {limit_s:g} s"
             return
+    reached = student.leave(BUILD)
     if status != 0:
         said = log.read_bytes()[-BUILD_LOG_MAX:].decode("utf-8", "replace").strip()
-        student.trouble = f"its build ended with status {status}:\n{said}"
+        limits = f"; limit reached: {', '.join(reached)}" if reached else ""
+        student.trouble = f"its build ended with status {status}{limits}:\n{said}"
 
 
 # --- the runs ---------------------------------------------------------------------------------------------------------
@@ -194,8 +247,8 @@ def _trials(grading: Grading, students: Sequence[_Student]) -> Iterator[Trial]:
                 )
 
 
-def _around(room: Room, name: str) -> Around:
-    return Around(wrapper=room.entrance(name), env=_environment(), out=room.out, cwd=Path("/"))
+def _around(student: _Student, name: str) -> Around:
+    return Around(wrapper=student.enter(name), env=_environment(), out=student.room.out, cwd=Path("/"))
 
 
 def _environment() -> dict[str, str]:
@@ -209,13 +262,13 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _from_outside(room: Room, name: str, result: Result) -> Result:
-    """The run directory as it is called outside the room. What would repeat the run inside it is of no use out here."""
-    if not result.run:
-        return result
-    return replace(
-        result, run=room.run_outside(name, result.run), why=result.why.replace(result.run, "RUN"), again=""
-    )
+def _from_outside(room: Room, name: str, result: Result, reached: Sequence[str]) -> Result:
+    """The run directory as it is called outside the room, and the limits that were reached. Repeating it inside is of no use out here."""
+    why = result.why.replace(result.run, "RUN") if result.run else result.why
+    if reached:
+        why = f"{why}; limit reached: {', '.join(reached)}".lstrip("; ")
+    run = room.run_outside(name, result.run) if result.run else ""
+    return replace(result, run=run, why=why, again="")
 
 
 def _grade(plan: Plan, student: _Student) -> Grade:

@@ -2,8 +2,9 @@
 
 Run as a script (`python -I inside.py SETTINGS.json COMMAND…`), never imported. The first process of the room watches what runs in it, saves
 the run directories when the command is over, and ends; the kernel then ends whatever is left. Linux's namespaces, called through libc.
-SETTINGS: `bind` (what stands where), `scratch` (folder → bytes: own file systems), `hide` (paths made empty), `save` (from → to), `seen` (a
-file), `signatures` (name → texts that betray a program), `umask`, `disk_bytes`.
+SETTINGS: `apart` (false: no room, only the watch), `bind` (what stands where), `scratch` (folder → bytes: own file systems), `hide` (paths
+made empty), `save` (from → to), `seen` (a file), `signatures` (name → texts that betray a program), `umask`, `disk_bytes`; `cpu` (what the
+control group spends, and who is in it) and `growth` (folders that may grow by so many bytes), either of them None where not watched.
 """
 
 import contextlib
@@ -130,6 +131,100 @@ class Watch:
         return {"programs": sorted(self.programs), "betrayed": self.betrayed}
 
 
+class Spending:
+    """CPU time of all processes of the submission together. Those that spend too much are killed, as by the limit of one process."""
+
+    says = "CPU time of all processes together"
+
+    def __init__(self, cpu):
+        self.file, self.key, self.limit, self.members = cpu["file"], cpu["key"], cpu["limit"], cpu["members"]
+
+    def look(self):
+        """Whether the limit is passed."""
+        with open(self.file) as file:
+            pairs = [line.split() for line in file]
+        spent = next(int(words[-1]) for words in pairs if words[0] == self.key or not self.key)
+        if spent <= self.limit:
+            return False
+        with open(self.members) as file:
+            for pid in filter(None, map(int, file.read().split())):  # 0: one that this namespace cannot name
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        return True
+
+
+class Growth:
+    """How much folders outside of the room's own file systems grow. Looked at so rarely that looking costs a tenth of the time."""
+
+    says = "disk"
+
+    def __init__(self, growth):
+        self.folders, self.more, self.grace_s = growth["folders"], growth["more"], growth["grace_s"]
+        self.first, self.next_at, self.passed_at = self.size(), 0.0, None
+
+    def look(self):
+        began = time.monotonic()
+        if began < self.next_at:
+            return self.passed_at is not None
+        if self.passed_at is None and self.size() - self.first > self.more:
+            self.passed_at = began
+        self.next_at = began + max(LOOK_S, 10 * (time.monotonic() - began))
+        return self.passed_at is not None
+
+    def size(self):
+        """Bytes on the disk."""
+        found = 0
+        for top in self.folders:
+            for folder, _, files in os.walk(top):
+                for name in files:
+                    with contextlib.suppress(OSError):
+                        found += os.lstat(os.path.join(folder, name)).st_blocks * 512
+        return found
+
+    def enforce(self, command):
+        """Ask the command to end, later kill it."""
+        late = time.monotonic() - self.passed_at >= self.grace_s
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(command, signal.SIGKILL if late else signal.SIGTERM)
+
+
+def attended(settings, argv):
+    """Run the command and watch until it is over: (its exit status, what was seen)."""
+    command = os.fork()
+    if command == 0:
+        call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        os.umask(settings["umask"])
+        os.execv(argv[0], argv)
+    forward_signals(command)
+    watch = Watch(settings["signatures"])
+    spending = settings["cpu"] and Spending(settings["cpu"])
+    growth = settings["growth"] and Growth(settings["growth"])
+    reached, status = set(), None
+    while status is None:
+        status = reap(command)
+        if settings["apart"]:
+            watch.look()
+        for one in filter(None, (spending, growth)):
+            with contextlib.suppress(OSError, ValueError, StopIteration):
+                if one.look():
+                    reached.add(one.says)
+        if growth and growth.passed_at is not None and status is None:
+            growth.enforce(command)
+        time.sleep(LOOK_S if status is None else 0)
+    return os.waitstatus_to_exitcode(status) % 256, {**watch.to_json(), "reached": sorted(reached)}
+
+
+def forward_signals(pid):
+    """What asks us to end asks that process."""
+
+    def forward(number, _):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, forward)
+
+
 def first_process(settings, argv):
     """Furnish the room, run the command in it, watch, save. Never returns."""
     call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -139,20 +234,9 @@ def first_process(settings, argv):
     except OSError as error:
         print(f"inside: the room could not be made: {error}", file=sys.stderr, flush=True)
         os._exit(CANNOT)
-    command = os.fork()
-    if command == 0:
-        os.umask(settings["umask"])
-        os.execv(argv[0], argv)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, _: os.kill(command, number))
-    watch = Watch(settings["signatures"])
-    status = None
-    while status is None:
-        status = reap(command)
-        watch.look()
-        time.sleep(LOOK_S if status is None else 0)
-    save(settings, watch)
-    os._exit(os.waitstatus_to_exitcode(status) % 256)
+    status, seen = attended(settings, argv)
+    save(settings, seen)
+    os._exit(status)
 
 
 def reap(command):
@@ -168,7 +252,7 @@ def reap(command):
     return found
 
 
-def save(settings, watch):
+def save(settings, seen):
     for source, target in settings["save"].items():
         with contextlib.suppress(OSError, shutil.Error):
             shutil.copytree(
@@ -179,11 +263,15 @@ def save(settings, watch):
                 ignore=shutil.ignore_patterns("data", "latest"),
             )
     with contextlib.suppress(OSError), open(settings["seen"], "w") as file:
-        json.dump(watch.to_json(), file)
+        json.dump(seen, file)
 
 
 def main(settings, argv):
     """Exit status of the command, or 78 when the room could not be made."""
+    if not settings["apart"]:
+        status, seen = attended(settings, argv)
+        save(settings, seen)
+        return status
     try:
         leave_the_world()
     except OSError as error:
@@ -192,8 +280,7 @@ def main(settings, argv):
     room = os.fork()
     if room == 0:
         first_process(settings, argv)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, _: os.kill(room, number))
+    forward_signals(room)
     return os.waitstatus_to_exitcode(os.waitpid(room, 0)[1]) % 256
 
 

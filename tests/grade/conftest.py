@@ -29,6 +29,7 @@ class Class:
 
     def __init__(self, folder: Path, root: Path) -> None:
         self.folder, self.root = folder, root
+        self.tester = [sys.executable]
         self.python = next(one for one in PYTHONS if one.exists())
         for name in ("roles", "reads"):
             shutil.copy(root / f"scenarios/{name}.yaml", folder)
@@ -64,20 +65,15 @@ class Class:
         run.chmod(0o755)
         return folder
 
+    def words(self, *words: object) -> list[str]:
+        """The command line that grades everything."""
+        call = ["grade", "subs", "--plan", "plan.yaml", "--out", "out", *map(str, words)]
+        return [*self.tester, "-m", "kvsim", *call]
+
     def grade(self, *words: object) -> subprocess.CompletedProcess[str]:
-        argv = [
-            sys.executable,
-            "-m",
-            "kvsim",
-            "grade",
-            "subs",
-            "--plan",
-            "plan.yaml",
-            "--out",
-            "out",
-            *map(str, words),
-        ]
-        return subprocess.run(argv, cwd=self.folder, capture_output=True, text=True, timeout=100)
+        return subprocess.run(
+            self.words(*words), cwd=self.folder, capture_output=True, text=True, timeout=100
+        )
 
     def grades(self, *words: object) -> dict[str, Any]:
         """name → its entry in grades.json."""

@@ -9,18 +9,27 @@ from pathlib import Path
 import psutil
 import pytest
 
-from kvsim.grade.room import UID_FIRST
+from kvsim.grade.groups import Groups, find_groups
 
 pytestmark = pytest.mark.usefixtures("own_room")
 
 
-def everybody_gone() -> bool:
-    """No process of a submission's own user is left on the machine."""
-    return not [
-        one
-        for one in psutil.process_iter(["uids"])
-        if one.info["uids"] and one.info["uids"].real >= UID_FIRST
-    ]
+def everybody_gone(school) -> bool:
+    """No process is left in a room of this grading: one sees its folders among its mounts; and no control group of it."""
+    return not [pid for pid in psutil.pids() if str(school.folder) in mounts_of(pid)] and not left_groups()
+
+
+def mounts_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/mountinfo").read_text()
+    except OSError:
+        return ""
+
+
+def left_groups() -> list[Path]:
+    """Control groups of kvsims that have ended."""
+    groups = find_groups()
+    return groups.orphans() if isinstance(groups, Groups) else []
 
 
 @pytest.mark.slow
@@ -39,7 +48,7 @@ def test_one_that_hangs_for_ever_is_ended(school):
     school.submission("hangs", "trap '' TERM INT; while :; do sleep 1; done", serves=False)
     run = school.grades()["hangs"]["scenarios"][0]["runs"][0]
     assert run["ending"] == "overtime"
-    assert everybody_gone()
+    assert everybody_gone(school)
 
 
 @pytest.mark.slow
@@ -51,7 +60,7 @@ def test_one_that_forks_without_end(school):
     grades = school.grades("-j", 2)
     assert grades["good"]["points"] == 10
     assert grades["forks"]["points"] == 0
-    assert everybody_gone()
+    assert everybody_gone(school)
 
 
 @pytest.mark.slow
@@ -107,7 +116,7 @@ def test_one_that_attacks_the_graders_files_and_looks_for_seeds(school):
     assert said.count("could not") >= 17, said
     assert "DID" not in said
     assert (bad / "run").exists()
-    assert everybody_gone()
+    assert everybody_gone(school)
 
 
 @pytest.mark.slow
@@ -124,7 +133,7 @@ def test_a_build_has_the_same_room_and_a_limit(school):
     assert "did not end within 2 s" in grades["slow"]["trouble"]
     assert "syntax error in line 4" in grades["fails"]["trouble"]
     assert not (school.folder / "subs/good/built").exists()
-    assert everybody_gone()
+    assert everybody_gone(school)
 
 
 @pytest.mark.slow
@@ -138,3 +147,16 @@ def test_links_and_pipes_in_a_submission_lead_nowhere(school, tmp_path):
     os.mkfifo(folder / "pipe")
     assert school.grades()["odd"]["points"] == 10
     assert Path(secret).stat().st_uid == os.getuid() and secret.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.slow
+def test_a_build_that_fills_the_disk_is_ended(school):
+    school.plan("build: [sh, build.sh]\nscenarios: [{file: roles.yaml, points: 10}]\nlimits: {disk: 20MB}")
+    (school.submission("good") / "build.sh").write_text("touch built")
+    fill = "trap '' TERM; for n in $(seq 500); do head -c 10000000 /dev/zero >$n; done"
+    (school.submission("fills") / "build.sh").write_text(fill)
+    grades = school.grades("-j", 2)
+    assert grades["good"]["points"] == 10
+    assert "limit reached: disk" in grades["fills"]["trouble"]
+    left = [path.stat().st_size for path in (school.folder / "out/fills").rglob("*") if path.is_file()]
+    assert sum(left) < 2_000_000_000

@@ -1,0 +1,136 @@
+"""Control groups: where they may be made (pure), and what they limit, with real ones where this system gives them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from kvsim.config.plan import Limits
+from kvsim.grade.groups import Groups, find_groups, number_in, own_folders
+from kvsim.grade.room import Isolation, limits_in_force
+from kvsim.waiting import Deadline, wait_until
+
+FIRST = """\
+30 25 0:26 / /sys/fs/cgroup ro - tmpfs tmpfs ro,mode=755
+31 30 0:27 / /sys/fs/cgroup/memory rw,relatime shared:9 - cgroup cgroup rw,memory
+32 30 0:28 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct
+33 30 0:29 /docker/abc /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids
+34 30 0:30 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("mounts", "own", "expected"),
+    [
+        (
+            FIRST,
+            "4:memory:/user/1\n3:cpu,cpuacct:/\n2:pids:/docker/abc/x\n0::/\n",
+            {
+                "memory": "/sys/fs/cgroup/memory/user/1",
+                "cpu": "/sys/fs/cgroup/cpu,cpuacct",
+                "cpuacct": "/sys/fs/cgroup/cpu,cpuacct",
+                "pids": "/sys/fs/cgroup/pids/x",
+                "": "/sys/fs/cgroup/unified",
+            },
+        ),
+        (
+            "29 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate",
+            "0::/user.slice/user-1000.slice/a:b.scope\n",
+            {"": "/sys/fs/cgroup/user.slice/user-1000.slice/a:b.scope"},
+        ),
+        ("29 23 0:26 / / rw - ext4 /dev/vda rw", "0::/\n", {}),
+    ],
+)
+def test_our_own_groups_are_found_below_mounts_that_show_all_or_a_part(mounts, own, expected):
+    found = own_folders(mounts, own)
+    assert {name: str(path) for name, path in found.items()} == expected
+
+
+def test_numbers_are_read_from_both_kinds_of_files():
+    assert number_in("12345\n", "") == 12345
+    assert number_in("low 0\noom 3\noom_kill 2\n", "oom_kill") == 2
+    assert number_in("max 0\n", "oom_kill") == 0
+
+
+def test_a_system_without_groups_says_why(tmp_path):
+    (tmp_path / "mountinfo").write_text("29 23 0:26 / / rw - ext4 /dev/vda rw\n")
+    (tmp_path / "cgroup").write_text("0::/\n")
+    why = find_groups(tmp_path)
+    assert why == "this system has no controller memory, pids, cpu, cpuacct"
+    assert why in limits_in_force(Isolation.USERS, why)
+
+
+@pytest.fixture
+def groups(own_users) -> Groups:
+    found = find_groups()
+    if isinstance(found, str):
+        pytest.skip(f"no control groups: {found}")
+    return found
+
+
+def test_a_group_goes_with_whatever_is_in_it(groups):
+    group = groups.make("test", Limits())
+    words = 'for g in "$@"; do echo 0 >$g/cgroup.procs; done; sleep 100 & sleep 100'
+    process = subprocess.Popen(["/bin/sh", "-c", words, "sh", *map(str, set(group.folders.values()))])
+    try:
+        members = group.folders["pids"] / "cgroup.procs"
+        wait_until(lambda: len(members.read_text().split()) >= 2, Deadline.after(10), "both to be in it")
+    finally:
+        group.remove()
+    assert process.wait(10) == -signal.SIGKILL
+    assert not any(folder.exists() for folder in group.folders.values())
+
+
+EATS = """python() { PYTHON -I -S -c "$1"; }
+for n in 1 2 3 4; do python 'import time; x = bytearray(60 << 20); print("has it", flush=True); time.sleep(5)' & done; wait
+"""
+BURNS = "for n in 1 2 3 4; do (while :; do :; done) & done; wait"
+BOMB = "bomb() { bomb | bomb & }; bomb; sleep 3"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("limits", "does", "said"),
+    [
+        ("memory: 100MB, disk: 20MB", EATS, "memory of all processes together"),
+        ("cpu: 2", BURNS, "CPU time of all processes together"),
+        ("processes: 40", BOMB, "number of processes"),
+    ],
+)
+def test_limits_hold_for_all_processes_together_and_are_said(school, groups, limits, does, said):
+    school.plan(f"scenarios: [{{file: roles.yaml, points: 10}}]\nlimits: {{{limits}}}")
+    node = school.folder / "node.yaml"
+    node.write_text(node.read_text().replace("within: 4s", "within: 30s"))  # however slow the machine
+    school.submission("good")
+    school.submission("greedy", does.replace("PYTHON", str(school.python)), serves=False)
+    grades = school.grades("-j", 2)
+    assert grades["good"]["points"] == 10
+    assert "limit reached" not in json.dumps(grades["good"])
+    why = grades["greedy"]["scenarios"][0]["runs"][0]["why"]
+    assert f"limit reached: {said}" in why
+    assert said in (school.folder / "out/greedy/results.json").read_text()
+    assert "control groups, version" in json.loads((school.folder / "out/grades.json").read_text())["limits"]
+
+
+@pytest.mark.slow
+def test_groups_of_a_grading_that_was_killed_are_swept_by_the_next(school, groups):
+    school.submission("hangs", "exec sleep 1000", serves=False)
+    process = subprocess.Popen(school.words(), cwd=school.folder, stderr=subprocess.DEVNULL)
+
+    def made() -> list[Path]:
+        return [path for path in groups.parents["pids"].iterdir() if f"-{process.pid}-" in path.name]
+
+    def busy() -> bool:
+        return any((path / "cgroup.procs").read_text().split() for path in made() if path.exists())
+
+    wait_until(busy, Deadline.after(60), "a node in its group")
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert made()
+    groups.sweep()
+    assert not made()
