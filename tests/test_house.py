@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS = [  # from the ground up: a module may import from layers below its own, and from its own sub-package
-    {"errors"},
+    {"errors", "limits"},
     {"config", "history", "waiting", "rundir"},
     {"process", "logs", "client", "checks"},
     {"launcher", "evidence", "faults", "load", "trials"},

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kvsim.config.program import Program, Role
 from kvsim.config.yaml_tree import Mark
+from kvsim.limits import Own
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Lag:
     """What a follower must show of a write that the leader acknowledged: `must`, `may` or `never`, and within what time."""
 
     follower_has: str = "may"
-    within_s: float = 2.0
+    within_s: float = Own(2.0)
 
 
 @dataclass(frozen=True)

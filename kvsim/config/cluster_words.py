@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from kvsim.config.common_words import ENV, RUN, TEXTS, WORD
 from kvsim.config.program_words import program_shape
-from kvsim.config.shape import ByKind, Duration, Field, Int, ListOf, MapOf, Record, Text, Word
+from kvsim.config.shape import ByKind, Field, Int, ListOf, MapOf, Record, Text, TimeLimit, Word
 from kvsim.config.target import NODE_NAME
+from kvsim.limits import Own
 
 PORT = Int(1, 65535, "a port")
 PROGRAM_REFERENCE = ByKind(
@@ -28,7 +29,7 @@ LAG = Record(
             default="may",
             shows="may",
         ),
-        "within": Field(Duration(), "after what time that is judged", default=2.0, shows="2s"),
+        "within": Field(TimeLimit(), "after what time that is judged", default=Own(2.0), shows="2s"),
     },
     bare="follower",
 )

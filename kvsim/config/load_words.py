@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from kvsim.config.common_words import WORD
-from kvsim.config.shape import Duration, Field, Int, MapOf, Record, Text, Word
+from kvsim.config.shape import Field, Int, MapOf, Record, Text, TimeLimit, Word
+from kvsim.limits import Own
 
 WHERE = {
     "leader": "the node that is the leader when the load starts; clients follow the leadership",
@@ -59,7 +60,7 @@ FIELDS: dict[str, Field] = {
         "where clients read",
         shows="as `at`",
     ),
-    "timeout": Field(Duration(), "after this an operation is unknown", default=1.0, shows="1s"),
+    "timeout": Field(TimeLimit(), "after this an operation is unknown", default=Own(1.0), shows="1s"),
     "minima": Field(MINIMA, "with fewer operations the run is invalid", shows="1 each"),
 }
 ONLY_AT_START = tuple(name for name in FIELDS if name not in ("start", "stop"))

@@ -7,7 +7,6 @@ from typing import Any
 from kvsim.config.common_words import ROLE, RUN, STATUSES, WORD, Signal
 from kvsim.config.shape import (
     ByKind,
-    Duration,
     Field,
     Flag,
     Int,
@@ -16,9 +15,11 @@ from kvsim.config.shape import (
     Reading,
     Record,
     Text,
+    TimeLimit,
     Word,
 )
 from kvsim.config.yaml_tree import Scalar
+from kvsim.limits import Own
 
 
 class SafePath(Text):
@@ -43,7 +44,7 @@ COMMAND = ByKind(
             "run": Field(ARGV, "the command, as a list of arguments", required=True),
             "roles": Field(ListOf(ROLE, one=True, least=1), "only for nodes of these roles", shows="both"),
             "needs": Field(Word(("leader",)), "wait until this node is ready first"),
-            "within": Field(Duration(), WITHIN, default=30.0, shows="30s"),
+            "within": Field(TimeLimit(), WITHIN, default=Own(30.0), shows="30s"),
         },
     ),
 )
@@ -150,7 +151,10 @@ def ready_record(name: str, within_s: float) -> Record:
                 "one of these is enough, beside the others",
             ),
             "within": Field(
-                Duration(), "time limit for all of it together", default=within_s, shows=f"{within_s:g}s"
+                TimeLimit(),
+                "time limit for all of it together",
+                default=Own(within_s),
+                shows=f"{within_s:g}s",
             ),
         },
     )
@@ -184,7 +188,7 @@ STOP_STEP = Record(
     {
         "signal": Field(Signal(), "send this signal to the process group"),
         "command": Field(ARGV, "run this command"),
-        "wait": Field(Duration(), "how long everything may take to be gone", default=3.0, shows="3s"),
+        "wait": Field(TimeLimit(), "how long everything may take to be gone", default=Own(3.0), shows="3s"),
     },
     one_of=("signal", "command"),
 )
@@ -194,7 +198,10 @@ STOP = Record(
         "signal": Field(Signal(), "send this signal to the process group", shows="TERM"),
         "command": Field(ARGV, "or run this command"),
         "grace": Field(
-            Duration(), "how long the node may take to be gone before it is killed", default=3.0, shows="3s"
+            TimeLimit(),
+            "how long the node may take to be gone before it is killed",
+            default=Own(3.0),
+            shows="3s",
         ),
         "steps": Field(ListOf(STOP_STEP, least=1), "or several steps, each with its own wait"),
         "exit": Field(

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from kvsim.history.outcome import Reason
+from kvsim.limits import Own
 
 
 class Role(StrEnum):
@@ -25,7 +26,7 @@ class Command:
     argv: Argv
     roles: frozenset[Role] = frozenset(Role)
     needs: str | None = None  # a target whose node must be ready first: `leader`
-    within_s: float = 30.0
+    within_s: float = Own(30.0)
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Ready:
 
     all_of: tuple[Probe, ...] = ()
     any_of: tuple[Probe, ...] = ()
-    within_s: float = 5.0
+    within_s: float = Own(5.0)
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class StopStep:
 
     signal: str | None = None
     command: Argv = ()
-    wait_s: float = 3.0
+    wait_s: float = Own(3.0)
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ class Program:
     after_start: tuple[Command, ...] = ()
     order: str = "leader_first"  # leader_first | followers_first | together
     ready: Ready = Ready()
-    cluster_ready: Ready = Ready(within_s=20.0)
+    cluster_ready: Ready = Ready(within_s=Own(20.0))
     log: Log = Log()
     role_log: RoleLog = RoleLog()
     stop: Stop = Stop()

@@ -23,6 +23,7 @@ from kvsim.config.program import (
 )
 from kvsim.config.protocol_words import OUTCOMES
 from kvsim.config.shape import Values
+from kvsim.limits import Own
 
 STATUS_FIELDS = ("role", "leader", "keys", "digest", "epoch", "index", "applied", "pid")
 
@@ -46,7 +47,7 @@ def build(values: Values, folder: Path) -> Program:
         after_start=tuple(map(_command, values["after_start"])),
         order=values["order"],
         ready=_ready(values["ready"], Ready(all_of=(Probe("port", {"state": "owned"}),))),
-        cluster_ready=_ready(values["cluster_ready"], Ready(within_s=20.0)),
+        cluster_ready=_ready(values["cluster_ready"], Ready(within_s=Own(20.0))),
         log=Log(values["log"]["mode"], values["log"]["extra"]) if values["log"] else Log(),
         role_log=RoleLog({Role(role): text for role, text in (values["role_log"] or {}).items() if text}),
         stop=_stop(values["stop"]),

@@ -11,6 +11,7 @@ from typing import Any
 from kvsim.config import matrix
 from kvsim.config.cluster import Instead
 from kvsim.config.yaml_tree import Fields
+from kvsim.limits import Own
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Scenario:
         default_factory=dict
     )  # name → kind (`random_key`, …) or a plain word
     checks: tuple[str, ...] = ()  # checks that must have had something to look at
-    request_timeout_s: float = 1.0
+    request_timeout_s: float = Own(1.0)
     instead: Instead = field(default_factory=Instead)
     cell: Mapping[str, str] = field(default_factory=dict)
     tree: Fields | None = field(default=None, compare=False, repr=False)

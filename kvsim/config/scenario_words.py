@@ -30,17 +30,19 @@ from kvsim.config.shape import (
     Record,
     Shape,
     Text,
+    TimeLimit,
     Word,
 )
 from kvsim.config.target import parse_target
 from kvsim.config.target_shape import OneTarget
 from kvsim.config.wire_text import to_bytes
 from kvsim.config.yaml_tree import Scalar
+from kvsim.limits import Own
 
 MODIFIERS = {
-    "eventually": Field(Duration(), "try again until it is so, for at most this long"),
+    "eventually": Field(TimeLimit(), "try again until it is so, for at most this long"),
     "always": Field(Duration(), "keep asking for this long; it must be so every time"),
-    "within": Field(Duration(), "the time limit of this one try"),
+    "within": Field(TimeLimit(), "the time limit of this one try"),
 }
 
 
@@ -91,7 +93,7 @@ class Verb:
             )
         rows.update({modifier: MODIFIERS[modifier] for modifier in self.timing})
         if self.within_s is not None:
-            rows["within"] = Field(Duration(), "time limit", shows=f"{self.within_s:g}s")
+            rows["within"] = Field(TimeLimit(), "time limit", shows=f"{self.within_s:g}s")
         if self.holds:
             rows[self.holds] = Field(Kept(ListOf(STEP_SHAPE, least=1)), "the steps it holds", required=True)
         return Record(name, rows, bare=self.bare, one_of=self.one_of)
@@ -149,7 +151,7 @@ VERBS: dict[str, Verb] = {
                 required=True,
             ),
         },
-        within_s=5.0,
+        within_s=Own(5.0),
     ),
     "sleep": Verb(
         "let time pass; say why, since waiting for a condition is nearly always better",
@@ -295,6 +297,6 @@ FIELDS: dict[str, Field] = {
         "checks that must have had something to look at",
         default=(),
     ),
-    "request_timeout": Field(Duration(), "how long one request may take", default=1.0, shows="1s"),
+    "request_timeout": Field(TimeLimit(), "how long one request may take", default=Own(1.0), shows="1s"),
 }
 SCENARIO = Record("scenario", FIELDS)

@@ -9,7 +9,18 @@ what is made of other shapes.
 from kvsim.config.shape.base import WRONG, OfScalar, Reading, Shape
 from kvsim.config.shape.compound import ByKind, Kept, ListOf, MapOf, Named, Plain
 from kvsim.config.shape.record import Field, Record, Values, described
-from kvsim.config.shape.scalar import Duration, Factor, Flag, Int, Pattern, Shift, Text, Word, compile_pattern
+from kvsim.config.shape.scalar import (
+    Duration,
+    Factor,
+    Flag,
+    Int,
+    Pattern,
+    Shift,
+    Text,
+    TimeLimit,
+    Word,
+    compile_pattern,
+)
 
 __all__ = [
     "WRONG",
@@ -31,6 +42,7 @@ __all__ = [
     "Shape",
     "Shift",
     "Text",
+    "TimeLimit",
     "Values",
     "Word",
     "compile_pattern",

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from kvsim.config.shape.base import WRONG, OfScalar, Reading
 from kvsim.config.spelling import did_you_mean
 from kvsim.config.yaml_tree import Scalar, quoted
+from kvsim.limits import Written
 
 ANY_SCALAR = ["string", "number", "boolean"]  # what YAML may make of a text that we keep as text
 
@@ -121,6 +122,14 @@ class Duration(OfScalar):
 
     def json_schema(self, defs: dict[str, Any]) -> dict[str, Any]:
         return {"type": "string", "pattern": f"^(?:{self.WRITTEN.pattern})$"}
+
+
+class TimeLimit(Duration):
+    """How long something may take at most. What is written here is a promise, which a default (`Own`) is not."""
+
+    def take(self, node: Scalar, reading: Reading) -> Any:
+        seconds = super().take(node, reading)
+        return Written(seconds) if isinstance(seconds, float) else seconds
 
 
 class Shift(Duration):
