@@ -45,7 +45,7 @@ def _nobody_can_tell(outcome: Outcome) -> bool:
 
 
 def _ok(expect: Expectation, seen: Seen) -> str | None:
-    return None if seen.outcome.kind is Kind.OK and seen.outcome.found is not False else _got(seen)
+    return None if seen.outcome.done else _got(seen)
 
 
 def _value(expect: Expectation, seen: Seen) -> str | None:
@@ -56,6 +56,10 @@ def _value(expect: Expectation, seen: Seen) -> str | None:
 
 def _not_found(expect: Expectation, seen: Seen) -> str | None:
     return None if seen.outcome.kind is Kind.OK and seen.outcome.found is False else _got(seen)
+
+
+def _mismatch(expect: Expectation, seen: Seen) -> str | None:
+    return None if seen.outcome.kind is Kind.OK and seen.outcome.matched is False else _got(seen)
 
 
 def _served(expect: Expectation, seen: Seen) -> str | None:
@@ -108,6 +112,7 @@ JUDGES: dict[str, Callable[[Expectation, Seen], str | None]] = {
     "ok": _ok,
     "value": _value,
     "not_found": _not_found,
+    "mismatch": _mismatch,
     "served": _served,
     "refused": _refused,
     "unknown": _unknown,
@@ -122,10 +127,12 @@ def _got(seen: Seen) -> str:
 
 
 def describe(outcome: Outcome) -> str:
-    """An outcome in words: `ok`, `value 'x'`, `not found`, `refused (read_only): ERR …`, `unknown (timeout): …`."""
+    """An outcome in words: `ok`, `value 'x'`, `not found`, `mismatch`, `refused (read_only): ERR …`, `unknown (timeout): …`."""
     if outcome.kind is Kind.OK:
         if outcome.value is not None:
             return f"value {outcome.value!r}"
+        if outcome.matched is False:
+            return "mismatch"
         return "not found" if outcome.found is False else "ok"
     return f"{outcome.kind} ({outcome.reason})" + (f": {outcome.detail}" if outcome.detail else "")
 

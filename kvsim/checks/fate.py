@@ -17,6 +17,8 @@ class Fate(StrEnum):
     REFUSED = "refused"  # and no node shows it
     REDIRECTED = "redirected"  # refused, naming the leader
     STORED_ANYWAY = "refused, but stored"
+    MISMATCHED = "answered that the expected value is not there, and no node shows the new one"
+    MISMATCHED_BUT_STORED = "answered that the expected value is not there, but stored the new one"
     FORWARDED = "accepted and forwarded: the leader has it"
     DIVERGED = "accepted, and the replicas diverged: the leader does not have it"
     NO_EFFECT = "accepted, but no node shows it"
@@ -28,7 +30,7 @@ class Fate(StrEnum):
 
 
 ACCEPTED = {Fate.FORWARDED, Fate.DIVERGED, Fate.NO_EFFECT}
-LEFT_A_TRACE = {Fate.STORED_ANYWAY, Fate.FAILED_BUT_STORED}
+LEFT_A_TRACE = {Fate.STORED_ANYWAY, Fate.MISMATCHED_BUT_STORED, Fate.FAILED_BUT_STORED}
 
 Reading = Outcome | None
 
@@ -40,6 +42,8 @@ def fate(
     shown = [node for node, reading in after.items() if shows(write, before.get(node), reading)]
     readable = any(_value(reading) is not _UNREAD for reading in after.values())
     outcome = write.outcome
+    if outcome.matched is False:
+        return _mismatched(shown, readable)
     if outcome.kind is Kind.OK:
         had_it = _agrees(write, after.get(leader)) if leader else False
         return _accepted(shown, leader, readable and not had_it)
@@ -54,6 +58,12 @@ def _accepted(shown: list[str], leader: str | None, can_tell: bool) -> Fate:
     if shown:
         return Fate.DIVERGED
     return Fate.NO_EFFECT if can_tell else Fate.UNCLEAR
+
+
+def _mismatched(shown: list[str], readable: bool) -> Fate:
+    if shown:
+        return Fate.MISMATCHED_BUT_STORED
+    return Fate.MISMATCHED if readable else Fate.UNCLEAR
 
 
 def _refused(outcome: Outcome, shown: list[str], readable: bool) -> Fate:
@@ -75,13 +85,13 @@ def shows(write: Operation, before: Reading, after: Reading) -> bool:
     was, now = _value(before), _value(after)
     if now is _UNREAD or was == now:
         return False
-    return now == write.value if write.verb == "put" else now is None and was is not _UNREAD
+    return now == write.value if write.value is not None else now is None and was is not _UNREAD
 
 
 def _agrees(write: Operation, reading: Reading) -> bool:
     """Does a node show what the write asks for, whether or not it was there before?"""
     now = _value(reading)
-    return now == write.value if write.verb == "put" else now is None
+    return now == write.value
 
 
 class _Unread:

@@ -1,7 +1,7 @@
 """Send one request to a node, in its program's own protocol, and print the reply as it came.
 
 WHO is a node's name of the cluster that is up (n1), or `leader`; or give --port (and --host) of any reference store.
-Exit status: 0 accepted or read, 1 refused or not found, 2 unknown (no answer: it may have happened).
+Exit status: 0 accepted or read, 1 refused, not found or no match, 2 unknown (no answer: it may have happened).
 """
 
 from __future__ import annotations
@@ -15,17 +15,20 @@ from kvsim.cli.files import load_running
 from kvsim.client.connect import connect
 from kvsim.client.exchange import Answer, Client, Request
 from kvsim.client.status import ask_status
+from kvsim.config.names import REQUEST_FIELDS
 from kvsim.errors import UsageError
 from kvsim.history.outcome import Kind
 from kvsim.launcher.launcher import Launcher
 
-FIELDS = {"put": ("key", "value"), "get": ("key",), "delete": ("key",)}
-STATUS = {Kind.OK: 0, Kind.REFUSED: 1, Kind.UNKNOWN: 2}
+STATUS = {Kind.OK: 1, Kind.REFUSED: 1, Kind.UNKNOWN: 2}  # of what was not done
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "words", nargs="+", metavar="WORD", help="[WHO] VERB [KEY [VALUE]]: n1 put k v; with --port no WHO"
+        "words",
+        nargs="+",
+        metavar="WORD",
+        help="[WHO] VERB [KEY [VALUE]]: n1 put k v, n1 cas k EXPECTED VALUE; with --port no WHO",
     )
     parser.add_argument(
         "--port", type=int, help="talk to this port instead of a node of the cluster that is up"
@@ -49,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         client.close()
     _print(answer, arguments.json)
-    return 1 if answer.outcome.found is False else STATUS[answer.outcome.kind]
+    return 0 if answer.outcome.done else STATUS[answer.outcome.kind]
 
 
 def _client(arguments: argparse.Namespace) -> tuple[Client, list[str]]:
@@ -81,9 +84,11 @@ def _leader(launcher: Launcher) -> str:
 
 def _request(words: list[str]) -> Request:
     if not words:
-        raise UsageError("what shall be asked? put KEY VALUE, get KEY, delete KEY, ping, status")
+        raise UsageError(
+            "what shall be asked? put KEY VALUE, get KEY, delete KEY, cas KEY EXPECTED VALUE, ping, status"
+        )
     verb, *rest = words
-    names = FIELDS.get(verb, ())
+    names = REQUEST_FIELDS.get(verb, ())
     if len(rest) != len(names):
         raise UsageError(
             f"{verb} takes {' and '.join(names) or 'nothing more'}; got {' '.join(rest) or 'nothing'}"

@@ -109,6 +109,8 @@ def _judged(rule: Rule, exchange: Exchange, text: str, groups: Mapping[str, str]
         return Outcome(Kind.REFUSED, REFUSING[rule.outcome], leader=_leader(groups), detail=detail)
     if rule.outcome == "not_found":
         return Outcome(Kind.OK, found=False, detail=detail)
+    if rule.outcome == "mismatch":
+        return Outcome(Kind.OK, matched=False, detail=detail)
     if rule.outcome in ("ok", "value"):
         value = groups.get("value", text if rule.outcome == "value" else None)
         return Outcome(Kind.OK, value=value, found=None if value is None else True, detail=detail)

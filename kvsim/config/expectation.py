@@ -28,7 +28,8 @@ STEP = "step"  # scope of templates: a scenario's variables
 WORDS = {
     "ok": "done as asked",
     "not_found": "answered: there is no such key",
-    "served": "answered with a value or with not found; not refused",
+    "mismatch": "answered: the key does not hold the expected value (of a compare-and-set)",
+    "served": "answered, whatever the answer: a value, not found, a mismatch; not refused",
     "refused": "certainly not done, for whatever reason the node gives",
     "unknown": "no certain answer: a time-out, a reset, an end of file, or words that mean nothing to the program's rules",
     "unreachable": "nobody listened; nothing was sent",

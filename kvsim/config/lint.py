@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from kvsim.config.cluster import Cluster
 from kvsim.config.fault_words import FAULTS, LINKS
+from kvsim.config.names import REQUEST_FIELDS
 from kvsim.config.program import Role
 from kvsim.config.program_words import CAPABILITIES
 from kvsim.config.scenario import Expectation, Scenario, Step
@@ -27,6 +28,12 @@ def lint(scenario: Scenario, cluster: Cluster) -> list[Problem]:
         for message in _mistakes(step, cluster)
     ]
     found += [Problem(file, 0, 0, message) for message in _needs(scenario, cluster)]
+    if not missing_capabilities(scenario, cluster):  # else it is skipped
+        found += [
+            Problem(file, step.line, step.column, f"{step.verb}: {message}")
+            for step in every_step(scenario.steps)
+            for message in _requests(step, cluster)
+        ]
     return sorted(found)
 
 
@@ -70,6 +77,27 @@ def _settings(step: Step) -> Iterator[str]:
     for setting, (other, values) in FAULTS[name].only_with.items():
         if written[setting] is not None and written[other] not in values:
             yield f"{name}: `{setting}` is for `{other}: {' or '.join(values)}`, and this is `{other}: {written[other]}`"
+
+
+def _requests(step: Step, cluster: Cluster) -> Iterator[str]:
+    """Requests that a step makes and that its programs do not describe: of a step none does, of a load not all do."""
+    programs = {node.program.name: node.program for node in cluster.nodes}
+    mix = (
+        [verb for verb, weight in (step.fields.get("mix") or {}).items() if weight]
+        if step.verb == "load"
+        else []
+    )
+    for verb in mix or ([step.verb] if step.verb in REQUEST_FIELDS else []):
+        without = [name for name, program in programs.items() if verb not in program.requests]
+        if without and (mix or len(without) == len(programs)):
+            need = (
+                f" or say `needs: [{verb}]`, which skips programs that have none"
+                if verb in CAPABILITIES
+                else ""
+            )
+            yield f"program {without[0]} has no request `{verb}`: describe it in its node.yaml{need}"
+    if "cas" in mix and "put" not in mix:
+        yield "`cas` replaces values that the load itself wrote, so its mix needs `put` too"
 
 
 def targets_of(values: Iterable[object]) -> Iterator[Target]:

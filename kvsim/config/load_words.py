@@ -25,7 +25,9 @@ MINIMA = Record(
     },
     bare="total",
 )
-MIX = MapOf(Int(0, 1_000_000, "a weight"), key="put|get|delete", key_means="put, get or delete", least=1)
+MIX = MapOf(
+    Int(0, 1_000_000, "a weight"), key="put|get|delete|cas", key_means="put, get, delete or cas", least=1
+)
 
 FIELDS: dict[str, Field] = {
     "start": Field(NAME, "start a load of this name"),

@@ -41,6 +41,12 @@ REQUEST_NAMES = {
     "value": "the value of the request",
     "expected": "the value that a compare-and-set expects",
 }
+REQUEST_FIELDS = {  # what a client gives to each request of the data
+    "put": ("key", "value"),
+    "get": ("key",),
+    "delete": ("key",),
+    "cas": ("key", "expected", "value"),
+}
 REQUEST_FORMS = {  # `{value.json}`: how a field of the request is written
     "raw": "as it is",
     "json": "as a JSON string, in its quotes",

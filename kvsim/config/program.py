@@ -33,7 +33,7 @@ class Command:
 class Rule:
     """One outcome rule; all the conditions that are given must hold. First rule that matches wins.
 
-    `outcome` is a key of node.yaml's `replies`: ok, value, not_found, read_only, refused, not_ready, unknown. Patterns are
+    `outcome` is a key of node.yaml's `replies`: ok, value, not_found, mismatch, read_only, refused, not_ready, unknown. Patterns are
     regular expressions searched in the reply (trailing line end removed); named groups `value`, `leader_port`,
     `leader_addr`, `leader_id` and `leader_url` are read from it.
     """

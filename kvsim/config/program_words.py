@@ -35,6 +35,7 @@ CAPABILITIES = {
     "promote": "a follower can be made leader by a request",
     "status": "a request tells a node's role and state",
     "digest": "the status holds a digest of all keys and values",
+    "cas": "a key can be set on condition that it holds an expected value (compare-and-set)",
 }
 FIELDS: dict[str, Field] = {
     "program": Field(

@@ -18,7 +18,7 @@ from kvsim.limits import Own
 class Expectation:
     """What a step wants to see, in words.
 
-    `kind`: ok | value | not_found | served | refused | unknown | unreachable | reply | any_of. `value` for kind value (a
+    `kind`: ok | value | not_found | mismatch | served | refused | unknown | unreachable | reply | any_of. `value` for kind value (a
     template) and kind reply (a pattern, also a template); `reason` (`read_only`, …) and `names` (`leader`) for refused;
     `options` for any_of.
     """

@@ -128,6 +128,20 @@ VERBS: dict[str, Verb] = {
     "put": Verb("write a value", {"at": AT, "key": KEY, "value": VALUE, "follow": FOLLOW}, "ok", CLIENT),
     "get": Verb("read a key", {"at": AT, "key": KEY, "follow": FOLLOW}, "served", CLIENT),
     "delete": Verb("delete a key", {"at": AT, "key": KEY, "follow": FOLLOW}, "ok", CLIENT),
+    "cas": Verb(
+        "compare-and-set: write a value if the key holds the expected one",
+        {
+            "at": AT,
+            "key": KEY,
+            "expected": Field(
+                Text("a value", template=STEP, wire=True), "the value that the key must hold", required=True
+            ),
+            "value": VALUE,
+            "follow": FOLLOW,
+        },
+        "ok",
+        CLIENT,
+    ),
     "raw": Verb(
         "send bytes as they stand, no line end added",
         {"at": AT, "send": Field(WireText(), "the bytes; variables are filled in", required=True)},

@@ -40,8 +40,8 @@ class Outcome:
     """One operation's outcome.
 
     `value` is the value read (None: not found or not a read); `found` is False for "no such key" and None when the reply
-    does not speak of it. `leader` is the leader's address as the reply named it (`host:port`, a bare port, an id), still
-    unresolved. `detail` is one human line: the reply, or what went wrong.
+    does not speak of it; `matched` is False for a compare-and-set that did not meet the value it expected. `leader` is the
+    leader's address as the reply named it (`host:port`, a bare port, an id), still unresolved. `detail` is one human line: the reply, or what went wrong.
     """
 
     kind: Kind
@@ -50,10 +50,16 @@ class Outcome:
     found: bool | None = None
     leader: str | None = None
     detail: str = ""
+    matched: bool | None = None
 
     def __post_init__(self) -> None:
         if (self.kind is Kind.REFUSED) != (self.reason in REFUSAL_REASONS):
             raise ValueError(f"outcome {self.kind} cannot have reason {self.reason}")
+
+    @property
+    def done(self) -> bool:
+        """True when the node says that it did what was asked: ok, the key was there, and what was expected was met."""
+        return self.kind is Kind.OK and self.found is not False and self.matched is not False
 
     @property
     def answered(self) -> bool:

@@ -184,6 +184,7 @@ class LiveCluster:
             received=operation.received,
             latency_ms=operation.latency_ms,
             detail=outcome.detail,
+            matched=outcome.matched,
         )
 
 
@@ -235,6 +236,11 @@ class LiveNode:
     def delete(self, key: str, *, timeout_s: float | None = None) -> Reply:
         """Ask this node to remove a key."""
         return self._cluster._ask("delete", self.name, {"key": key}, b"", timeout_s)
+
+    def cas(self, key: str, expected: str, value: str, *, timeout_s: float | None = None) -> Reply:
+        """Ask this node to store a value if the key holds `expected` (compare-and-set). As `put` otherwise."""
+        fields = {"key": key, "expected": expected, "value": value}
+        return self._cluster._ask("cas", self.name, fields, b"", timeout_s)
 
     def raw(self, request: bytes, *, timeout_s: float | None = None) -> Reply:
         """Send these bytes and wait for one reply."""

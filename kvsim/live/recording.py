@@ -13,6 +13,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from kvsim.config.names import REQUEST_FIELDS
 from kvsim.config.target import parse_target
 from kvsim.errors import NodeFailed, UsageError
 from kvsim.history.outcome import Reason
@@ -21,7 +22,6 @@ from kvsim.live.reply import Reply
 from kvsim.scenario.roles import leaders
 from kvsim.scenario.targets import resolve
 
-REQUESTS = {"put": ("key", "value"), "get": ("key",), "delete": ("key",)}
 ACTIONS: dict[str, Callable[[LiveNode], None]] = {
     "kill": LiveNode.kill,
     "stop": LiveNode.stop,
@@ -74,9 +74,11 @@ def _parsed(line: str) -> tuple[str, str, list[str]]:
         verb, *words = shlex.split(line)
     except ValueError as error:
         raise UsageError(f"{line}: {error}") from None
-    if verb not in {*REQUESTS, *ACTIONS}:
-        raise UsageError(f"`{verb}` is no command; there are {', '.join([*REQUESTS, *ACTIONS])} and end")
-    fields = REQUESTS.get(verb, ())
+    if verb not in {*REQUEST_FIELDS, *ACTIONS}:
+        raise UsageError(
+            f"`{verb}` is no command; there are {', '.join([*REQUEST_FIELDS, *ACTIONS])} and end"
+        )
+    fields = REQUEST_FIELDS.get(verb, ())
     if len(words) <= len(fields):
         raise UsageError(f"{verb} takes WHO{''.join(f' {name.upper()}' for name in fields)}")
     cut = len(words) - len(fields)
@@ -106,7 +108,9 @@ def _steps(cluster: LiveCluster, verb: str, who: str, rest: list[str], replies: 
 
 
 def _step(verb: str, who: str, rest: list[str], expected: str) -> str:
-    fields = "".join(f", {name}: {_quoted(text)}" for name, text in zip(REQUESTS[verb], rest, strict=True))
+    fields = "".join(
+        f", {name}: {_quoted(text)}" for name, text in zip(REQUEST_FIELDS[verb], rest, strict=True)
+    )
     return f"{verb}: {{at: {who}{fields}, expect: {expected}}}"
 
 
@@ -114,19 +118,21 @@ def _expected(cluster: LiveCluster, reply: Reply) -> str:
     if reply.unknown:
         return "unknown"
     if reply.ok:
-        return (
-            f"{{value: {_quoted(reply.value)}}}"
-            if reply.value is not None
-            else "not_found"
-            if reply.found is False
-            else "ok"
-        )
+        return _answered(reply)
     if reply.reason is Reason.UNREACHABLE:
         return "unreachable"
     if reply.reason is not Reason.READ_ONLY:
         return "refused"
     names = ", names: leader" if leaders(cluster.look()) == [reply.leader] else ""
     return f"{{refused: read_only{names}}}"
+
+
+def _answered(reply: Reply) -> str:
+    if reply.value is not None:
+        return f"{{value: {_quoted(reply.value)}}}"
+    if reply.matched is False:
+        return "mismatch"
+    return "not_found" if reply.found is False else "ok"
 
 
 def _quoted(text: str) -> str:

@@ -12,7 +12,8 @@ class Reply:
     """One request and what came of it: exactly one of `ok`, `refused` (it certainly did not happen) and `unknown` (it may have).
 
     `value` is the value read, None when there is none; `found` is False for "no such key" and None when the reply does not speak
-    of it. `leader` is the node that a refusal named (or the address, when no node has it). `sent` and `received` are the bytes.
+    of it; `matched` is False when a compare-and-set did not meet the value it expected. `leader` is the node that a refusal named
+    (or the address, when no node has it). `sent` and `received` are the bytes.
     """
 
     node: str
@@ -26,10 +27,11 @@ class Reply:
     received: bytes
     latency_ms: float
     detail: str
+    matched: bool | None = None
 
     @property
     def ok(self) -> bool:
-        """It was answered as asked; also "no such key" is an answer."""
+        """It was answered as asked; also "no such key" and "no match" are answers."""
         return self.kind is Kind.OK
 
     @property

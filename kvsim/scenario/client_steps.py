@@ -1,4 +1,4 @@
-"""The verbs put, get, delete and raw: one request to each node, judged by the expectation and the time modifier."""
+"""The verbs put, get, delete, cas and raw: one request to each node, judged by the expectation and the time modifier."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from kvsim.checks.expectations import Seen, judge
 from kvsim.client.exchange import Request
+from kvsim.config.names import REQUEST_FIELDS
 from kvsim.config.scenario import Expectation, Step
 from kvsim.config.template import render, render_pattern
 from kvsim.config.wire_text import to_bytes
@@ -20,7 +21,7 @@ from kvsim.waiting import Deadline, TimedOut, wait_until
 
 
 def client_verb(context: Context, step: Step, nodes: list[str]) -> StepResult:
-    """put, get, delete, raw: the same request to each node, judged by the expectation and the time modifier."""
+    """put, get, delete, cas, raw: the same request to each node, judged by the expectation and the time modifier."""
     return worst_result([timed(lambda node=node: _once(context, step, node), step.timing) for node in nodes])
 
 
@@ -43,8 +44,7 @@ def _once(context: Context, step: Step, node: str) -> StepResult:
 def _request(context: Context, step: Step) -> Request:
     if step.verb == "raw":
         return Request("raw", payload=to_bytes(context.fill(step.fields["send"])))
-    names = [name for name in ("key", "value") if name in step.fields]
-    return Request(step.verb, {name: context.fill(step.fields[name]) for name in names})
+    return Request(step.verb, {name: context.fill(step.fields[name]) for name in REQUEST_FIELDS[step.verb]})
 
 
 def _redirected_to(context: Context, step: Step, operation: Operation) -> str | None:
@@ -60,7 +60,7 @@ def _read_after(context: Context, step: Step, operation: Operation, key: str) ->
     if operation.outcome.kind is not Kind.OK:
         return
     true_leaders = leaders(context.seen)
-    took_it = operation.outcome.found is not False  # a delete that found nothing has nothing to pass on
+    took_it = operation.outcome.done  # a delete that found nothing has nothing to pass on, nor has a mismatch
     if took_it and operation.node not in true_leaders and true_leaders:
         values = _settle(context, step, operation, true_leaders[0], key)
     context.state.remember(key, values)

@@ -95,6 +95,7 @@ class Sessions:
             verb=request.verb,
             key=request.fields.get("key"),
             value=request.fields.get("value"),
+            expected=request.fields.get("expected"),
             sent=exchange.sent,
             received=exchange.received,
             invoked_s=self.journal.since_s(exchange.invoked_ns),

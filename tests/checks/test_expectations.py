@@ -15,6 +15,7 @@ OK = Outcome(Kind.OK)
 VALUE = Outcome(Kind.OK, value="v", found=True)
 EMPTY = Outcome(Kind.OK, value="", found=True)
 ABSENT = Outcome(Kind.OK, found=False)
+MISMATCH = Outcome(Kind.OK, matched=False)
 READ_ONLY = Outcome(Kind.REFUSED, Reason.READ_ONLY, leader="9001")
 OTHER = Outcome(Kind.REFUSED, Reason.OTHER)
 UNREACHABLE = Outcome(Kind.REFUSED, Reason.UNREACHABLE)
@@ -24,6 +25,7 @@ ALL = {
     "ok": OK,
     "value": VALUE,
     "absent": ABSENT,
+    "mismatch": MISMATCH,
     "read only": READ_ONLY,
     "other": OTHER,
     "unreachable": UNREACHABLE,
@@ -33,8 +35,9 @@ ALL = {
 
 MET = {  # expectation → the outcomes that meet it; every other one must not
     "ok": {"ok", "value"},
-    "served": {"ok", "value", "absent"},
+    "served": {"ok", "value", "absent", "mismatch"},
     "not_found": {"absent"},
+    "mismatch": {"mismatch"},
     "refused": {"read only", "other"},
     "unknown": {"timeout", "strange"},
     "unreachable": {"unreachable"},

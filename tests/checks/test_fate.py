@@ -20,7 +20,7 @@ def value(text: str) -> Outcome:
 
 
 def write(outcome: Outcome, verb: str = "put") -> Operation:
-    new = "new" if verb == "put" else None
+    new = None if verb == "delete" else "new"
     return Operation(1, "1.1", "step", "n2", 1, verb, "k", new, b"", b"", 0.0, 0.1, "", outcome)
 
 
@@ -51,6 +51,24 @@ OLD = {"n1": value("old"), "n2": ABSENT}
 )
 def test_a_put_is_told_apart(outcome, after, expected):
     assert told(outcome, OLD, after) is expected
+
+
+MISMATCH = Outcome(Kind.OK, matched=False)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "after", "expected"),
+    [
+        (OK, {"n1": value("new"), "n2": ABSENT}, Fate.FORWARDED),
+        (OK, {**OLD, "n2": value("new")}, Fate.DIVERGED),
+        (MISMATCH, OLD, Fate.MISMATCHED),
+        (MISMATCH, {**OLD, "n1": value("other")}, Fate.MISMATCHED),
+        (MISMATCH, {**OLD, "n2": value("new")}, Fate.MISMATCHED_BUT_STORED),
+        (MISMATCH, {"n1": SILENT, "n2": SILENT}, Fate.UNCLEAR),
+    ],
+)
+def test_a_compare_and_set_is_told_apart(outcome, after, expected):
+    assert told(outcome, OLD, after, "cas") is expected
 
 
 BOTH = {"n1": value("old"), "n2": value("old")}

@@ -11,7 +11,7 @@ from kvsim.client.outcomes import FAILURES, LEADER_GROUPS, check_rules, classify
 from kvsim.config.program import REFUSING, Rule
 from kvsim.history.outcome import Kind, Outcome, Reason
 
-KEYS = ["ok", "value", "not_found", "read_only", "refused", "not_ready", "unknown"]
+KEYS = ["ok", "value", "not_found", "mismatch", "read_only", "refused", "not_ready", "unknown"]
 
 
 def replied(data: bytes, **more: object) -> Exchange:
@@ -28,6 +28,7 @@ def outcome(rules: list[Rule], exchange: Exchange) -> Outcome:
         ("ok", Kind.OK, None),
         ("value", Kind.OK, None),
         ("not_found", Kind.OK, None),
+        ("mismatch", Kind.OK, None),
         ("read_only", Kind.REFUSED, Reason.READ_ONLY),
         ("refused", Kind.REFUSED, Reason.OTHER),
         ("not_ready", Kind.REFUSED, Reason.NOT_READY),
@@ -37,6 +38,21 @@ def outcome(rules: list[Rule], exchange: Exchange) -> Outcome:
 def test_each_key_has_its_outcome(key, kind, reason):
     found = outcome([Rule(key, reply="x")], replied(b"x"))
     assert (found.kind, found.reason, found.answered) == (kind, reason, True)
+
+
+@pytest.mark.parametrize(
+    ("key", "done"),
+    [
+        ("ok", True),
+        ("value", True),
+        ("not_found", False),
+        ("mismatch", False),
+        ("refused", False),
+        ("unknown", False),
+    ],
+)
+def test_only_what_was_done_is_done(key, done):
+    assert outcome([Rule(key, reply="x")], replied(b"x")).done is done
 
 
 def test_the_first_rule_that_matches_wins():

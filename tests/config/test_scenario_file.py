@@ -127,7 +127,7 @@ def test_what_is_expected_and_for_how_long(
     [
         *(
             (word, Expectation(word))
-            for word in ("ok", "not_found", "served", "refused", "unknown", "unreachable")
+            for word in ("ok", "not_found", "mismatch", "served", "refused", "unknown", "unreachable")
         ),
         ("{value: 012}", Expectation("value", "012")),
         ('{value: ""}', Expectation("value", "")),
@@ -295,6 +295,36 @@ def test_a_cluster_without_followers(linted: Callable[..., list[str]], folder: P
     (folder / "cluster.yaml").write_text("cluster: one\nprogram: toy\nnodes: {n1: {role: leader}}\n")
     assert linted("kill: any follower") == [
         "s.yaml:4:5: kill: target `any follower` matches nobody: cluster one has no follower"
+    ]
+
+
+def test_a_request_that_no_program_has(linted: Callable[..., list[str]]) -> None:
+    asked = "cas: {at: leader, key: k, expected: a, value: b}"
+    assert linted(asked) == [
+        "s.yaml:4:5: cas: program toy has no request `cas`: describe it in its node.yaml "
+        "or say `needs: [cas]`, which skips programs that have none"
+    ]
+    assert linted(asked, HEAD + "needs: [cas]\n") == []
+    assert linted("delete: {at: leader, key: k}") == [
+        "s.yaml:4:5: delete: program toy has no request `delete`: describe it in its node.yaml"
+    ]
+
+
+def test_a_load_asks_for_what_its_programs_have(linted: Callable[..., list[str]]) -> None:
+    assert linted("load: {start: w, mix: {put: 1, get: 1, delete: 0}}") == []
+    assert linted("load: {start: w, mix: {put: 1, delete: 1}}")[0].startswith(
+        "s.yaml:4:5: load: program toy has no request `delete`"
+    )
+
+
+def test_a_load_that_compares_also_writes(linted: Callable[..., list[str]], folder: Path) -> None:
+    described = folder / "nodes/toy/node.yaml"
+    described.write_text(
+        described.read_text().replace("ping: PING,", 'ping: PING, cas: "CAS {key} {expected} {value}",')
+    )
+    assert linted("load: {start: w, mix: {put: 1, cas: 1}}") == []
+    assert linted("load: {start: w, mix: {get: 1, cas: 1}}") == [
+        "s.yaml:4:5: load: `cas` replaces values that the load itself wrote, so its mix needs `put` too"
     ]
 
 

@@ -85,7 +85,9 @@ def _note(
     last: dict[str, Acknowledged],
     allowed: dict[str, set[str | None]],
 ) -> None:
-    value = write.value if write.verb == "put" else None
+    value = write.value
+    if write.outcome.matched is False:
+        return  # it changed nothing
     if write.outcome.kind is Kind.OK:
         last[write.key] = Acknowledged(write, keeper, forwarded=keeper[0] != write.node)
         allowed[write.key] = {value}

@@ -1,4 +1,4 @@
-"""A refused write leaves no trace: no node shows its value afterwards."""
+"""A refused write, or one whose expected value was not met, leaves no trace: no node shows its value afterwards."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from kvsim.history.record import Operation, Record
 
 
 def judge(record: Record) -> tuple[int, list[Finding]]:
-    """Judges every write that a node refused, by reading the key on every node before and after."""
+    """Judges every write that a node refused or answered with a mismatch, by reading the key on every node before and after."""
     refused = [w for w in record.writes if _refused(w) and any(read_back(record, w))]
     return len(refused), [finding for write in refused if (finding := _judge(record, write))]
 
 
 def _refused(write: Operation) -> bool:
-    unrecognised = write.outcome.reason is Reason.UNRECOGNISED
-    return unrecognised or (
-        write.outcome.kind is Kind.REFUSED and write.outcome.reason is not Reason.UNREACHABLE
-    )
+    outcome = write.outcome
+    if outcome.matched is False or outcome.reason is Reason.UNRECOGNISED:
+        return True
+    return outcome.kind is Kind.REFUSED and outcome.reason is not Reason.UNREACHABLE
 
 
 def _judge(record: Record, write: Operation) -> Finding | None:

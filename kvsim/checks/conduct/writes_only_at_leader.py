@@ -19,7 +19,9 @@ def _judge(record: Record, write: Operation) -> Finding | None:
     if write.outcome.kind is Kind.REFUSED:
         return None
     fate = fate_of(record, write)
-    if fate in {Fate.FORWARDED, Fate.UNCLEAR} and "forwards" in record.capabilities(write.node):
+    if fate in {Fate.FORWARDED, Fate.MISMATCHED, Fate.UNCLEAR} and "forwards" in record.capabilities(
+        write.node
+    ):
         return None
     verdict = Verdict.FAIL if fate in ACCEPTED or write.outcome.kind is Kind.OK else Verdict.UNKNOWN
     return Finding(

@@ -11,6 +11,7 @@ from tests.checks.conduct.story import Story
 
 OK = Outcome(Kind.OK)
 ABSENT = Outcome(Kind.OK, found=False)
+MISMATCH = Outcome(Kind.OK, matched=False)
 READ_ONLY = Outcome(Kind.REFUSED, Reason.READ_ONLY, leader="9001")
 TIMEOUT = Outcome(Kind.UNKNOWN, Reason.TIMEOUT)
 DOUBT = Outcome(Kind.UNKNOWN, Reason.UNCERTAIN)
@@ -136,6 +137,7 @@ CASES = {  # check → [(what happens, the story, its verdict)]
     ],
     "leader_accepts_writes": [
         ("accepted", lambda: Story().up().asked("n1", "put", OK), Verdict.PASS),
+        ("no match, which is no acceptance", lambda: Story().up().asked("n1", "cas", MISMATCH), None),
         ("refused", lambda: Story().up().asked("n1", "put", READ_ONLY), Verdict.FAIL),
         ("no answer", lambda: Story().up().asked("n1", "put", TIMEOUT), Verdict.UNKNOWN),
         ("only followers asked", lambda: Story().up().asked("n2", "put", READ_ONLY), None),
@@ -163,6 +165,8 @@ CASES = {  # check → [(what happens, the story, its verdict)]
         ("stored on the leader", lambda: refused_on_n2({**NOBODY, "n1": NEW}), Verdict.FAIL),
         ("nobody can be read", lambda: refused_on_n2(dict.fromkeys(NOBODY, TIMEOUT)), Verdict.UNKNOWN),
         ("accepted, so not judged here", lambda: refused_on_n2(NOBODY, OK), None),
+        ("no match, no trace", lambda: refused_on_n2(NOBODY, MISMATCH), Verdict.PASS),
+        ("no match, but stored", lambda: refused_on_n2({**NOBODY, "n1": NEW}, MISMATCH), Verdict.FAIL),
     ],
     "redirects_name_the_leader": [
         ("the true one", lambda: Story().up().asked("n2", "put", READ_ONLY), Verdict.PASS),
@@ -199,6 +203,17 @@ CASES = {  # check → [(what happens, the story, its verdict)]
     "acknowledged_writes_are_read": [
         ("read again", lambda: Story().up().asked("n1", "put", OK).asked("n1", "get", NEW), Verdict.PASS),
         ("gone", lambda: Story().up().asked("n1", "put", OK).asked("n1", "get", ABSENT), Verdict.FAIL),
+        (
+            "no match changes nothing",
+            lambda: (
+                Story()
+                .up()
+                .asked("n1", "put", OK)
+                .asked("n1", "cas", MISMATCH, value="x")
+                .asked("n1", "get", NEW)
+            ),
+            Verdict.PASS,
+        ),
         (
             "deleted, and still there",
             lambda: Story().up().asked("n1", "put", OK).asked("n1", "delete", OK).asked("n1", "get", NEW),
