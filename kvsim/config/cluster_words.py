@@ -79,6 +79,7 @@ FIELDS: dict[str, Field] = {
             {
                 "direct": "nodes and clients reach nodes at their own addresses",
                 "proxied": "each reaches each through a proxy of its own, so that faults of links can be had without root",
+                "netns": "each has a network namespace of its own, and faults hit packets; for peers that cannot be proxied, as root",
             }
         ),
         "how nodes reach each other in `kvsim run`",

@@ -54,7 +54,14 @@ def _link(says: str, fields: Mapping[str, Field] | None = None) -> Kind:
     return Kind(says, {**ENDS, **(fields or {})}, bare="", by_traffic=True)
 
 
-NOT_CARRIED: dict[str, dict[str, str]] = {  # `links:` in the cluster file → what cannot be done to them, and why
+# `links:` in the cluster file → what cannot be done to them, and why
+NOT_CARRIED: dict[str, dict[str, str]] = {
+    "proxied": {},
+    "netns": {"slice": "packets pass whole there"},
+}
+
+# `links:` in the cluster file → what cannot be done to them, and why
+NOT_CARRIED: dict[str, dict[str, str]] = {
     "proxied": {},
     "netns": {"slice": "packets pass whole there"},
 }

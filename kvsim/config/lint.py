@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from kvsim.config.cluster import Cluster
-from kvsim.config.fault_words import FAULTS, LINKS
+from kvsim.config.fault_words import FAULTS, LINKS, NOT_CARRIED
 from kvsim.config.names import REQUEST_FIELDS
 from kvsim.config.program import Role
 from kvsim.config.program_words import CAPABILITIES
@@ -58,12 +58,8 @@ def missing_capabilities(scenario: Scenario, cluster: Cluster) -> list[str]:
 def _mistakes(step: Step, cluster: Cluster) -> Iterator[str]:
     for target in targets_of(step.fields.values()):
         yield from _target(target, cluster)
-    words = (
-        step.fields.get("faults") if step.verb == "storm" else step.fields if step.verb == "fault" else None
-    )
-    kind = next((name for name in LINKS if (words or {}).get(name) is not None), None)
-    if kind and cluster.links == "direct":
-        yield f"`{kind}` needs links that can be broken: say `links: proxied` in {shown(cluster.path)}"
+    for kind in fault_kinds(step):
+        yield from _link(kind, cluster)
     if step.verb == "fault":
         yield from _settings(step)
     if step.expect and _names_leader(step.expect) and not _can_lead(cluster):
@@ -98,6 +94,24 @@ def _requests(step: Step, cluster: Cluster) -> Iterator[str]:
             yield f"program {without[0]} has no request `{verb}`: describe it in its node.yaml{need}"
     if "cas" in mix and "put" not in mix:
         yield "`cas` replaces values that the load itself wrote, so its mix needs `put` too"
+
+
+def fault_kinds(step: Step) -> list[str]:
+    """The kinds of fault that a step makes, or may draw as a storm; those that go without saying are not among them."""
+    words = {"fault": step.fields, "storm": step.fields.get("faults") or {}}.get(step.verb, {})
+    return [kind for kind in FAULTS if words.get(kind)]
+
+
+def _link(kind: str, cluster: Cluster) -> Iterator[str]:
+    """A fault of links, on a cluster whose links cannot be broken, or not so."""
+    if kind not in LINKS:
+        return
+    where = shown(cluster.path)
+    if cluster.links not in NOT_CARRIED:
+        yield f"`{kind}` needs links that can be broken: say `links: proxied` or `links: netns` in {where}"
+    elif kind in NOT_CARRIED[cluster.links]:
+        why = NOT_CARRIED[cluster.links][kind]
+        yield f"`{kind}` cannot be had with `links: {cluster.links}` ({why}): say `links: proxied` in {where}"
 
 
 def targets_of(values: Iterable[object]) -> Iterator[Target]:

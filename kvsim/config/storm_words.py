@@ -22,7 +22,7 @@ FIELDS: dict[str, Field] = {
     "faults": Field(
         MapOf(Int(0, 1000, "a weight"), key="|".join(IN_STORMS), key_means="a kind of fault", least=1),
         "which, and how often beside the others",
-        shows="{kill: 1, pause: 1}, and {partition: 1, delay: 1} where links are proxied",
+        shows="{kill: 1, pause: 1}, and {partition: 1, delay: 1} where links can be broken",
     ),
     "hits": Field(
         ListOf(Word(VICTIMS), least=1, one=True),

@@ -98,12 +98,14 @@ class LiveCluster:
     def partition(self, *sides: Sequence[LiveNode]) -> Iterator[None]:
         """Nodes of different sides do not hear each other while inside; clients reach all of them.
 
-        Needs `links: proxied` in the cluster file; raises UsageError without. Its receipt is traffic that was refused, so it has one only
-        when nodes spoke to one another meanwhile.
+        Needs `links: proxied` or `links: netns` in the cluster file; raises UsageError without. Its receipt is traffic that was
+        refused, so it has one only when nodes spoke to one another meanwhile.
         """
-        proxies = self._context.proxies
-        if proxies is None:
-            raise UsageError("links are not proxied here: write `links: proxied` in the cluster file")
+        links = self._context.links
+        if links is None:
+            raise UsageError(
+                "links cannot be broken here: write `links: proxied` or `links: netns` in the cluster file"
+            )
         names = [[node.name for node in side] for side in sides]
         flows = tuple(
             (one, other)
@@ -113,7 +115,7 @@ class LiveCluster:
             for one in here
             for other in there
         )
-        fault = LinkFault("partition", flows, Rule("cut"), "cut", proxies)
+        fault = LinkFault("partition", flows, Rule("cut"), "cut", links)
         with self._broken(fault, [node for side in sides for node in side]):
             yield
 

@@ -9,7 +9,7 @@ from kvsim.checks.verdict import Verdict, worst
 from kvsim.config.cluster import Cluster
 from kvsim.config.scenario import Scenario, Step
 from kvsim.config.template import render
-from kvsim.faults.links.child import LinkProxies
+from kvsim.faults.links.process import Links
 from kvsim.faults.preload.control import Control
 from kvsim.history.journal import Journal
 from kvsim.launcher.launcher import Launcher
@@ -55,7 +55,7 @@ class Context:
     seed: int
     state: State
     run: RunDir
-    proxies: LinkProxies | None = None  # where links are proxied
+    links: Links | None = None  # where links can be broken
     control: Control | None = None  # where a library is loaded into the nodes
     loads: dict[str, LoadProcess] = field(default_factory=dict)  # those that run now
     keys_of_loads: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of all there were

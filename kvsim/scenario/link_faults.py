@@ -12,6 +12,7 @@ from kvsim.config.scenario import Step
 from kvsim.faults.fault import Fault
 from kvsim.faults.links.fault import LinkFault
 from kvsim.faults.links.parting import parted
+from kvsim.faults.links.process import Links
 from kvsim.faults.links.rules import Rule
 from kvsim.scenario.context import Context
 from kvsim.scenario.meaning import NoTarget, who
@@ -34,7 +35,7 @@ RULES: dict[str, Callable[[Settings], Rule]] = {
 def of_link(kind: str, context: Context, step: Step, settings: Settings) -> Fault:
     """One rule on the flows between two ends. Raises NoTarget."""
     flows = _flows(context, step, settings)
-    return LinkFault(kind, flows, RULES[kind](settings), kind, _proxies(context))
+    return LinkFault(kind, flows, RULES[kind](settings), kind, _links(context))
 
 
 def partition(context: Context, step: Step, settings: Settings) -> Fault:
@@ -48,7 +49,7 @@ def partition(context: Context, step: Step, settings: Settings) -> Fault:
         raise NoTarget(f"partition into {settings['into']}: {error}") from None
     flows = tuple(flow for one, other in sorted(pairs) for flow in ((one, other), (other, one)))
     how = settings["how"]
-    return LinkFault("partition", flows, RULES[how](settings), how, _proxies(context))
+    return LinkFault("partition", flows, RULES[how](settings), how, _links(context))
 
 
 BUILDERS = {**{kind: partial(of_link, kind) for kind in RULES}, "partition": partition}
@@ -69,7 +70,9 @@ def _end(context: Context, step: Step, words: object, salt: str) -> tuple[str, .
     return (CLIENT,) if words == CLIENT else who(context, step, words, salt)
 
 
-def _proxies(context: Context):
-    if context.proxies is None:
-        raise NoTarget("links are not proxied here: `links: proxied` in the cluster file, and no --attach")
-    return context.proxies
+def _links(context: Context) -> Links:
+    if context.links is None:
+        raise NoTarget(
+            "links cannot be broken here: `links: proxied` or `links: netns` in the cluster file, and no --attach"
+        )
+    return context.links

@@ -101,6 +101,6 @@ def context_of(job: Job, stage: Stage, journal: Journal) -> Context:
         seed=seed,
         state=State(launcher, sessions),
         run=job.run,
-        proxies=stage.proxies,
+        links=stage.links,
         control=stage.control,
     )

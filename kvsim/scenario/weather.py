@@ -39,7 +39,7 @@ def weights_of(words: Mapping[str, int] | None, cluster: Cluster) -> dict[str, i
     """The weights that are written, or those that go without saying."""
     if words:
         return dict(words)
-    return {**CALM, **(CALM_OF_LINKS if cluster.links == "proxied" else {})}
+    return {**CALM, **(CALM_OF_LINKS if cluster.links != "direct" else {})}
 
 
 def schedule(words: Mapping[str, Any], cluster: Cluster, seed: str) -> list[StepWords]:

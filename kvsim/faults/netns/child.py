@@ -14,6 +14,9 @@ from kvsim.errors import RunInvalid, UsageError
 from kvsim.faults.links.process import Flow, Links, Way, link
 from kvsim.process.netns import refusal
 
+WAITING = frozenset({"delay", "bandwidth", "stall"})  # the kinds of fault for which packets have to wait
+NODES_MOST = 60  # a chain and a counter for each two
+
 
 class NoNetwork(UsageError):
     """Namespaces cannot be had here, or not all that was asked of them. The message says why, and what to do."""
@@ -30,6 +33,10 @@ class Network(Links):
 
     def __init__(self, names: Sequence[str], seed: str) -> None:
         """Build it. Raises NoNetwork."""
+        if len(names) > NODES_MOST:
+            raise NoNetwork(
+                f"`links: netns` is for at most {NODES_MOST - 1} nodes; here are {len(names) - 1}"
+            )
         refused = refusal()
         if refused:
             raise NoNetwork(
@@ -50,6 +57,14 @@ class Network(Links):
             raise
         self.addresses: Mapping[str, str] = built["addresses"]
         self.cannot_hold: str | None = built["cannot_hold"]
+
+    def must_carry(self, kinds: Collection[str]) -> None:
+        """Raises NoNetwork when a kind of fault among these cannot be had here."""
+        lacking = sorted(set(kinds) & WAITING)
+        if self.cannot_hold and lacking:
+            raise NoNetwork(
+                f"`{lacking[0]}` with `links: netns` lets packets wait, and that cannot be had here: {self.cannot_hold}"
+            )
 
     def ways(self, source: str, target: str) -> list[Way]:
         """One: packets from one host to another take the same way, whoever opened their connection."""

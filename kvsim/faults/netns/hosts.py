@@ -14,7 +14,6 @@ from itertools import permutations
 BLOCK = IPv4Address("198.18.0.0")
 HUB = str(BLOCK + 1)  # the router's end of every cable
 FIRST = 2
-MOST = 200  # a chain and a counter for each two of them
 
 
 @dataclass(frozen=True)
