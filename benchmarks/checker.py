@@ -227,9 +227,11 @@ def cluster_history(size: int) -> History:
             node = "n2" if kind == "get" and at % 9 == 0 else "n1"
             process = next(number for number, busy in enumerate(busy_until) if busy < times[0])
             busy_until[process] = times[1]
-            operations.add(*times, process, f"key{key}", kind, text, node=node)
+            operations.add(*times, 8 * key + process, f"key{key}", kind, text, node=node)
         end = decided_last(register)
-        operations.add(final, final, 7, f"key{key}", "get", f"{key}-{end}" if end else None, node="n1")
+        operations.add(
+            final, final, 8 * key + 7, f"key{key}", "get", f"{key}-{end}" if end else None, node="n1"
+        )
         last[key] = final, end
     end_ns = max(operations.return_ns) + 1
     roles = (("n1", "leader"), ("n2", "follower"))

@@ -120,11 +120,14 @@ class _Case:
 
     @cached_property
     def inferred(self) -> dict[str, Answer]:
-        """Prefix and session guarantees without a log."""
+        """Prefix and session guarantees without a log. The order of writes rests on the leader's reads only
+        where they are promised to tell it.
+        """
         kind, outcome = self.history.operations.kind, self.history.operations.outcome
         rows = range(len(kind)) if self.session_rows is None else self.session_rows
-        served = () if self.placeless else (row for row in self.leader_rows if kind[row] in READS)
-        leader_reads = frozenset(row for row in served if outcome[row] == OK)
+        one_copy = "linearizable" in (self.words["leader_reads"], self.words["follower_reads"])
+        served = self.leader_rows if one_copy and not self.placeless else ()
+        leader_reads = [row for row in served if kind[row] in READS and outcome[row] == OK]
         return by_key(self.history, self.follower_rows, rows, leader_reads)
 
     def judging(self) -> set[str]:

@@ -29,6 +29,7 @@ def picture(history: History, rows: Sequence[int]) -> str:
     end_ns = max((end for end in ends if end != NEVER), default=begin_ns)
     faults = [fault for fault in history.faults if fault.began_ns <= end_ns and fault.ended_ns >= begin_ns]
     axis = _Axis(operations, rows, ends, faults, (begin_ns, end_ns))
+    several = len({operations.key[row] for row in rows}) > 1
     roles, positions = Roles(history.samples), log_positions(history, rows)
     labels = [_who(operations, roles, row) for row in rows]
     names = [f"fault {fault.name}" for fault in faults]
@@ -37,7 +38,8 @@ def picture(history: History, rows: Sequence[int]) -> str:
     for row, end, label, position in zip(rows, ends, labels, positions, strict=True):
         bar = axis.bar(operations.call_ns[row], end)
         logged = "" if position is None else f"  log {position}"
-        lines.append(f"{label:>{left}}  {bar}  {_what(operations, row, end, begin_ns)}{logged}")
+        key = f"{operations.keys[operations.key[row]]}: " if several else ""
+        lines.append(f"{label:>{left}}  {bar}  {key}{_what(operations, row, end, begin_ns)}{logged}")
     if hidden:
         lines.append(f"{'':>{left}}  … and {plural(len(hidden), 'operation')} more")
     return "\n".join(line.rstrip() for line in lines)

@@ -12,23 +12,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from kvsim.checks.consistency.linear.ruling import BEFORE
+from kvsim.checks.consistency.clusters import Writes
 from kvsim.history.operations import ABSENT, NEVER
-
-
-@dataclass(eq=False)
-class Writes:
-    """The values of one key with the earliest return and the latest call of each one's cluster at the leader."""
-
-    first: dict[int, int] = field(default_factory=lambda: {ABSENT: BEFORE})
-    last: dict[int, int] = field(default_factory=lambda: {ABSENT: BEFORE})
-
-    def forward(self) -> list[tuple[int, int, int]]:
-        zones = [(self.first[value], self.last[value], value) for value in self.first]
-        return sorted(zone for zone in zones if zone[0] < zone[1] or zone[2] == ABSENT)
 
 
 class Point(NamedTuple):
@@ -54,9 +42,17 @@ class Circle:
     pairs: tuple[tuple[int, int], ...]
 
 
-def circle(writes: Writes, chains: Iterable[Chain] = ()) -> Circle | None:
-    """None when some order of the values has all real-time precedences and all that the chains say."""
-    graph = _Graph(writes.first)
+def circle(writes: Writes, chains: Sequence[Chain]) -> Circle | None:
+    """None when some order of the values has all real-time precedences and all that the chains say.
+
+    `writes` alone must have an order (`Writes.have_an_order`). Only the values that the chains speak of are
+    in the graph: what time says of two of them does not depend on the others, once a moment inside a period
+    counts as that period's beginning.
+    """
+    values = {point.value for chain in chains for point in chain if point.value in writes.first}
+    if len(values) < 2:
+        return None
+    graph = _Graph(values)
     _add_time(graph, writes)
     for chain in chains:
         _add_chain(graph, chain)
@@ -68,17 +64,17 @@ CALLED, RETURNED, CURRENT, CALLED_INSIDE = range(4)  # the order within one mome
 
 def _add_time(graph: _Graph, writes: Writes) -> None:
     """The chain of moments, with each value tied to the moments of its last call and its first return."""
-    forward = writes.forward()
+    forward = writes.forward
     begins = [zone[0] for zone in forward]
-    current = {zone[2] for zone in forward}
-    points = [(begin, CURRENT, value) for begin, _, value in forward]
-    for value, first in writes.first.items():
-        if value in current:
+    points = []
+    for value in graph.values:
+        first, last = writes.first[value], writes.last[value]
+        if first < last or value == ABSENT:
+            points.append((first, CURRENT, value))
             continue
-        call = writes.last[value]
-        at = bisect_left(begins, call) - 1
-        inside = at >= 0 and call < forward[at][1]
-        points.append((begins[at], CALLED_INSIDE, value) if inside else (call, CALLED, value))
+        at = bisect_left(begins, last) - 1
+        inside = at >= 0 and last < forward[at][1]
+        points.append((begins[at], CALLED_INSIDE, value) if inside else (last, CALLED, value))
         if first < NEVER:
             at = bisect_left(begins, first + 1) - 1
             inside = at >= 0 and first < forward[at][1]

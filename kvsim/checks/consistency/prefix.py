@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kvsim.checks.consistency.answer import Answer, Violation, answer, whom
+from kvsim.checks.consistency.lives import Lives
 from kvsim.checks.consistency.order import Order
 from kvsim.checks.consistency.picture import picture
 from kvsim.checks.verdict import Finding
@@ -19,34 +20,37 @@ from kvsim.history.operations import ABSENT, DELETE_MISSED, GET, NOWHERE, OK
 
 NAME = "prefix"
 ABOUT = "each node's reads show ever longer prefixes of the leader's order, all keys together"
-NEW_LIFE = frozenset(
-    {"kill", "restart", "crash", "disk"}
-)  # faults after which a node may have to catch up again
 PICTURES_KEPT = 3
 LOG_LACKS = "reads of a value that the log does not have"
+NO_LIFE = "reads whose node is not known, or that a kill or restart of it fell into"
 
 
 def prefix(history: History, order: Order, rows: Sequence[int] | None = None) -> Answer:
     """Judge the answered reads among `rows` (None: all) that tell their node."""
     findings: list[Finding] = []
-    judged, unjudged = 0, {LOG_LACKS: 0, "reads whose node is not known": 0}
-    for node, reads in _reads_by_node(history, rows).items():
-        if node == NOWHERE:
-            unjudged["reads whose node is not known"] += len(reads)
-            continue
+    judged, unjudged = 0, {LOG_LACKS: 0, NO_LIFE: 0}
+    for reads in _reads_by_life(history, rows, unjudged).values():
         known = [row for row in reads if order.first(*_seen(history, row)) is not None]
         unjudged[LOG_LACKS] += len(reads) - len(known)
-        judged += len(known)
-        findings += _sweep(history, order, node, known)
+        its_findings, its_judged = _sweep(history, order, known, len(findings))
+        findings += its_findings
+        judged += its_judged
     return answer(NAME, ABOUT, judged, findings, unit="reads", unjudged=unjudged)
 
 
-def _reads_by_node(history: History, rows: Sequence[int] | None) -> dict[int, list[int]]:
-    operations = history.operations
-    found: dict[int, list[int]] = {}
+def _reads_by_life(
+    history: History, rows: Sequence[int] | None, unjudged: dict[str, int]
+) -> dict[tuple[int, int], list[int]]:
+    operations, lives = history.operations, Lives(history)
+    found: dict[tuple[int, int], list[int]] = {}
     for row in range(len(operations)) if rows is None else rows:
         if operations.outcome[row] == OK and operations.kind[row] in (GET, DELETE_MISSED):
-            found.setdefault(operations.node[row], []).append(row)
+            node = operations.node[row]
+            life = lives.of(node, operations.call_ns[row], operations.return_ns[row])
+            if node == NOWHERE or life is None:
+                unjudged[NO_LIFE] += 1
+            else:
+                found.setdefault((node, life), []).append(row)
     return found
 
 
@@ -56,39 +60,34 @@ def _seen(history: History, row: int) -> tuple[int, int]:
     return operations.key[row], value
 
 
-CALL, RETURN, REBORN = 1, 2, 0
+CALL, RETURN = 0, 1
 
 
-def _sweep(history: History, order: Order, node: int, reads: list[int]) -> list[Finding]:
-    """Reads of one node for which no position fits any more."""
+def _sweep(history: History, order: Order, reads: list[int], drawn: int) -> tuple[list[Finding], int]:
+    """Reads of one life of a node for which no position fits any more, and how many were asked for after
+    another one had been answered.
+    """
     operations = history.operations
     events = [(operations.call_ns[row], CALL, row) for row in reads]
     events += [(operations.return_ns[row], RETURN, row) for row in reads]
-    events += [(time, REBORN, -1) for time in _rebirths(history, node)]
     events.sort()
-    floor, because, life = 0, -1, 0
-    place: dict[int, tuple[int, int]] = {}
+    floor, because, bound, done = 0, -1, 0, False
+    place: dict[int, int] = {}
     findings: list[Finding] = []
     for _, what, row in events:
-        if what == REBORN:
-            floor, because, life = 0, -1, life + 1
-        elif what == CALL:
+        if what == CALL:
+            bound += done
             fits = order.first(*_seen(history, row), floor)
             if fits is None:
                 fits = order.first(*_seen(history, row)) or 0
-                findings.append(_violation(history, row, fits, because, floor, draw=len(findings)))
-            place[row] = (fits, life)
+                draw = drawn + len(findings)
+                findings.append(_violation(history, row, fits, because, floor, draw=draw))
+            place[row] = fits
         else:
-            reached, born = place[row]
-            if born == life and reached > floor:
-                floor, because = reached, row
-    return findings
-
-
-def _rebirths(history: History, node: int) -> list[int]:
-    name = history.operations.nodes[node]
-    spans = [fault for fault in history.faults if fault.kind in NEW_LIFE and name in fault.nodes]
-    return [time for fault in spans for time in (fault.began_ns, fault.ended_ns)]
+            done = True
+            if place[row] > floor:
+                floor, because = place[row], row
+    return findings, bound
 
 
 def _violation(history: History, row: int, place: int, because: int, floor: int, *, draw: int) -> Finding:
