@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from kvsim.cli.arguments import add_json
-from kvsim.cli.files import load_scenario
+from kvsim.cli.files import load_scenarios
 from kvsim.cli.many import at_least, progress
 from kvsim.cli.terminal import show, table
 from kvsim.config.plan import Plan
@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _grading(arguments: argparse.Namespace) -> Grading:
     at_least(arguments, jobs=1)
-    plan = load_plan(arguments.plan, load_scenario)
+    plan = load_plan(arguments.plan, load_scenarios)
     isolation = best_isolation()
     if arguments.isolated and isolation is not Isolation.USERS:
         raise UsageError(

@@ -110,7 +110,8 @@ def _check(tree: Fields, written: Tree, values: Mapping[str, Sequence[str]], rea
             written,
             f"{product} = {count} cells, each a run of its own; at most {CELLS_MAX}: leave values out",
         )
-    used = set(_names(tree))
+    bare = list(_unquoted(tree, frozenset(values)))
+    used = {*_names(tree), *(key.text for key in bare)}
     variables = tree.get("vars")
     for key, _ in written.entries if isinstance(written, Fields) else ():
         if key.text not in values:
@@ -121,8 +122,9 @@ def _check(tree: Fields, written: Tree, values: Mapping[str, Sequence[str]], rea
             reading.say(key, f"`{key.text}` stands in `vars`, too")
         if key.text not in used:
             reading.say(key, f'`{key.text}` is used nowhere: write "{{{key.text}}}" where it is meant')
-    for mark in _unquoted(tree, frozenset(values)):
-        reading.say(mark, f'{{{mark.text}}} needs quotes, or YAML takes it for a mapping: "{{{mark.text}}}"')
+    for key in bare:
+        quoted = f'"{{{key.text}}}"'
+        reading.say(key, f"{{{key.text}}} needs quotes, or YAML takes it for a mapping: {quoted}")
 
 
 def _counted(values: Sequence[str]) -> Iterator[tuple[str, int]]:

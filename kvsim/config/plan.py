@@ -5,21 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from kvsim.config.scenario import Scenario
 from kvsim.config.yaml_tree import Fields
 
 
 @dataclass(frozen=True)
 class Item:
-    """One scenario of the plan and what it is worth."""
+    """One scenario of the plan and what it is worth. `runs` is for each cell of its matrix."""
 
     file: Path
-    cluster: Path
+    scenarios: tuple[Scenario, ...]  # one, or its matrix' cells
     name: str
     title: str
     points: int
     hidden: bool
     runs: int
     partial: str
+
+    @property
+    def wanted(self) -> int:
+        """So many runs, over all cells."""
+        return self.runs * len(self.scenarios)
 
 
 @dataclass(frozen=True)

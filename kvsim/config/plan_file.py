@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from kvsim.config.plan import Item, Limits, Plan
@@ -13,24 +13,24 @@ from kvsim.config.yaml_tree import Fields, Items, Scalar, is_file, quoted, read_
 from kvsim.errors import FileProblems, Problem
 
 
-def load_plan(path: Path, load_scenario: Callable[[Path], Scenario]) -> Plan:
-    """Read a plan. `load_scenario` reads one scenario file. Raises FileProblems with everything that is wrong."""
+def load_plan(path: Path, load_scenarios: Callable[[Path], Sequence[Scenario]]) -> Plan:
+    """Read a plan. `load_scenarios` reads a scenario file, its matrix cell by cell. Raises FileProblems with everything that is wrong."""
     problems: list[Problem] = []
     tree = read_file(path, problems)
-    plan = _plan(tree, path, problems, load_scenario) if tree else None
+    plan = _plan(tree, path, problems, load_scenarios) if tree else None
     if problems or plan is None:
         raise FileProblems(list(dict.fromkeys(problems)))
     return plan
 
 
 def _plan(
-    tree: Fields, path: Path, problems: list[Problem], load_scenario: Callable[[Path], Scenario]
+    tree: Fields, path: Path, problems: list[Problem], load_scenarios: Callable[[Path], Sequence[Scenario]]
 ) -> Plan | None:
     reading = Reading(problems)
     values = PLAN.read(tree, reading)
     program = _program(values, path.parent, reading)
     items = [
-        _item(number, one, path.parent, reading, load_scenario)
+        _item(number, one, path.parent, reading, load_scenarios)
         for number, one in enumerate(values.get("scenarios", ()), 1)
     ]
     _refuse_repeats([one for one in items if one], values, reading)
@@ -70,7 +70,11 @@ def _program(values: Values, folder: Path, reading: Reading) -> Fields | None:
 
 
 def _item(
-    number: int, one: Values, folder: Path, reading: Reading, load_scenario: Callable[[Path], Scenario]
+    number: int,
+    one: Values,
+    folder: Path,
+    reading: Reading,
+    load_scenarios: Callable[[Path], Sequence[Scenario]],
 ) -> Item | None:
     path = folder / one["file"] if one.get("file") else None
     if path is None:
@@ -79,16 +83,16 @@ def _item(
         reading.say(one.at("file"), f"scenarios: no file {quoted(str(path))}")
         return None
     try:
-        scenario = load_scenario(path)
+        scenarios = tuple(load_scenarios(path))
     except FileProblems as error:
         reading.problems.extend(error.problems)
         return None
     return Item(
         file=path.resolve(),
-        cluster=scenario.cluster,
-        name=scenario.name,
+        scenarios=scenarios,
+        name=scenarios[0].name,
         title=one.get("title")
-        or (f"hidden scenario {number}" if one["hidden"] else scenario.title or scenario.name),
+        or (f"hidden scenario {number}" if one["hidden"] else scenarios[0].title or scenarios[0].name),
         points=one.get("points", 0),
         hidden=one["hidden"],
         runs=one["runs"],

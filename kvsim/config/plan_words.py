@@ -42,7 +42,10 @@ SCENARIO = Record(
         "title": Field(Text(), "what students see as its name", shows="the scenario's name"),
         "hidden": Field(Flag(), "students see the points and no message", default=False, shows="false"),
         "runs": Field(
-            Int(1, 1000, "runs"), "so many runs, each with a secret seed of its own", default=1, shows="1"
+            Int(1, 1000, "runs"),
+            "so many runs (of each cell of a matrix), each with a secret seed of its own",
+            default=1,
+            shows="1",
         ),
         "partial": Field(Word(PARTIAL), "partial credit", default="runs", shows="runs"),
     },

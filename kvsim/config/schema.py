@@ -10,6 +10,7 @@ from typing import Any
 
 from kvsim.config import names
 from kvsim.config.cluster_words import CLUSTER, LAG, NODE
+from kvsim.config.common_words import WORD
 from kvsim.config.expectation import EXPECTED, REASONS
 from kvsim.config.expectation import WORDS as EXPECTATION_WORDS
 from kvsim.config.plan_words import LIMITS, PLAN
@@ -22,6 +23,7 @@ from kvsim.config.shape import ByKind, Field, Kept, ListOf, Record, Shape, Word
 from kvsim.config.target import MEANINGS as TARGET_MEANINGS
 from kvsim.config.template import FORMS as TEMPLATE_FORMS
 
+FILLED_IN = "matrix name"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 LANGUAGES: dict[str, tuple[Record, str]] = {
     "cluster": (CLUSTER, "cluster.yaml: nodes, their roles and their program"),
@@ -39,8 +41,23 @@ def json_schema(language: str) -> dict[str, Any]:
     record, title = LANGUAGES[language]
     defs: dict[str, Any] = {}
     schema = record.json_schema(defs)
+    if language == "scenario":
+        schema, defs = _or_filled_in(schema), {name: _or_filled_in(one) for name, one in defs.items()}
+        defs[FILLED_IN] = {"type": "string", "pattern": rf"\{{{WORD}\}}"}
     whole = {"$schema": DIALECT, "title": title, **schema}
     return {**whole, "$defs": dict(sorted(defs.items()))} if defs else whole
+
+
+def _or_filled_in(schema: Any) -> Any:
+    """The same, where each word or number may also be a `{name}` of the matrix, which is filled in before anything is read."""
+    if isinstance(schema, list):
+        return [_or_filled_in(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "enum" in schema or schema.get("type") == "integer" or "pattern" in schema:
+        described = {"description": schema["description"]} if "description" in schema else {}
+        return {"anyOf": [schema, {"$ref": f"#/$defs/{FILLED_IN}"}], **described}
+    return {key: value if key == "propertyNames" else _or_filled_in(value) for key, value in schema.items()}
 
 
 def reference_markdown(language: str) -> str:

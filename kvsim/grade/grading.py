@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +18,7 @@ from kvsim.errors import RunInvalid, UsageError
 from kvsim.grade.groups import Group, Groups
 from kvsim.grade.marks import Grade, grade_of
 from kvsim.grade.room import BUILD, Isolation, Room, limits_in_force
-from kvsim.grade.staging import copy_submission, owned_by, stage_plan
+from kvsim.grade.staging import copy_submission, owned_by, stage_plan, staged_name
 from kvsim.grade.suspects import in_folder, in_room
 from kvsim.grade.wrapping import wrapped
 from kvsim.process.environment import DEFAULTS
@@ -57,7 +58,7 @@ class Grading:
 
     @property
     def wanted(self) -> int:
-        return len(self.submissions) * sum(item.runs for item in self.plan.items)
+        return len(self.submissions) * sum(item.wanted for item in self.plan.items)
 
 
 @dataclass
@@ -231,19 +232,17 @@ def _build(grading: Grading, student: _Student) -> None:
 def _trials(grading: Grading, students: Sequence[_Student]) -> Iterator[Trial]:
     """One submission after another within each run, so that those at work at one moment are different ones."""
     for item in grading.plan.items:
-        for number in range(item.runs):
+        for number, scenario in itertools.product(range(item.runs), item.scenarios):
             for student in (one for one in students if not one.trouble):
-                place = f"{student.room.plan_inside}/{item.name}"
                 yield Trial(
-                    scenario=f"{place}/{item.file.name}",
+                    scenario=f"{student.room.plan_inside}/{item.name}/{staged_name(scenario)}",
                     seed=seed_of(grading.secret, item.name, number),
-                    arguments=(
-                        "--program",
-                        f"{student.room.kept}/{NODE_YAML}",
-                        "--cluster",
-                        f"{place}/cluster.yaml",
-                    ),
-                    about={"submission": student.name, "item": item.name, "name": f"{item.name}-{number}"},
+                    arguments=("--program", f"{student.room.kept}/{NODE_YAML}"),
+                    about={
+                        "submission": student.name,
+                        "item": item.name,
+                        "name": f"{scenario.folder}-{number}",
+                    },
                 )
 
 

@@ -31,7 +31,7 @@ class Mark:
     @property
     def whole(self) -> bool:
         """Every run was made, and kvsim itself gave a verdict on each."""
-        return len(self.results) == self.item.runs and all(
+        return len(self.results) == self.item.wanted and all(
             one.ending is not Ending.ERROR for one in self.results
         )
 
@@ -44,7 +44,7 @@ class Mark:
         ]
         if lines and self.item.hidden and not to_teacher:
             return WITHHELD
-        summary = f"{self.passed} of {self.item.runs} runs passed"
+        summary = f"{self.passed} of {self.item.wanted} runs passed"
         return "\n".join([summary, *dict.fromkeys(lines)])
 
 
@@ -90,9 +90,11 @@ def points_for(item: Item, results: Sequence[Result]) -> float:
     shares = [_share(item.partial, result) for result in results]
     if item.partial == "none":
         return (
-            float(item.points) if len(shares) == item.runs and all(share == 1.0 for share in shares) else 0.0
+            float(item.points)
+            if len(shares) == item.wanted and all(share == 1.0 for share in shares)
+            else 0.0
         )
-    return round(item.points * sum(shares) / item.runs, 2)
+    return round(item.points * sum(shares) / item.wanted, 2)
 
 
 def _share(partial: str, result: Result) -> float:

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from kvsim.config.plan import Plan
+from kvsim.config.scenario import Scenario
+from kvsim.config.scenario_text import text_of, with_values
 from kvsim.errors import UsageError
 
 BYTES_MAX = 2 << 30
@@ -29,13 +31,21 @@ def submissions_in(folder: Path) -> list[Path]:
 
 
 def stage_plan(plan: Plan, folder: Path) -> None:
-    """Scenarios and clusters of a plan, each in a folder of its own, readable by us alone."""
+    """Every scenario of a plan (every cell of it), as one that stands alone beside its cluster, readable by us alone."""
     folder.mkdir(mode=0o700)
     for item in plan.items:
         place = folder / item.name
         place.mkdir()
-        shutil.copyfile(item.file, place / item.file.name)
-        shutil.copyfile(item.cluster, place / "cluster.yaml")
+        for scenario in item.scenarios:
+            cluster = f"{scenario.folder}-cluster.yaml"
+            shutil.copyfile(scenario.cluster, place / cluster)
+            text = text_of(with_values(scenario.tree, cluster=cluster, program=""))
+            (place / staged_name(scenario)).write_text(text, encoding="utf-8")
+
+
+def staged_name(scenario: Scenario) -> str:
+    """The file of one cell in the folder of its item."""
+    return f"{scenario.folder}.yaml"
 
 
 def copy_submission(source: Path, target: Path) -> str:

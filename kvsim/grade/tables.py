@@ -44,7 +44,7 @@ def junit_of(grades: Sequence[Grade]) -> str:
             case = SubElement(suite, "testcase", classname=_clean(one.submission), name=mark.item.name)
             if one.trouble:
                 SubElement(case, "error", message="not tried").text = _clean(one.trouble)
-            elif mark.passed < mark.item.runs:
+            elif mark.passed < mark.item.wanted:
                 SubElement(case, "failure", message=f"{mark.points:g} of {mark.item.points}").text = _clean(
                     mark.said(to_teacher=True)
                 )
@@ -59,7 +59,7 @@ def gradescope_of(grade: Grade, plan: Plan) -> str:
             "name": mark.item.title,
             "score": 0.0 if grade.zeroed else mark.points,
             "max_score": mark.item.points,
-            "status": "passed" if mark.passed == mark.item.runs else "failed",
+            "status": "passed" if mark.passed == mark.item.wanted else "failed",
             "output": mark.said(to_teacher=False),
             "visibility": "visible",
         }

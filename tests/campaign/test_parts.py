@@ -11,8 +11,10 @@ import pytest
 from kvsim.campaign.archive import pack, unpack
 from kvsim.campaign.database import Database
 from kvsim.campaign.page import page_of
-from kvsim.campaign.plan import Case, Plan
+from kvsim.campaign.plan import Case, Plan, case_of
 from kvsim.campaign.summary import summary_of, text_of
+from kvsim.config.cluster_file import load_stage
+from kvsim.config.scenario_file import load_scenarios
 from kvsim.errors import UsageError
 from kvsim.trials.trial import Ending, Result, Trial
 
@@ -45,6 +47,22 @@ def test_a_plan_is_every_case_with_every_seed_and_every_trial_has_a_key_of_its_o
     trials = list(PLAN.trials())
     assert len(trials) == PLAN.wanted == len({trial.key for trial in trials}) == 12
     assert {trial.seed for trial in trials} == {5, 6, 7}
+
+
+def test_a_cell_of_a_matrix_is_a_case_of_its_own(tmp_path):
+    (tmp_path / "c.yaml").write_text(
+        "cluster: c\nprogram: {program: p, start: [x]}\nnodes: {n1: {role: leader}}\n"
+    )
+    (tmp_path / "s.yaml").write_text(
+        'scenario: s\ncluster: c.yaml\nmatrix: {v: [1, 2]}\nsteps: [{put: {at: leader, key: k, value: "{v}"}}]\n'
+    )
+    found = load_scenarios(tmp_path / "s.yaml")
+    cases = tuple(case_of(one, load_stage(one), tmp_path / "s.yaml", ("-o", "a=b")) for one in found)
+    assert [(case.name, case.arguments) for case in cases] == [
+        ("s[v=1]", ("--cell", "v=1", "-o", "a=b")),
+        ("s[v=2]", ("--cell", "v=2", "-o", "a=b")),
+    ]
+    assert len({trial.key for trial in Plan(cases, 1, 1, 1.0).trials()}) == 2
 
 
 def test_a_result_is_recorded_once(database):

@@ -79,3 +79,26 @@ def test_mistakes_are_said_before_anything_runs(school, words, said):
 def test_a_folder_without_submissions_is_a_mistake(school):
     (school.folder / "subs").mkdir()
     assert "no submission is in it" in school.grade().stderr
+
+
+def test_a_matrix_is_graded_cell_by_cell(school):
+    """Wherever a scenario and its cluster stand: what a run in the room is given stands alone."""
+    (school.folder / "deep").mkdir()
+    text = (
+        (school.folder / "roles.yaml")
+        .read_text()
+        .replace("cluster: cluster.yaml", "cluster: ../cluster.yaml")
+    )
+    text = text.replace("\nsteps:", '\nmatrix: {size: [2, 3]}\nnodes: "{size}"\nsteps:')
+    (school.folder / "deep/roles.yaml").write_text(text)
+    school.plan("scenarios: [{file: deep/roles.yaml, points: 10, runs: 2}]")
+    school.submission("alice")
+    (marks,) = school.grades()["alice"]["scenarios"]
+    assert (marks["points"], len(marks["runs"])) == (10, 4)
+    seen = set()
+    for one in marks["runs"]:
+        run = school.folder / "out/alice" / one["run"]
+        meta = json.loads((run / "meta.json").read_text())
+        seen.add((meta["scenario"], len(meta["nodes"]), meta["seed"]))
+    assert {(name, nodes) for name, nodes, _ in seen} == {("roles", 2), ("roles", 3)}
+    assert len({seed for _, _, seed in seen}) == 2  # one a run, the same for all cells

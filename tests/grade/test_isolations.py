@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kvsim.cli.files import load_scenario
+from kvsim.cli.files import load_scenarios
 from kvsim.config.plan_file import load_plan
 from kvsim.grade.grading import Grading, grade_all
 from kvsim.grade.room import Isolation
@@ -18,7 +18,7 @@ def test_a_good_submission_gets_its_points(school, isolation, wanted):
     folder = school.submission("good")
     (folder / "build.sh").write_text("touch built")
     school.plan("build: [sh, build.sh]\nscenarios: [{file: roles.yaml, points: 10}]")
-    plan = load_plan(school.folder / "plan.yaml", load_scenario)
+    plan = load_plan(school.folder / "plan.yaml", load_scenarios)
     grading = Grading(plan, (folder,), school.folder / "out", wanted, 1, "secret")
     [grade], whole = grade_all(grading)
     assert whole and grade.total == 10, grade.to_json()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from kvsim.config.plan import Item, Limits, Plan
 from kvsim.config.plan_file import load_plan
+from kvsim.config.scenario import Scenario
 from kvsim.config.schema import json_schema
 from kvsim.config.yaml_tree import read_text
 from kvsim.errors import FileProblems
@@ -28,7 +29,8 @@ from kvsim.trials.trial import Ending, Result
 def item(
     name: str = "roles", points: int = 10, runs: int = 1, partial: str = "runs", hidden: bool = False
 ) -> Item:
-    return Item(Path("s.yaml"), Path("c.yaml"), name, f"title of {name}", points, hidden, runs, partial)
+    scenario = Scenario(name, "", Path("s.yaml"), Path("c.yaml"), ())
+    return Item(Path("s.yaml"), (scenario,), name, f"title of {name}", points, hidden, runs, partial)
 
 
 def result(ending: Ending, held: int = 0, asked: int = 0) -> Result:

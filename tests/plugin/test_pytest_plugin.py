@@ -80,6 +80,17 @@ def test_scenarios_of_a_folder_are_tests_and_a_failure_stands_on_its_step(projec
     assert Path(properties["kvsim_proof"]).is_file()
 
 
+def test_a_matrix_is_a_test_for_each_cell(project):
+    text = GOOD.replace("expect: ok", 'expect: "{wanted}"')
+    write(
+        project, "scenarios/good.yaml", text.replace("steps:", "matrix: {wanted: [ok, refused]}\nsteps:", 1)
+    )
+    result = run(project, "scenarios", "-v", "-k", "good")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*scenarios/good.yaml::good[[]wanted=ok[]] PASSED*"])
+    run(project, "scenarios/good.yaml::good[wanted=ok]").assert_outcomes(passed=1)
+
+
 def test_a_mistake_in_a_scenario_is_told_with_its_place(project):
     write(project, "scenarios/wrong.yaml", GOOD.replace("put:", "putt:"))
     result = run(project, "scenarios")

@@ -119,3 +119,15 @@ def summary(passed: int, failed: int, ending: Ending = Ending.FAIL) -> Summary:
 )
 def test_blame_is_given_only_where_the_numbers_allow_it(mine, reference, who):
     assert blame(mine, reference, "kvstore").who == who
+
+
+def test_a_matrix_is_repeated_cell_by_cell(project):
+    file = project.folder / "scenarios/roles.yaml"
+    file.write_text(file.read_text().replace("\nsteps:", '\nmatrix: {size: [2, 3]}\nnodes: "{size}"\nsteps:'))
+    done = project.run("repeat", "scenarios/roles.yaml", "-n", 2, "-j", 2, "--out", "all")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^pass +roles\[size=2\] +100.0%", done.stdout, re.MULTILINE), done.stdout
+    assert re.search(r"^pass +roles\[size=3\] +100.0%", done.stdout, re.MULTILINE), done.stdout
+    for cell in ("roles-size=2", "roles-size=3"):
+        said = json.loads((project.folder / "all" / cell / "summary.json").read_text())
+        assert said["made"] == 2
