@@ -64,7 +64,7 @@ def tell(what: str, total: Total, rule: Rule) -> Told:
 
 def _cut(total: Total, rule: Rule) -> Told:
     met = (
-        f"{total.resets} connections reset, {total.turned_away} turned away, {total.forwarded} bytes through"
+        f"{total.resets} resets, {total.turned_away} connections turned away, {total.forwarded} bytes through"
     )
     if total.forwarded:
         return False, met
@@ -100,7 +100,7 @@ def _slice(total: Total, rule: Rule) -> Told:
 def _drop(total: Total, rule: Rule) -> Told:
     return (
         True if total.resets else None
-    ), f"{total.resets} connections reset, {total.offered} bytes offered"
+    ), f"{total.resets} resets, {total.offered} bytes offered"
 
 
 def _ms(seconds: float) -> str:
