@@ -97,10 +97,4 @@ def settled(word: str, measure: Callable[[], tuple[float, Mapping[str, float]]])
 
 def spent(what: str, whose: str, used_s: float, limit: float) -> dict[str, Any]:
     """The fields of a `limit` event: something that had a time limit is over."""
-    return {
-        "what": what,
-        "of": whose,
-        "used_s": round(used_s, 4),
-        "allowed_s": float(limit),
-        "written": isinstance(limit, Written),
-    }
+    return {"what": what, "of": whose, "used_s": round(used_s, 4), "allowed_s": round(limit, 4)}

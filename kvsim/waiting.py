@@ -28,6 +28,10 @@ class Deadline:
         """Seconds left, never negative."""
         return max(0.0, self.at - time.monotonic())
 
+    def used_s(self) -> float:
+        """Seconds since it was set; more than the budget once it has passed."""
+        return self.budget_s - (self.at - time.monotonic())
+
     def passed(self) -> bool:
         return time.monotonic() >= self.at
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from kvsim.errors import UsageError
+from kvsim.limits import AS_WRITTEN, CALIBRATED, checked
 
 
 class Parser(argparse.ArgumentParser):
@@ -61,6 +62,7 @@ def add_stage(parser: argparse.ArgumentParser) -> None:
     )
     add_program(parser)
     add_cell(parser)
+    add_time_limits(parser)
 
 
 def add_cell(parser: argparse.ArgumentParser) -> None:
@@ -71,6 +73,24 @@ def add_cell(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="only the cells of a scenario's matrix that have this value; may be repeated",
     )
+
+
+def add_time_limits(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--time-limits",
+        type=_time_limits,
+        default=CALIBRATED,
+        metavar="HOW",
+        help=f"{CALIBRATED}: kvsim's own limits (those that no file says) are stretched by how slow this machine is at the start; "
+        f"{AS_WRITTEN}: none is; x3: all are three times as long, written ones too (default: {CALIBRATED})",
+    )
+
+
+def _time_limits(word: str) -> str:
+    try:
+        return checked(word)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def options_of(arguments: argparse.Namespace) -> dict[str, str]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 from kvsim.cli.terminal import is_terminal
 from kvsim.errors import UsageError
+from kvsim.limits import CALIBRATED
 from kvsim.trials.trial import Result
 
 LIMIT_S = 120.0
@@ -36,10 +37,11 @@ def add_jobs(parser: argparse.ArgumentParser) -> None:
 
 
 def words_for_run(arguments: argparse.Namespace) -> tuple[str, ...]:
-    """`--program`, `-o` and `--cluster` again, for `kvsim run`."""
+    """`--program`, `-o`, `--cluster` and `--time-limits` again, for `kvsim run`."""
     words = [word for option in arguments.option for word in ("-o", option)]
     words += ["--program", arguments.program] if arguments.program else []
     words += ["--cluster", str(arguments.cluster)] if arguments.cluster else []
+    words += ["--time-limits", arguments.time_limits] if arguments.time_limits != CALIBRATED else []
     return tuple(words)
 
 

@@ -170,12 +170,8 @@ def _compared(
             None,
             f"not looked at: {arguments.reference} cannot be played this: {error.problems[0].message}",
         )
-    words = (
-        *scenario.words,
-        "--program",
-        arguments.reference,
-        *(("--cluster", str(arguments.cluster)) if arguments.cluster else ()),
-    )
+    other = argparse.Namespace(**{**vars(arguments), "program": arguments.reference, "option": []})
+    words = (*scenario.words, *words_for_run(other))
     print(f"{plan.name}: some runs failed; now the same runs with {arguments.reference}", file=sys.stderr)
     reference = replace(
         plan,

@@ -15,7 +15,7 @@ from pathlib import Path
 from kvsim.checks.verdict import Verdict
 from kvsim.cli.arguments import add_json, add_stage
 from kvsim.cli.files import load_cases
-from kvsim.cli.many import at_least
+from kvsim.cli.many import at_least, words_for_run
 from kvsim.cli.progress import progress
 from kvsim.cli.ran import Case, Ran, as_json, exit_status, side_by_side, summary
 from kvsim.cli.terminal import show
@@ -97,6 +97,7 @@ def _one_by_one(arguments: argparse.Namespace, cases: Sequence[Case], seed: int)
         fail_fast=arguments.fail_fast,
         attach=arguments.attach,
         arguments=_repeat(arguments),
+        time_limits=arguments.time_limits,
     )
     ran: list[Ran] = []
     for scenario, cluster in cases:
@@ -144,7 +145,4 @@ def _film(done: Done) -> None:
 
 def _repeat(arguments: argparse.Namespace) -> tuple[str, ...]:
     """What else the command that repeats this run has to say."""
-    words = [word for option in arguments.option for word in ("-o", option)]
-    words += ["--program", arguments.program] if arguments.program else []
-    words += ["--cluster", str(arguments.cluster)] if arguments.cluster else []
-    return (*words, *(["--attach"] if arguments.attach else []))
+    return (*words_for_run(arguments), *(["--attach"] if arguments.attach else []))

@@ -8,25 +8,28 @@ from __future__ import annotations
 import argparse
 import sys
 
-from kvsim.cli.arguments import add_cluster, add_json, add_program, options_of
+from kvsim.cli.arguments import add_cluster, add_json, add_program, add_time_limits, options_of
 from kvsim.cli.files import load_cluster
 from kvsim.cli.nodes_table import print_nodes
 from kvsim.errors import Exit
 from kvsim.launcher.background import Background, bring_up
+from kvsim.limits import settled
+from kvsim.process.pace import measured
 from kvsim.scenario.interrupt import Interrupted, orderly_interrupts
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     add_cluster(parser)
     add_program(parser)
+    add_time_limits(parser)
     add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     options = options_of(arguments)
-    background = Background(
-        load_cluster(arguments.cluster, arguments.program, options), arguments.program, options
-    )
+    limits = settled(arguments.time_limits, measured)
+    cluster = load_cluster(arguments.cluster, arguments.program, options)
+    background = Background(limits.stretched(cluster), arguments.program, options)
     with background.locked("start it"):
         found = background.found(lambda *_, **__: None)
         if found is not None:

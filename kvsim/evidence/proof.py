@@ -14,6 +14,7 @@ from kvsim.checks.fate import fate_of
 from kvsim.checks.promised import report_of, results
 from kvsim.checks.table import apply
 from kvsim.checks.verdict import CheckResult, Verdict, of_a_cut_run, worst
+from kvsim.evidence.spent import limits_json, spent
 from kvsim.evidence.unproven import not_proven
 from kvsim.history.journal import to_text
 from kvsim.history.record import Operation, Record, StepRecord
@@ -67,6 +68,7 @@ class Proof:
     checks: tuple[CheckResult, ...]
     not_proven: tuple[str, ...]
     load: Report | None = None  # what the loads of the run showed, by what the program promises
+    time_limits: Mapping[str, Any] | None = None  # how they were meant, and what was used of each
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the digests of the files, as plain values."""
@@ -83,6 +85,7 @@ class Proof:
             "checks": [_check_json(check) for check in self.checks],
             "not_proven": list(self.not_proven),
             "load": self.load and to_json(self.load),
+            "time_limits": self.time_limits,
         }
 
 
@@ -106,6 +109,7 @@ def judge(record: Record) -> Proof:
         checks=tuple(checks),
         not_proven=not_proven(record, checks),
         load=report,
+        time_limits=limits_json(record, spent(record)),
     )
 
 

@@ -8,6 +8,7 @@ from kvsim.checks.expectations import describe
 from kvsim.checks.verdict import CheckResult, Finding, Verdict, worst
 from kvsim.evidence.load_text import fault_lines, load_lines, picture_lines
 from kvsim.evidence.proof import Claim, NodeProof, Proof
+from kvsim.evidence.spent import limit_lines
 from kvsim.evidence.story import story
 from kvsim.history.journal import to_bytes
 from kvsim.history.outcome import Outcome, Reason
@@ -151,5 +152,6 @@ def _check(check: CheckResult) -> Iterator[str]:
 def _verdict(proof: Proof) -> Iterator[str]:
     if proof.ended != "finished":
         yield f"the run did not finish: {proof.ended}"
+    yield from limit_lines(proof.time_limits)
     yield f"again: {proof.again}"
     yield f"VERDICT: {str(proof.verdict).upper()}"

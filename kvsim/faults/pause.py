@@ -12,11 +12,12 @@ from typing import Any
 
 from kvsim.faults.fault import Healing, Receipt
 from kvsim.faults.subject import Subject
+from kvsim.limits import Own
 from kvsim.waiting import Deadline, TimedOut, wait_until
 
-STOP_WITHIN_S = 2.0
+STOP_WITHIN_S = Own(2.0)
 PING_TIMEOUT_S = 0.2
-HEAL_WITHIN_S = 5.0
+HEAL_WITHIN_S = Own(5.0)
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ def _receipt(subject: Subject) -> Receipt:
         return bool(tree) and all(process.stopped() for process in tree)
 
     try:
-        wait_until(still, Deadline.after(STOP_WITHIN_S), f"every thread of {subject.name} to stand still")
+        deadline = Deadline.after(subject.limits.of(STOP_WITHIN_S))
+        wait_until(still, deadline, f"every thread of {subject.name} to stand still")
         stopped = True
     except TimedOut:
         stopped = False
@@ -92,7 +94,7 @@ def _healing(subject: Subject) -> Healing:
     if subject.ended() is not None:
         return Healing(subject.name, False, f"{subject.name} {subject.ended()} while it was paused")
     try:
-        wait_until(answers, Deadline.after(HEAL_WITHIN_S), f"{subject.name} to answer")
+        wait_until(answers, Deadline.after(subject.limits.of(HEAL_WITHIN_S)), f"{subject.name} to answer")
     except TimedOut:
         return Healing(subject.name, False, f"{subject.name} was continued, but {seen[0]}")
     return Healing(subject.name, True, f"{subject.name} goes on and answers")

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from kvsim.limits import PLAIN, Limits
 from kvsim.process.identity import Identity
 
 
@@ -16,7 +17,7 @@ class Subject:
 
     `kill(signal)`, `stop()` and `start()` wait until it is so and raise NodeFailed when it does not become so. `ping(timeout)`
     asks once on a connection of its own: None for an answer, else what was seen instead. Inside `at_home()` the node is reached
-    without any link between. `logged(pattern)`: the present
+    without any link between. `limits` say how long kvsim's own waits may take. `logged(pattern)`: the present
     incarnation has logged such a line. `tolerate(why)`: the node may end by itself from now on; "": no longer.
     """
 
@@ -33,3 +34,4 @@ class Subject:
     ping: Callable[[float], str | None]
     logged: Callable[[str], bool]
     tolerate: Callable[[str], None]
+    limits: Limits = PLAIN

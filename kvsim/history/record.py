@@ -51,6 +51,7 @@ class Operation:
     phase: str = ""
     unsolicited: bytes = b""
     expected: str | None = None  # of a cas
+    allowed_s: float | None = None  # how long kvsim would have waited for the answer
 
     @property
     def is_write(self) -> bool:
@@ -72,7 +73,7 @@ def operation_of(event: Event) -> Operation:
     )
 
 
-OPTIONAL = ("phase", "unsolicited", "expected")
+OPTIONAL = ("phase", "unsolicited", "expected", "allowed_s")
 _REQUIRED = tuple(name for name in Operation.__dataclass_fields__ if name not in OPTIONAL)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from kvsim.config.cluster import Cluster
 from kvsim.config.names import STRAIGHT, Place, Views, names_for
 from kvsim.launcher.node import Node, Note
+from kvsim.limits import PLAIN, Limits, spent
 from kvsim.logs.guard import Growth, LogGuard
 from kvsim.process.tree import members
 from kvsim.waiting import Deadline
@@ -29,6 +30,7 @@ class Cast:
     nodes: dict[str, Node]
     note: Note
     views: Views = STRAIGHT
+    limits: Limits = PLAIN  # for those that no file holds
     guard: LogGuard = field(init=False)
 
     def __post_init__(self) -> None:
@@ -54,6 +56,10 @@ class Cast:
         """Have the guard look at all logs of a node: its own, and the extra ones that are there by now."""
         for log in (node.log, *node.extra_logs()):
             self.guard.add(node.name, log.path)
+
+    def note_limit(self, what: str, node: Node, deadline: Deadline) -> None:
+        """Note how much of its time something has taken."""
+        self.note("limit", **spent(what, node.name, deadline.used_s(), deadline.budget_s))
 
     def note_signal(self, node: Node, signal: str, why: str, **more: Any) -> None:
         self.note("signal", node=node.name, incarnation=node.incarnation, signal=signal, why=why, **more)

@@ -19,6 +19,7 @@ from kvsim.launcher.failing import PortLost
 from kvsim.launcher.node import Node, Note
 from kvsim.launcher.starting import Starting
 from kvsim.launcher.stopping import Stopping
+from kvsim.limits import PLAIN, Limits
 from kvsim.process.sockets import owned_by
 from kvsim.process.tree import become_subreaper, members
 
@@ -36,13 +37,15 @@ class Launcher:
         *,
         die_with_parent: bool = True,
         views: Views = STRAIGHT,
+        limits: Limits = PLAIN,
     ) -> None:
         self.cluster = cluster
         self.nodes: dict[str, Node] = {node.name: node for node in nodes}
         self.places: dict[str, Place] = {node.name: node.place for node in nodes}
         self.note = note
         self.views = views
-        self._cast = Cast(cluster, self.nodes, note, views)
+        self.limits = limits
+        self._cast = Cast(cluster, self.nodes, note, views, limits)
         self._starting = Starting(self._cast, die_with_parent)
         self._stopping = Stopping(self._cast)
         become_subreaper()

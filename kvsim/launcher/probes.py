@@ -22,6 +22,7 @@ from kvsim.history.journal import to_text
 from kvsim.history.outcome import Kind
 from kvsim.launcher.node import Node
 from kvsim.launcher.preparing import beside, environment_of
+from kvsim.limits import Own
 from kvsim.process.sockets import listeners, listening, owned_by
 from kvsim.process.tree import members
 
@@ -32,7 +33,7 @@ PATIENCE_S, PATIENCE_MAX_S = (
     0.125,
     1.0,
 )  # of one try; doubled each time, because a server may answer only what it is asked later
-COMMAND_TIMEOUT_S = 5.0
+COMMAND_TIMEOUT_S = Own(5.0)
 OUTPUT_MAX_BYTES = 1 << 20
 SHOWN_MAX = 300
 
@@ -192,7 +193,7 @@ def _command(gates: Gates, settings: Settings) -> Look:
     node = gates.node
     words = [render(word, gates.names) for word in settings["run"]]
     words[0] = beside(node.program.folder, words[0])
-    deadline = time.monotonic() + COMMAND_TIMEOUT_S
+    deadline = time.monotonic() + gates.limits.of(COMMAND_TIMEOUT_S)
     environment = environment_of(node, gates.names)
     try:
         done = run(

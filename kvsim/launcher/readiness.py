@@ -13,6 +13,7 @@ from kvsim.client.exchange import Client
 from kvsim.config.program import Probe, Ready
 from kvsim.launcher.node import Node
 from kvsim.launcher.probes import PATIENCE_S, PROBES
+from kvsim.limits import PLAIN, Limits
 from kvsim.process.sockets import holders
 
 
@@ -23,6 +24,7 @@ class Gates:
     node: Node
     names: Mapping[str, Any]
     ready: Ready
+    limits: Limits = PLAIN
     passed: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     saw: dict[str, str] = field(default_factory=dict)
     client: Client | None = None

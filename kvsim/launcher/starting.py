@@ -64,7 +64,7 @@ class Starting:
         node.end_wanted = node.end_noted = node.flooded = False
         self.cast.watch(node)
         self.note_spawn(node, list(start.argv))
-        return Gates(node, names, node.program.ready)
+        return Gates(node, names, node.program.ready, self.cast.limits)
 
     def note_spawn(self, node: Node, argv: list[str], *, attached: bool = False) -> None:
         self.cast.note(
@@ -76,6 +76,7 @@ class Starting:
             argv=argv,
             address=f"{node.place.host}:{node.place.port}",
             attached=attached,
+            ready_within_s=node.program.ready.within_s,
         )
 
     def _refuse_strangers(self, node: Node) -> None:
@@ -91,30 +92,29 @@ class Starting:
     # --- waiting -----------------------------------------------------------------------------------------------------
 
     def _wait_ready(self, all_gates: Sequence[Gates], within_s: float | None = None) -> None:
-        budget_s = within_s or max(gates.ready.within_s for gates in all_gates)
+        deadline = Deadline.after(within_s or max(gates.ready.within_s for gates in all_gates))
         waiting = list(all_gates)
 
         def opened() -> bool:
             for gates in [gates for gates in waiting if self._is_there(gates.node) and gates.open()]:
                 waiting.remove(gates)
-                self._note_ready(gates)
+                self._note_ready(gates, deadline)
             return not waiting
 
         try:
-            wait_until(
-                opened, Deadline.after(budget_s), "all nodes ready", dead=lambda: self._raise_dead(waiting)
-            )
+            wait_until(opened, deadline, "all nodes ready", dead=lambda: self._raise_dead(waiting))
         except TimedOut:
             self._raise_dead(waiting, in_time=False)
-            raise failing.not_ready(self.cast, waiting[0], budget_s) from None
+            raise failing.not_ready(self.cast, waiting[0], deadline.budget_s) from None
         finally:
             for gates in all_gates:
                 gates.close()
 
-    def _note_ready(self, gates: Gates) -> None:
+    def _note_ready(self, gates: Gates, deadline: Deadline) -> None:
         node = gates.node
         kind = "ready" if gates.ready is node.program.ready else "cluster_ready"
         self.cast.note(kind, node=node.name, incarnation=node.incarnation, gates=gates.passed)
+        self.cast.note_limit(kind.replace("_", " "), node, deadline)
         self.cast.watch(node)
 
     def _raise_dead(self, waiting: Iterable[Gates], *, in_time: bool = True) -> None:
@@ -141,7 +141,7 @@ class Starting:
     def _wait_cluster_ready(self, nodes: Iterable[Node]) -> None:
         """What only a whole cluster can show (a leader exists, a replica's link is up), where a program asks for it."""
         waiting = [
-            Gates(node, self.cast.names(node.name), node.program.cluster_ready)
+            Gates(node, self.cast.names(node.name), node.program.cluster_ready, self.cast.limits)
             for node in nodes
             if node.program.cluster_ready.all_of or node.program.cluster_ready.any_of
         ]

@@ -13,13 +13,14 @@ from kvsim.launcher import squatters
 from kvsim.launcher.cast import Cast
 from kvsim.launcher.node import Node
 from kvsim.launcher.preparing import run_command
+from kvsim.limits import Own, spent
 from kvsim.process import ladder
 from kvsim.process.child import Child, signal_name
 from kvsim.process.sockets import listeners
 from kvsim.process.tree import members
 from kvsim.waiting import Deadline, TimedOut, wait_until
 
-KILL_WAIT_S = 5.0
+KILL_WAIT_S = Own(5.0)
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,10 @@ class Stopping:
         self.cast.note_signal(node, signal_name(number), "the scenario kills it")
         for one in members(node.process.identity, node.mark):
             one.signal(number)
+        deadline = Deadline.after(self.cast.limits.of(KILL_WAIT_S))
         try:
-            wait_until(lambda: not node.up, Deadline.after(KILL_WAIT_S), f"{name} to die of {signal}")
+            wait_until(lambda: not node.up, deadline, f"{name} to die of {signal}")
+            self.cast.note_limit("kill", node, deadline)
         except TimedOut as error:
             raise NodeFailed(name, f"node {name} lives on after {signal_name(number)}: {error}") from None
         finally:
@@ -110,6 +113,9 @@ class Stopping:
             port_open=port_open,
             took_s=stopped.took_s,
         )
+        if stopped.was_running and node.program.stop.steps:
+            allowed_s = sum(step.wait_s for step in node.program.stop.steps)
+            self.cast.note("limit", **spent("stop", node.name, stopped.took_s, allowed_s))
 
 
 def _root(node: Node):

@@ -20,6 +20,7 @@ from kvsim.faults.links.rules import Rule
 from kvsim.faults.pause import Pause
 from kvsim.faults.scope import scope
 from kvsim.history.record import Operation
+from kvsim.limits import Own
 from kvsim.live.asking import ask
 from kvsim.live.caller import caller
 from kvsim.live.reply import Reply
@@ -72,10 +73,11 @@ class LiveCluster:
         seen = self.look().values()
         return [self.nodes[one.node] for one in seen if one.up and one.role is Role.FOLLOWER]
 
-    def wait_for_leader(self, within_s: float = 5.0) -> LiveNode:
+    def wait_for_leader(self, within_s: float = Own(5.0)) -> LiveNode:
         """Wait until exactly one node says that it is the leader. Raises NodeFailed when none does in time."""
+        deadline = Deadline.after(self._context.launcher.limits.of(within_s))
         try:
-            wait_until(lambda: len(leaders(self.look())) == 1, Deadline.after(within_s), "one leader")
+            wait_until(lambda: len(leaders(self.look())) == 1, deadline, "one leader")
         except TimedOut as error:
             raise NodeFailed("", f"no leader: {error}; {told(self._context.seen)}") from None
         return self.leader

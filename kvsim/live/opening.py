@@ -21,7 +21,9 @@ from kvsim.evidence.proof import Proof
 from kvsim.evidence.verify import write_proof
 from kvsim.history.journal import Journal
 from kvsim.launcher.launcher import PortLost
+from kvsim.limits import CALIBRATED, settled
 from kvsim.live.cluster import LiveCluster
+from kvsim.process.pace import measured
 from kvsim.report.write import write_reports
 from kvsim.rundir import RunDir, new_run
 from kvsim.scenario.interrupt import Interrupts
@@ -44,6 +46,7 @@ class Wanted:
     options: Mapping[str, str] = field(default_factory=dict)
     seed: int | None = None
     again: str = ""
+    time_limits: str = CALIBRATED
 
 
 @dataclass
@@ -88,7 +91,8 @@ def _started(wanted: Wanted, cluster: Cluster, run: RunDir, journal: Journal) ->
     """The cluster, started; on other ports once more where a stranger took one at the last moment."""
     scenario = Scenario(wanted.name, wanted.name, wanted.file, cluster.path, ())
     seed = wanted.seed if wanted.seed is not None else new_seed()
-    job = Job(scenario, cluster, Options(), seed, run, lambda *_: None)
+    limits = settled(wanted.time_limits, measured)
+    job = Job(scenario, limits.stretched(cluster), Options(), seed, run, lambda *_: None, limits)
     with contextlib.ExitStack() as stack:
         for tries_left in reversed(range(START_TRIES)):
             stage = stack.enter_context(private_cluster(job, journal, Interrupts()))

@@ -10,6 +10,7 @@ from kvsim.client.connect import connect
 from kvsim.client.stream import StreamClient
 from kvsim.history.history import History
 from kvsim.history.history_file import save
+from kvsim.history.operations import NEVER, Operations
 from kvsim.load.loop import Loop
 from kvsim.load.plan import LoadPlan
 from kvsim.load.threads import Threads
@@ -23,7 +24,14 @@ def drive(plan: LoadPlan, stop: Callable[[], bool]) -> dict[str, Any]:
     driver.run()
     samples = driver.sampler.samples if isinstance(driver, Loop) else driver.samples
     save(History(driver.recorder.operations, samples=tuple(samples), origin=plan.name), plan.out)
-    return {**driver.recorder.told(), "samples": len(samples)}
+    slowest_s = slowest_ns(driver.recorder.operations) / 1e9
+    return {**driver.recorder.told(), "samples": len(samples), "slowest_s": slowest_s}
+
+
+def slowest_ns(operations: Operations) -> int:
+    """The longest that an answer took; 0 when there was none."""
+    times = zip(operations.call_ns, operations.return_ns, strict=True)
+    return max((back - call for call, back in times if back != NEVER), default=0)
 
 
 def _can_wait(plan: LoadPlan) -> bool:

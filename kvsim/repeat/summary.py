@@ -50,6 +50,22 @@ class Summary:
     def slowest_s(self) -> float:
         return max((result.took_s for _, result in self.pairs), default=0.0)
 
+    @property
+    def stretched(self) -> tuple[float, float] | None:
+        """The least and the most that kvsim's own time limits were stretched in a run."""
+        factors = [result.limits["own"] for _, result in self.pairs if result.limits]
+        return (min(factors), max(factors)) if factors else None
+
+    @property
+    def closest(self) -> Mapping[str, Any] | None:
+        """Of all runs, the time limit of which the greatest share was used, with the run's seed."""
+        told = [
+            {**result.limits["closest"], "seed": trial.seed}
+            for trial, result in self.pairs
+            if result.limits.get("closest")
+        ]
+        return max(told, key=lambda one: one["share"], default=None)
+
     @cached_property
     def groups(self) -> list[Group]:
         return grouped(self.pairs)
@@ -73,6 +89,7 @@ class Summary:
             "took_s": round(self.took_s, 3),
             "slowest_s": self.slowest_s,
             "allowed_s": self.limit_s,
+            "time_limits": {"own": self.stretched, "closest": self.closest},
         }
 
 
@@ -83,7 +100,23 @@ def text_of(summary: Summary) -> str:
         f"{summary.scenario}: {summary.made} runs{cut}, {summary.jobs} at a time, {summary.took_s:.1f} s "
         f"(slowest run {summary.slowest_s:.1f} s of {summary.limit_s:g} s allowed)"
     ]
+    lines += limit_lines(summary)
     lines += [f"  {ending:<12}{n:>6}  {Rate(n, summary.made)}" for ending, n in summary.counts.items()]
     if summary.groups:
         lines += ["", "WHERE RUNS FIRST WENT WRONG", *map(described, summary.groups)]
     return "\n".join(lines)
+
+
+def limit_lines(summary: Summary) -> list[str]:
+    """How far time limits were stretched, and the one that came closest; nothing where no run says so."""
+    if summary.stretched is None:
+        return []
+    least, most = summary.stretched
+    factor = f"x{most:g}" if least == most else f"x{least:g} to x{most:g}"
+    one = summary.closest
+    near = (
+        f"; closest: {one['what']} of {one['of']} {one['used_s']:.3g} of {one['allowed_s']:g} s (seed {one['seed']})"
+        if one
+        else ""
+    )
+    return [f"  time limits: kvsim's own {factor}{near}"]

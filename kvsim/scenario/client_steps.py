@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from kvsim.checks.expectations import Seen, judge
 from kvsim.client.exchange import Request
@@ -22,7 +23,10 @@ from kvsim.waiting import Deadline, TimedOut, wait_until
 
 def client_verb(context: Context, step: Step, nodes: list[str]) -> StepResult:
     """put, get, delete, cas, raw: the same request to each node, judged by the expectation and the time modifier."""
-    return worst_result([timed(lambda node=node: _once(context, step, node), step.timing) for node in nodes])
+    met = partial(context.note_limit, "eventually", f"step {step.id}")
+    return worst_result(
+        [timed(lambda node=node: _once(context, step, node), step.timing, met) for node in nodes]
+    )
 
 
 def _once(context: Context, step: Step, node: str) -> StepResult:

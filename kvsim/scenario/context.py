@@ -13,11 +13,13 @@ from kvsim.faults.links.process import Links
 from kvsim.faults.preload.control import Control
 from kvsim.history.journal import Journal
 from kvsim.launcher.launcher import Launcher
+from kvsim.limits import spent
 from kvsim.load.child import LoadProcess
 from kvsim.rundir import RunDir
 from kvsim.scenario.readback import State
 from kvsim.scenario.roles import Roles, RoleSeen
 from kvsim.scenario.sessions import Sessions
+from kvsim.waiting import Deadline
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,10 @@ class Context:
     run_held: Callable[[Step], StepResult] = lambda step: (
         PASSED
     )  # runs the steps that a step holds; the runner's
+
+    def note_limit(self, what: str, whose: str, deadline: Deadline) -> None:
+        """Note how much of its time something has taken that did come about."""
+        self.journal.write("limit", **spent(what, whose, deadline.used_s(), deadline.budget_s))
 
     def fill(self, text: object) -> str:
         """A scenario's text with its variables filled in."""

@@ -22,14 +22,14 @@ def finish_loads(context: Context) -> None:
     if not keys:
         return
     context.roles.look("")
+    catch_up = _catch_up(context)
+    deadline = Deadline.after(context.cluster.lag.within_s if catch_up else 0.0)
     try:
-        wait_until(
-            lambda: _agree(context, keys),
-            Deadline.after(context.cluster.lag.within_s if _catch_up(context) else 0.0),
-            "all nodes to show the same",
-        )
+        wait_until(lambda: _agree(context, keys), deadline, "all nodes to show the same")
     except TimedOut:
         return  # what was read last is what the checks judge
+    if catch_up:
+        context.note_limit("agreement", "the final reads", deadline)
 
 
 def abandon_loads(context: Context) -> None:

@@ -18,6 +18,7 @@ from kvsim.config.scenario import Scenario, Step
 from kvsim.config.variables import draw
 from kvsim.faults.preload.control import Control
 from kvsim.history.journal import Listen
+from kvsim.limits import CALIBRATED, PLAIN, Limits
 from kvsim.rundir import RunDir
 from kvsim.scenario.context import StepResult
 
@@ -40,6 +41,7 @@ class Options:
     attach: bool = False  # to the cluster that is up, which goes on afterwards
     arguments: tuple[str, ...] = ()  # what else the command that repeats the run needs
     listen: Listen | None = None  # hears of every event of the run as it goes
+    time_limits: str = CALIBRATED  # how they are meant: a word of kvsim.limits
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Job:
     seed: int
     run: RunDir
     show: Show
+    limits: Limits = PLAIN  # those of scenario and cluster are stretched by them already
 
 
 def meta_of(
@@ -79,6 +82,7 @@ def meta_of(
         ],
         "again": _again(job),
         "attached": job.options.attach,
+        "time_limits": job.limits.to_json(),
         "preloaded": control.digest if control else None,
         "nodes": {place.node.name: _node_meta(place, views) for place in places},
     }

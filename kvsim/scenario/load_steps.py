@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kvsim.config.program import Role
 from kvsim.config.scenario import Step
+from kvsim.limits import spent
 from kvsim.load.child import LoadProcess
 from kvsim.load.plan import LoadPlan, NodePlan
 from kvsim.scenario.context import PASSED, Context, StepResult, failed
@@ -59,6 +60,8 @@ def stop(context: Context, name: str) -> StepResult:
         return failed(f"no load called {name} is running")
     counts = process.stop()
     context.journal.write("load_stop", name=name, counts=counts)
+    timeout_s = process.plan.timeout_s
+    context.journal.write("limit", **spent("request", f"load {name}", counts["slowest_s"], timeout_s))
     return PASSED
 
 

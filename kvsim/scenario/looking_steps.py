@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from kvsim.checks.expectations import describe
 from kvsim.checks.verdict import Verdict
@@ -12,6 +13,7 @@ from kvsim.config.program import Role
 from kvsim.config.scenario import Step
 from kvsim.config.template import render_pattern
 from kvsim.history.outcome import Kind
+from kvsim.limits import Own
 from kvsim.scenario.context import PASSED, Context, StepResult, Verb, failed, worst_result
 from kvsim.scenario.readback import Values, same
 from kvsim.scenario.roles import leaders
@@ -21,13 +23,14 @@ from kvsim.waiting import Deadline, TimedOut, wait_until
 
 def wait(context: Context, step: Step, nodes: list[str]) -> StepResult:
     until = str(step.fields["until"])
-    budget_s = step.timing.within_s or 5.0
+    deadline = Deadline.after(step.timing.within_s or Own(5.0))
     try:
         wait_until(
             lambda: WAITS[until](context, step, nodes),
-            Deadline.after(budget_s),
+            deadline,
             f"{', '.join(nodes)} to be {until}",
         )
+        context.note_limit(f"wait until {until}", f"step {step.id}", deadline)
     except TimedOut as error:
         return failed(str(error))
     return PASSED
@@ -64,7 +67,11 @@ def sleep(context: Context, step: Step, nodes: list[str]) -> StepResult:
 
 def check(context: Context, step: Step, nodes: list[str]) -> StepResult:
     aspect = next(name for name in CHECKS if step.fields.get(name) is not None)
-    return timed(lambda: CHECKS[aspect](context, step, nodes), step.timing)
+    return timed(
+        lambda: CHECKS[aspect](context, step, nodes),
+        step.timing,
+        partial(context.note_limit, "eventually", f"step {step.id}"),
+    )
 
 
 def _check_state(context: Context, step: Step, nodes: list[str]) -> StepResult:

@@ -17,6 +17,8 @@ from kvsim.evidence.proof import Proof
 from kvsim.evidence.verify import write_proof
 from kvsim.history.journal import Journal
 from kvsim.launcher.launcher import PortLost
+from kvsim.limits import settled
+from kvsim.process.pace import measured
 from kvsim.rundir import RunDir, new_run
 from kvsim.scenario.context import Context
 from kvsim.scenario.final import abandon_loads, finish_loads
@@ -45,7 +47,8 @@ def run_scenario(scenario: Scenario, cluster: Cluster, options: Options, show: S
     run = new_run(options.out or cluster.root / "runs", scenario.folder)
     shutil.copyfile(scenario.path, run.scenario)
     shutil.copyfile(cluster.path, run.cluster)
-    job = Job(scenario, cluster, options, seed, run, show)
+    limits = settled(options.time_limits, measured)
+    job = Job(limits.stretched(scenario), limits.stretched(cluster), options, seed, run, show, limits)
     with (
         contextlib.closing(Journal(run.journal, options.listen)) as journal,
         orderly_interrupts() as interrupts,

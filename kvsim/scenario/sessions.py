@@ -38,9 +38,10 @@ class Sessions:
     ) -> Operation:
         """Send one request and journal it. Never raises for what the node does."""
         client = self._client(node)
-        answer = client.ask(request, timeout_s or self.timeout_s)
+        allowed_s = timeout_s or self.timeout_s
+        answer = client.ask(request, allowed_s)
         self._note_owner(node, answer.exchange.connection)
-        return self._note(node, request, answer, step, purpose, phase)
+        return self._note(node, request, answer, step, purpose, phase, allowed_s)
 
     def ask_status(self, node: str, *, step: str) -> NodeStatus | None:
         """Ask a node who it is. None when its program cannot be asked."""
@@ -48,7 +49,7 @@ class Sessions:
         status = ask_status(self._client(node), program, self.timeout_s)
         if status is not None:
             self._note_owner(node, status.answer.exchange.connection)
-            self._note(node, Request(program.status.request), status.answer, step, "role", "")
+            self._note(node, Request(program.status.request), status.answer, step, "role", "", self.timeout_s)
         return status
 
     def drop(self, node: str) -> None:
@@ -83,7 +84,14 @@ class Sessions:
             self.journal.write("owner", node=node, incarnation=key[1], connection=connection, **owner)
 
     def _note(
-        self, node: str, request: Request, answer: Answer, step: str, purpose: str, phase: str
+        self,
+        node: str,
+        request: Request,
+        answer: Answer,
+        step: str,
+        purpose: str,
+        phase: str,
+        allowed_s: float,
     ) -> Operation:
         exchange = answer.exchange
         operation = Operation(
@@ -104,6 +112,7 @@ class Sessions:
             outcome=answer.outcome,
             phase=phase,
             unsolicited=exchange.unsolicited,
+            allowed_s=float(allowed_s),
         )
         self.journal.write("operation", **_fields(operation))
         return operation

@@ -51,7 +51,7 @@ def private_cluster(job: Job, journal: Journal, interrupts: Interrupts) -> Itera
         nodes = [_node(place, mark, run, control) for place in ground.places]
         for node in nodes:
             node.net = ground.nets.get(node.name)
-        launcher = Launcher(cluster, nodes, journal.write, views=ground.views)
+        launcher = Launcher(cluster, nodes, journal.write, views=ground.views, limits=job.limits)
         try:
             yield Stage(launcher, ground.links, control)
         finally:

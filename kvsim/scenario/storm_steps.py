@@ -23,7 +23,8 @@ def storm(context: Context, step: Step, nodes: list[str]) -> StepResult:
     context.journal.write("storm", id=step.id, schedule=[_line(one) for one in words])
     write_whole(context.run.replay, replay(context))
     text = yaml.safe_dump(words, sort_keys=False)
-    return context.run_held(replace(step, steps=read_steps(text, f"storm {step.id}", f"{step.id}.")))
+    steps = context.launcher.limits.stretched(read_steps(text, f"storm {step.id}", f"{step.id}."))
+    return context.run_held(replace(step, steps=steps))
 
 
 def replay(context: Context) -> str:

@@ -50,6 +50,7 @@ def subject_of(launcher: Launcher, name: str, drop: Callable[[], None] = lambda:
         ping=lambda timeout_s: _ping(launcher, name, timeout_s),
         logged=lambda pattern: launcher.log_has(name, pattern),
         tolerate=tolerate,
+        limits=launcher.limits,
     )
 
 

@@ -13,16 +13,22 @@ from kvsim.waiting import Deadline, TimedOut, wait_until
 ALWAYS_PAUSE_S = 0.02
 
 
-def timed(once: Callable[[], StepResult], timing: Timing) -> StepResult:
-    """The result of `once` under a step's time modifier; `within` is the business of whoever asks."""
+def timed(once: Callable[[], StepResult], timing: Timing, met: Callable[[Deadline], None]) -> StepResult:
+    """The result of `once` under a step's time modifier; `within` is the business of whoever asks. `met` hears of a deadline
+    before which it was so.
+    """
     if timing.eventually_s is not None:
-        return _eventually(once, timing.eventually_s)
+        deadline = Deadline.after(timing.eventually_s)
+        result = _eventually(once, deadline)
+        if result is PASSED:
+            met(deadline)
+        return result
     if timing.always_s is not None:
         return _always(once, timing.always_s)
     return once()
 
 
-def _eventually(once: Callable[[], StepResult], budget_s: float) -> StepResult:
+def _eventually(once: Callable[[], StepResult], deadline: Deadline) -> StepResult:
     results: list[StepResult] = []
 
     def met() -> bool:
@@ -30,10 +36,11 @@ def _eventually(once: Callable[[], StepResult], budget_s: float) -> StepResult:
         return results[-1].verdict is Verdict.PASS
 
     try:
-        wait_until(met, Deadline.after(budget_s), "the expectation to be met")
+        wait_until(met, deadline, "the expectation to be met")
     except TimedOut:
         last = results[-1]
-        return StepResult(last.verdict, f"not within {budget_s:g}s; {len(results)} tries; last: {last.why}")
+        said = f"not within {deadline.budget_s:g}s; {len(results)} tries; last: {last.why}"
+        return StepResult(last.verdict, said)
     return PASSED
 
 

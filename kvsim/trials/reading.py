@@ -45,6 +45,7 @@ def result_of(status: int | None, output: str, errors: str, took_s: float) -> Re
         held=steps.count("pass"),
         asked=len(steps) + len(broken),
         checks={check["name"]: check["verdict"] for check in proof["checks"]},
+        limits=_limits(proof.get("time_limits")),
     )
 
 
@@ -78,6 +79,11 @@ def without_own_words(message: str) -> str:
     for pattern, stand_in in OWN_WORDS:
         line = pattern.sub(stand_in, line)
     return line[:300]
+
+
+def _limits(told: Mapping[str, Any] | None) -> dict[str, Any]:
+    """How far kvsim's own time limits were stretched, and the limit of which the greatest share was used."""
+    return {"own": told["own"], "closest": next(iter(told["used"]), None)} if told else {}
 
 
 def _last_json(output: str) -> dict[str, Any] | None:

@@ -81,7 +81,8 @@ class Result:
 
     `place` is where it first went wrong (`step 2.1`, `check exits_clean`), `what` says it there without the run's own keys,
     ports and times, so that equal failures read the same; `why` is the message itself. `run` is the run directory, while it is kept.
-    `digest` is the SHA-256 of the recorded history, `checks` each check's verdict.
+    `digest` is the SHA-256 of the recorded history, `checks` each check's verdict. `limits` tell how far kvsim's own time limits were
+    stretched (`own`) and which one was used most (`closest`).
     """
 
     ending: Ending
@@ -96,6 +97,7 @@ class Result:
     held: int = 0  # steps that passed …
     asked: int = 0  # … of so many steps, and one more for each check that was not held
     checks: Mapping[str, str] = field(default_factory=dict)
+    limits: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "ending": str(self.ending), "checks": dict(self.checks)}

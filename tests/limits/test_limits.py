@@ -113,7 +113,6 @@ def test_whose_a_limit_is_survives_the_way_to_another_process():
         "of": "n1",
         "used_s": 0.4124,
         "allowed_s": 2.0,
-        "written": True,
     }
 
 

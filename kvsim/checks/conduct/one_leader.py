@@ -8,7 +8,7 @@ from kvsim.checks.verdict import Finding
 from kvsim.history.journal import Event
 from kvsim.history.record import Record
 
-STEP_DOWN_WITHIN_S = 3.0
+STEP_DOWN_WITHIN_S = 3.0  # of kvsim's own limits, so stretched with them
 
 
 def judge(record: Record) -> tuple[int, list[Finding]]:
@@ -31,6 +31,7 @@ def judge(record: Record) -> tuple[int, list[Finding]]:
 
 def _never_stepped_down(record: Record) -> list[Finding]:
     """Former leaders that went on saying so, having been asked beside the leader of a newer epoch again and again."""
+    within_s = STEP_DOWN_WITHIN_S * record.meta.get("time_limits", {}).get("own", 1.0)
     since: dict[str, float] = {}
     leads: dict[str, tuple[int, Event]] = {}
     found: dict[str, Finding] = {}
@@ -42,7 +43,7 @@ def _never_stepped_down(record: Record) -> list[Finding]:
             continue
         leads[node] = (int(epoch), event)
         newer = [other for other, (led, _) in leads.items() if led > int(epoch)]
-        if newer and event.at_s - since.setdefault(node, event.at_s) > STEP_DOWN_WITHIN_S:
+        if newer and event.at_s - since.setdefault(node, event.at_s) > within_s:
             text = f"{node} still says that it is the leader, of epoch {epoch}, though {newer[0]} leads {leads[newer[0]][0]}"
             found.setdefault(node, Finding(text, event["step"], node))
     return list(found.values())
