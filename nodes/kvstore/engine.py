@@ -52,7 +52,7 @@ class Engine:
     # -- coming back -----------------------------------------------------------------------------------------
 
     def load(self):
-        """Read the state from the files; raises StartError."""
+        """Read the state from the files; raises StartError, OSError."""
         self.data, *start = snapshot.load(self.folder)
         self.snapshot_index = start[0]
         self.snapshot_bytes = file_size(snapshot.path_of(self.folder, start[0]))
@@ -60,6 +60,8 @@ class Engine:
         self.log = self.log_class(self.folder, tuple(start), self.fsync == "always", self.repair, self.say)
         for payload in self.log.replay():
             self.replay(payload)
+        if self.fsync == "always":
+            self.log.sync()  # what was read may not have reached the disk before the node ended
         self.durable = self.log.last
         self.room = 0
 

@@ -31,10 +31,13 @@ def run(argv, server_class=Server, node_class=Node, engine_class=Engine):
     except StartError as error:
         sys.stderr.write(f"kvstore: {error}\n")
         return 2
+    except OSError as error:
+        sys.stderr.write(f"kvstore: cannot start: {error}\n")
+        return 1
 
 
 def run_node(settings, server_class, node_class, engine_class):
-    """Start, serve and stop one node; return 0 or 1. Raises StartError before a port is listened on."""
+    """Start, serve and stop one node; return 0 or 1. Raises StartError, OSError before a port is listened on."""
     gc.disable()  # reading a large state back takes half as long
     server = server_class(settings)
     server.starting()
@@ -56,13 +59,13 @@ def run_node(settings, server_class, node_class, engine_class):
     gc.enable()
     try:
         server.serve()
+        server.stop()
+        engine.close()
     except OSError as error:
         server.say(
             f"stopping: the log cannot be written, nothing more is acknowledged: {error.strerror or error}"
         )
         server.stop()
         return 1
-    server.stop()
-    engine.close()
     posix.close(lock)
     return 0

@@ -6,7 +6,7 @@ Seams for a changed node, each a small method: `refusal`, `refusal_text`, `put`,
 """
 
 import posix
-from time import monotonic
+from time import monotonic, time
 
 from kvstore.engine import DIGEST_KEYS_MAX
 from kvstore.lines import encode_error
@@ -218,6 +218,7 @@ class Node:
             "host": self.settings.host,
             "fsync": self.settings.fsync,
             "snapshot": engine.snapshot_index,
+            "time": round(time(), 3),
             "replication": "none",
             "followers": [],
             "linked": False,
