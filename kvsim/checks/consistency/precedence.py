@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -52,11 +52,15 @@ def circle(writes: Writes, chains: Sequence[Chain]) -> Circle | None:
     values = {point.value for chain in chains for point in chain if point.value in writes.first}
     if len(values) < 2:
         return None
-    graph = _Graph(values)
-    _add_time(graph, writes)
-    for chain in chains:
-        _add_chain(graph, chain)
-    return graph.circle()
+    telling = [_telling(chain, values) for chain in chains]
+    quick, whole = _Graph(values), _Graph(values)
+    _add_time(quick, writes)
+    if all(_add_merged(quick, points) for points in telling) and not quick.not_sortable():
+        return None
+    _add_time(whole, writes)
+    for points in telling:
+        _add_chain(whole, points)
+    return whole.circle()
 
 
 CALLED, RETURNED, CURRENT, CALLED_INSIDE = range(4)  # the order within one moment
@@ -93,29 +97,77 @@ def _add_time(graph: _Graph, writes: Writes) -> None:
         before = here
 
 
-def _add_chain(graph: _Graph, chain: Chain) -> None:
-    """One moment a point, without the points that add nothing: a value that was reached before, or that
-    must lie behind the same as before.
+def _telling(chain: Chain, known: Collection[int]) -> Chain:
+    """The points of a chain that add something: not of a value that was reached before, nor of one that must
+    lie behind the same as before.
     """
-    before = -1
     reached: dict[int, int] = {}  # value → how many values had been reached with it
     bound: dict[int, int] = {}  # value → how many had been reached when it was bound last
+    telling: list[Point] = []
     for point in chain:
-        node = graph.node_of.get(point.value)
-        if node is None or (
-            point.value in reached if point.raises else _says_nothing(point.value, reached, bound)
-        ):
+        value = point.value
+        if value not in known:
             continue
-        here = graph.moment(point.index)
+        if point.raises:
+            if value in reached:
+                continue
+            reached[value] = len(reached) + 1
+        else:
+            if _says_nothing(value, reached, bound):
+                continue
+            bound[value] = len(reached)
+        telling.append(point)
+    return telling
+
+
+def _add_chain(graph: _Graph, points: Chain) -> None:
+    """One moment a point: what is reached leads into it, and out of it leads what lies behind."""
+    before = -1
+    for point in points:
+        node, here = graph.node_of[point.value], graph.moment(point.index)
         if before >= 0:
             graph.edge(before, here)
         before = here
         if point.raises:
-            reached[point.value] = len(reached) + 1
             graph.edge(node, here)
         else:
-            bound[point.value] = len(reached)
             graph.edge(here, node)
+
+
+def _add_merged(graph: _Graph, points: Chain) -> bool:
+    """As `_add_chain`, but moments from where a value was reached to where it is bound again are that value:
+    they lie behind it and in front of it. Without them no circle is left that goes through one value only.
+
+    False when two values would be the same.
+    """
+    begin: dict[int, int] = {}
+    end: dict[int, int] = {}
+    for place, (raises, value, _) in enumerate(points):
+        if raises:
+            begin[value] = place
+        elif value in begin:
+            end[value] = place
+    before, current = -1, -1  # the last link; the value that the links are now
+    for place, (raises, value, _) in enumerate(points):
+        node = graph.node_of[value]
+        if current >= 0 and current != value and value in end and begin[value] <= place <= end[value]:
+            return False
+        if value in end and place == begin[value]:
+            current = value
+            here = node
+        else:
+            here = graph.moment(-1) if current < 0 else graph.node_of[current]
+        if 0 <= before != here:
+            graph.edge(before, here)
+        before = here
+        if node != here:
+            if raises:
+                graph.edge(node, here)
+            else:
+                graph.edge(here, node)
+        if current == value and place == end[value]:
+            current = -1
+    return True
 
 
 def _says_nothing(value: int, reached: dict[int, int], bound: dict[int, int]) -> bool:
@@ -145,7 +197,7 @@ class _Graph:
 
     def circle(self) -> Circle | None:
         """A shortest circle through two values that reach each other; None when no two do."""
-        left = self._not_sortable()
+        left = self.not_sortable()
         for component in self._components(left) if left else ():
             values = [node for node in component if node < len(self.values)]
             if len(values) > 1:
@@ -154,7 +206,7 @@ class _Graph:
                 return self._told(there[:-1] + back[:-1])
         return None
 
-    def _not_sortable(self) -> set[int]:
+    def not_sortable(self) -> set[int]:
         """What a topological sort (Kahn) leaves over: circles, and what is behind them."""
         waiting = [0] * len(self.after)
         for following in self.after:
