@@ -37,6 +37,7 @@ class RunDir:
         self.cluster = path / "cluster.yaml"
         self.film = path / "report.html"
         self.trace = path / "trace.json"
+        self.broken_off = path / "broken-off.txt"  # why kvsim itself ended the run: a line, and its traceback
 
     def load(self, name: str) -> Path:
         """What one load recorded, in binary."""

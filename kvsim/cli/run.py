@@ -26,7 +26,8 @@ from kvsim.config.variables import new_seed
 from kvsim.errors import KvsimError, UsageError
 from kvsim.report.github import annotations
 from kvsim.report.junit import junit
-from kvsim.report.write import write_reports
+from kvsim.report.write import write_reports, write_reports_apart
+from kvsim.rundir import RunDir
 from kvsim.scenario.job import Options
 from kvsim.scenario.run import Done, run_scenario
 from kvsim.trials.trial import Ending
@@ -98,6 +99,7 @@ def _one_by_one(arguments: argparse.Namespace, cases: Sequence[Case], seed: int)
         attach=arguments.attach,
         arguments=_repeat(arguments),
         time_limits=arguments.time_limits,
+        broken_off=_film_of_broken_off,
     )
     ran: list[Ran] = []
     for scenario, cluster in cases:
@@ -141,6 +143,13 @@ def _film(done: Done) -> None:
         write_reports(done.run, done.proof)
     except KvsimError as error:
         print(f"its film could not be written: {error}", file=sys.stderr)
+
+
+def _film_of_broken_off(run: RunDir) -> None:
+    """The film of a run that kvsim itself broke off, before the error that ended it is said."""
+    trouble = write_reports_apart(run)
+    film = f"its film could not be written: {trouble}" if trouble else f"film: {run.film}"
+    print(f"the run broke off; what it recorded: {run.path}\n{film}", file=sys.stderr)
 
 
 def _repeat(arguments: argparse.Namespace) -> tuple[str, ...]:

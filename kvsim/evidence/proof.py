@@ -102,7 +102,7 @@ def judge(record: Record) -> Proof:
         title=record.meta["title"],
         seed=record.meta["seed"],
         again=record.meta["again"],
-        ended=record.end["how"] if record.end else "kvsim itself was ended in the middle of the run",
+        ended=_ended(record),
         nodes=tuple(_node(record, name) for name in record.nodes),
         steps=record.steps,
         claims=tuple(_claim(record, o) for o in record.operations if o.purpose in {"step", "follow"}),
@@ -111,6 +111,27 @@ def judge(record: Record) -> Proof:
         load=report,
         time_limits=limits_json(record, spent(record)),
     )
+
+
+def unjudged(record: Record, why: str) -> Proof:
+    """What there is to say of a record that could not be judged, for whoever wants to look at it: never a pass."""
+    return Proof(
+        verdict=Verdict.UNKNOWN,
+        scenario=record.meta["scenario"],
+        title=record.meta["title"],
+        seed=record.meta["seed"],
+        again=record.meta["again"],
+        ended=_ended(record),
+        nodes=tuple(_node(record, name) for name in record.nodes),
+        steps=record.steps,
+        claims=(),
+        checks=(),
+        not_proven=(f"nothing at all: what was recorded could not be judged ({why})",),
+    )
+
+
+def _ended(record: Record) -> str:
+    return record.end["how"] if record.end else "kvsim itself was ended in the middle of the run"
 
 
 def _verdict(record: Record, checks: list[CheckResult]) -> Verdict:

@@ -14,10 +14,10 @@ LEAVE_S = 5.0
 
 
 class Net:
-    """A context manager; leaving it in order sends the watchdog home."""
+    """A context manager; leaving it in order sends the watchdog home. `saying` is its word on stderr once it has tidied up."""
 
-    def __init__(self, run: str, folders: Iterable[Path]) -> None:
-        watchdog = [sys.executable, "-I", "-S", str(SCRIPT), run, *map(str, folders)]
+    def __init__(self, run: str, folders: Iterable[Path], saying: str = "") -> None:
+        watchdog = [sys.executable, "-I", "-S", str(SCRIPT), run, saying, *map(str, folders)]
         self._argv = ["/bin/sh", "-c", WAIT, "sh", *watchdog]
 
     def __enter__(self) -> Net:
@@ -25,7 +25,7 @@ class Net:
             self._argv,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=None,  # kvsim's own, for the word of a watchdog that had to act
             start_new_session=True,
             env={},
         )

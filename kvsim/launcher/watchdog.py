@@ -1,10 +1,11 @@
 """The last net under a run: tidies up after a kvsim that was killed with SIGKILL.
 
-Run as a script, `watchdog.py RUN_ID FOLDER…`, by the shell that net.py leaves waiting on a pipe from kvsim, when that pipe ended
+Run as a script, `watchdog.py RUN_ID SAYING FOLDER…`, by the shell that net.py leaves waiting on a pipe from kvsim, when that pipe ended
 without a word. Every process that carries the run's mark is killed (by pidfd, so never a stranger) and the folders, which kvsim
-made, are removed. Imports C modules only, for its start-up.
+made, are removed; then SAYING, if any, is said on stderr. Imports next to nothing, for its start-up.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -53,8 +54,8 @@ def remove(path: str) -> None:
     os.rmdir(path)
 
 
-def main(run: str, folders: list[str]) -> None:
-    """Kill until a look finds nobody, then remove the folders."""
+def main(run: str, saying: str, folders: list[str]) -> None:
+    """Kill until a look finds nobody, then remove the folders, then say so."""
     mark = b"KVSIM_RUN=" + run.encode()
     for _ in range(SWEEPS):
         pids = marked(mark)
@@ -67,7 +68,10 @@ def main(run: str, folders: list[str]) -> None:
             remove(folder)
         except OSError:
             continue
+    if saying:
+        with contextlib.suppress(OSError):  # whoever listened has gone as well
+            os.write(2, saying.encode() + b"\n")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    main(sys.argv[1], sys.argv[2], sys.argv[3:])

@@ -41,6 +41,7 @@ class Options:
     attach: bool = False  # to the cluster that is up, which goes on afterwards
     arguments: tuple[str, ...] = ()  # what else the command that repeats the run needs
     listen: Listen | None = None  # hears of every event of the run as it goes
+    broken_off: Callable[[RunDir], None] = lambda run: None  # told when kvsim itself breaks the run off
     time_limits: str = CALIBRATED  # how they are meant: a word of kvsim.limits
 
 

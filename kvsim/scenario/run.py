@@ -16,10 +16,12 @@ from kvsim.errors import NodeFailed
 from kvsim.evidence.proof import Proof
 from kvsim.evidence.verify import write_proof
 from kvsim.history.journal import Journal
+from kvsim.history.record import INTERRUPTED
 from kvsim.launcher.launcher import PortLost
 from kvsim.limits import settled
 from kvsim.process.pace import measured
 from kvsim.rundir import RunDir, new_run
+from kvsim.scenario.broken_off import noted_if_broken_off
 from kvsim.scenario.context import Context
 from kvsim.scenario.final import abandon_loads, finish_loads
 from kvsim.scenario.interrupt import Interrupted, Interrupts, orderly_interrupts
@@ -49,14 +51,20 @@ def run_scenario(scenario: Scenario, cluster: Cluster, options: Options, show: S
     shutil.copyfile(cluster.path, run.cluster)
     limits = settled(options.time_limits, measured)
     job = Job(limits.stretched(scenario), limits.stretched(cluster), options, seed, run, show, limits)
+    with noted_if_broken_off(job):
+        _record(job)
+        return Done(run, write_proof(run))
+
+
+def _record(job: Job) -> None:
+    """Everything up to the end of the journal."""
     with (
-        contextlib.closing(Journal(run.journal, options.listen)) as journal,
+        contextlib.closing(Journal(job.run.journal, job.options.listen)) as journal,
         orderly_interrupts() as interrupts,
     ):
         journal.write("end", how=_until_the_end(job, journal, interrupts))
     if journal.broken:  # it may have broken in the thread that watches the logs
         raise journal.broken
-    return Done(run, write_proof(run))
 
 
 def _until_the_end(job: Job, journal: Journal, interrupts: Interrupts) -> str:
@@ -68,7 +76,7 @@ def _until_the_end(job: Job, journal: Journal, interrupts: Interrupts) -> str:
                 interrupts.kill_all = stage.launcher.kill_all
                 return _steps(job, stage, journal)
         except Interrupted:
-            return "interrupted"
+            return INTERRUPTED
         except NodeFailed as error:
             if not (isinstance(error, PortLost) and tries_left):
                 return f"stopped early: {str(error).splitlines()[0]}"

@@ -42,7 +42,7 @@ def private_cluster(job: Job, journal: Journal, interrupts: Interrupts) -> Itera
     """A launcher for the cluster on ports of its own; on leaving, everything it started is stopped and its data removed."""
     cluster, run, mark = job.cluster, job.run, Mark(uuid.uuid4().hex)
     with (
-        Net(mark.run, [*(run.data(node.name) for node in cluster.nodes), run.control]),
+        Net(mark.run, [*(run.data(node.name) for node in cluster.nodes), run.control], _if_killed(run)),
         GROUNDS[cluster.links](job) as ground,
         contextlib.ExitStack() as stack,
     ):
@@ -60,6 +60,10 @@ def private_cluster(job: Job, journal: Journal, interrupts: Interrupts) -> Itera
             if not job.options.keep:
                 run.remove_data()
             interrupts.stopping = False
+
+
+def _if_killed(run: RunDir) -> str:
+    return f"kvsim was killed; its nodes are gone. kvsim report {run.path} draws what was recorded"
 
 
 def breaks_inside(scenario: Scenario) -> bool:

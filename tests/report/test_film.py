@@ -168,6 +168,33 @@ def test_a_torn_last_line_of_the_journal_does_not_matter(tmp_path):
     assert run.film.stat().st_size > 20_000
 
 
+@given(cut=st.integers(0, 10_000), load=st.sampled_from([None, b"", b"KVSIMHST\x01", bytes(200)]))
+@settings(max_examples=60, deadline=None)
+def test_a_run_that_was_torn_anywhere_has_its_film(tmp_path_factory, cut, load):
+    run = story(tmp_path_factory.mktemp("torn"), how=None)
+    whole = run.journal.read_bytes()
+    run.journal.write_bytes(whole[: len(whole) * cut // 10_000])
+    if load is not None:
+        run.load("w").parent.mkdir()
+        run.load("w").write_bytes(load)
+    write_reports(run)
+    assert ": PASS</title>" not in run.film.read_text()
+
+
+def test_a_load_that_cannot_be_read_is_said_and_the_rest_is_shown(tmp_path):
+    made = Writer(tmp_path)
+    made.event(0.01, "load_start", name="w", epoch_ns=0)
+    made.step(0.06, 0.1)
+    made.operation(0.07, "n1", "put", {"kind": "ok"}, value="first", key="apple")
+    run = made.close(None)
+    run.load("w").parent.mkdir()
+    run.load("w").write_bytes(b"KVSIMHST")
+    write_reports(run)
+    page = run.film.read_text()
+    assert "could not be judged" in page and "w.history" in page
+    assert "PUT apple" in page
+
+
 def test_a_run_of_which_nothing_but_meta_is_left_is_an_error_with_its_file(tmp_path):
     run = story(tmp_path)
     run.journal.unlink()

@@ -85,9 +85,18 @@ def _about(run: RunDir, record: Record, proof: Proof) -> dict[str, Any]:
         "verdict": str(proof.verdict),
         "ended": proof.ended,
         "run": run.path.name,
+        "broken_off": _broken_off(run),
         "programs": sorted({plan["program"] for plan in record.nodes.values()}),
         "end_s": max((event.at_s for event in record.events), default=0.0),
     }
+
+
+def _broken_off(run: RunDir) -> str:
+    """Why kvsim itself ended the run: a line, and its traceback; mostly nothing."""
+    try:
+        return run.broken_off.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _times(record: Record) -> Iterator[tuple[float, float | None]]:

@@ -10,6 +10,7 @@ function showHead(state) {
   stamp.textContent = about.verdict;
   stamp.classList.add(about.verdict);
   showLead(state);
+  showBrokenOff(about.broken_off);
   showThinned(state);
   byId("foot").textContent = `kvsim ${about.kvsim}, Python ${about.python}, ${about.system}. Written from ${about.run}; kvsim report writes it again, kvsim verify judges the run again. This page fetches nothing.`;
 }
@@ -18,6 +19,15 @@ function showHead(state) {
 function showThinned({ data }) {
   const { every, of } = data.thinned;
   if (every > 1) byId("thinned").textContent = `Of the load’s ${of.toLocaleString("en")} operations, one in ${every} of the answered ones is drawn; all that are unknown, and all that prove a finding. Operations a second are counted in full.`;
+}
+
+// That kvsim itself ended the run: not the program's fault, and said before anything else.
+function showBrokenOff(text) {
+  const [head, ...rest] = text.split("\n");
+  const box = byId("broken-off");
+  box.hidden = !text;
+  box.querySelector("summary").textContent = `kvsim itself broke the run off: ${head}`;
+  box.querySelector("pre").textContent = rest.join("\n").trim();
 }
 
 function showLead(state) {
