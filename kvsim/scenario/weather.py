@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kvsim.config.cluster import Cluster
-from kvsim.config.fault_words import FAULTS
+from kvsim.config.fault_words import FAULTS, LINKS
 from kvsim.config.program import Role
 
 StepWords = dict[str, Any]
@@ -26,13 +26,15 @@ class Sea:
 
     nodes: tuple[str, ...]
     followers: tuple[str, ...]  # by the cluster file; everybody where roles are elected
+    talk: bool = False  # whether nodes speak to each other all the time, as those that replicate do
 
     @classmethod
     def of(cls, cluster: Cluster) -> Sea:
         nodes = tuple(node.name for node in cluster.nodes)
         fixed = tuple(node.name for node in cluster.nodes if node.role is Role.FOLLOWER)
         elects = any("elects" in node.program.capabilities for node in cluster.nodes)
-        return cls(nodes, nodes if elects or not fixed else fixed)
+        talk = all("replicates" in node.program.capabilities for node in cluster.nodes)
+        return cls(nodes, nodes if elects or not fixed else fixed, talk)
 
 
 def weights_of(words: Mapping[str, int] | None, cluster: Cluster) -> dict[str, int]:
@@ -72,7 +74,7 @@ def _sleep(seconds: float, why: str) -> StepWords:
 
 def _fault(kind: str, victim: str | list[str], last_s: float, sea: Sea, rng: random.Random) -> StepWords:
     words = MAKERS[kind](victim, sea, rng)
-    if any(FAULTS[name].by_traffic for name in words):
+    if any(FAULTS[name].by_traffic and not (name in LINKS and sea.talk) for name in words):
         words["receipt"] = "optional"  # what nobody uses just then cannot show that it is broken
     return {"fault": {**words, "do": [_sleep(last_s, "let the fault last")]}}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,17 @@ def test_weights_are_kept():
 def test_links_are_broken_only_where_they_can_be(links, kinds):
     found = set(kinds_of(schedule(words(**{"for": 60.0}), cluster_of(3, links), "1")))
     assert found == kinds if kinds else {"partition", "delay"} & found
+
+
+@pytest.mark.parametrize("replicates", [True, False])
+def test_a_fault_of_links_counts_only_with_evidence_where_nodes_talk_all_the_time(replicates):
+    talking = replace(PROGRAM, capabilities=frozenset({"replicates"} if replicates else ()))
+    cluster = cluster_of(3)
+    cluster = replace(cluster, nodes=tuple(replace(node, program=talking) for node in cluster.nodes))
+    steps = schedule(words(faults={"cut": 1, "partition": 1, "delay": 1}), cluster, "1")
+    read = read_steps(yaml.safe_dump(steps, sort_keys=False), "storm", "1.")
+    receipts = {step.fields["receipt"] for step in read if step.verb == "fault"}
+    assert receipts == {"required" if replicates else "optional"}
 
 
 def test_a_minority_is_less_than_half():
