@@ -41,9 +41,20 @@ def scope(fault: Fault, note: Note, *, step: str, required: bool = True) -> Iter
         try:
             _keep(fault.end(), found, note, step)
         finally:
-            found.healings += fault.heal()
-            said = [one.says for one in found.healings]
-            note("fault_end", id=step, healed=not found.unhealed, says=said)
+            _heal(fault, found, note, step)
+
+
+def _heal(fault: Fault, found: Scope, note: Note, step: str) -> None:
+    """Heal and note it. An interrupt in the middle of it has to wait: healing begins anew, and only then is it passed on."""
+    interrupt: BaseException | None = None
+    try:
+        healings = fault.heal()
+    except BaseException as error:
+        interrupt, healings = error, fault.heal()
+    found.healings += healings
+    note("fault_end", id=step, healed=not found.unhealed, says=[one.says for one in found.healings])
+    if interrupt is not None:
+        raise interrupt
 
 
 def _keep(receipts: Sequence[Receipt], found: Scope, note: Note, step: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import threading
 from collections.abc import Iterator
 
 NEW_NET = 0x40000000  # CLONE_NEWNET of sched.h; Python has a word for it since 3.12
@@ -49,16 +50,18 @@ def inside(net: int | None) -> Iterator[None]:
 
 
 def refusal() -> str | None:
-    """Why this process may not have namespaces of its own; None when it may. Tried on a thread that ends."""
-    import threading
-
+    """Why this process may not have namespaces of its own and come back from them; None when it may. Tried on a thread that ends."""
     said: list[str | None] = [None]
 
     def attempt() -> None:
+        home = own()
         try:
             os.close(leave_for_new())
+            enter(home)
         except OSError as error:
-            said[0] = error.strerror
+            said[0] = f"{error.filename}: {error.strerror}"
+        finally:
+            os.close(home)
 
     thread = threading.Thread(target=attempt)
     thread.start()

@@ -257,9 +257,20 @@ def test_nobody_tried_is_no_receipt(line, mode):
 def test_a_broken_link_is_not_broken_again(line):
     fault = line.fault(Rule("stall"), "stall")
     fault.begin()
+    inner = line.fault(Rule("cut"), "cut")
     with pytest.raises(FaultFailed, match="broken by a fault around this one"):
-        line.fault(Rule("cut"), "cut").begin()
+        inner.begin()
+    assert inner.end() == () and inner.heal() == ()
+    with line.connect() as sock:
+        sock.sendall(b"held by the outer one")
+        assert silent(sock)
     fault.heal()
+
+
+def test_an_answer_that_nobody_waited_for_is_not_taken_for_the_next(line):
+    """As when an interrupt comes between an order and its answer."""
+    line.proxies._process.send(b'{"do": "rules", "links": [], "number": 0}\n')
+    assert LINK in line.proxies.seen([LINK])
 
 
 def test_proxies_that_are_gone_are_said_and_not_healed(line):

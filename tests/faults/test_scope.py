@@ -17,6 +17,7 @@ class Plain:
     breaks_off: bool = False
     end_raises: bool = False
     heals: bool = True
+    interrupts: int = 0  # how often healing is interrupted
     kind: str = "plain"
     nodes: tuple[str, ...] = ("n1",)
     healed: list[str] = field(default_factory=list)
@@ -35,6 +36,9 @@ class Plain:
         return [Receipt("n1->n2", None, "nobody tried")]
 
     def heal(self):
+        if self.interrupts:
+            self.interrupts -= 1
+            raise KeyboardInterrupt
         self.healed.append("n1")
         return [Healing("n1", self.heals, "looked at")]
 
@@ -88,3 +92,13 @@ def test_it_heals_when_its_receipts_could_not_be_had():
 
 def test_what_did_not_heal_is_said():
     assert notes_of(Plain(heals=False))[-1][1]["healed"] is False
+
+
+def test_an_interrupt_in_the_middle_of_healing_waits_until_it_is_done():
+    fault, notes = Plain(interrupts=1), []
+    with (
+        pytest.raises(KeyboardInterrupt),
+        scope(fault, lambda kind, **more: notes.append((kind, more)), step="1"),
+    ):
+        pass
+    assert fault.healed == ["n1"] and notes[-1][0] == "fault_end" and notes[-1][1]["healed"]

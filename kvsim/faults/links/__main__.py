@@ -35,7 +35,7 @@ DO = {"set": _set, "seen": _seen, "rules": _rules}
 
 def _obey(orders: Orders, pump: Pump) -> None:
     for order in orders.lines():
-        say(DO[order["do"]](pump, order))
+        say(order, DO[order["do"]](pump, order))
 
 
 def main() -> int:
@@ -45,7 +45,7 @@ def main() -> int:
         return 0
     roads = [Road(link, tuple(listen), tuple(target)) for link, listen, target in plan["roads"]]
     pump = Pump(roads, plan["seed"])
-    say("ready")
+    say(plan, "ready")
     pump.watch(sys.stdin.fileno(), lambda: _obey(orders, pump))
     while not orders.over:
         pump.turn()

@@ -98,9 +98,7 @@ def _slice(total: Total, rule: Rule) -> Told:
 
 
 def _drop(total: Total, rule: Rule) -> Told:
-    return (
-        True if total.resets else None
-    ), f"{total.resets} resets, {total.offered} bytes offered"
+    return (True if total.resets else None), f"{total.resets} resets, {total.offered} bytes offered"
 
 
 def _ms(seconds: float) -> str:

@@ -7,7 +7,7 @@ ends that said nothing to each other prove nothing, and say so.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kvsim.errors import KvsimError
@@ -21,13 +21,17 @@ CLIENT = "client"
 
 @dataclass(frozen=True)
 class LinkFault:
-    """`flows` are (from, to) of the bytes that are hit; `what` is how it shows (a key of evidence.TELL)."""
+    """`flows` are (from, to) of the bytes that are hit; `what` is how it shows (a key of evidence.TELL).
+
+    `_begun` is empty until rules are set, so that a fault that broke off before does not heal another's.
+    """
 
     kind: str
     flows: tuple[tuple[str, str], ...]
     rule: Rule
     what: str
     links: Links
+    _begun: list[Way] = field(default_factory=list)
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -43,14 +47,19 @@ class LinkFault:
         broken = [way for way in self._ways() if now[way] != PASS]
         if broken:
             raise FaultFailed(f"link {broken[0][0]} is broken by a fault around this one already")
-        self.links.set(dict.fromkeys(self._ways(), self.rule), anew=True)
+        self._begun.extend(self._ways())
+        self.links.set(dict.fromkeys(self._begun, self.rule), anew=True)
         return ()
 
     def end(self) -> Sequence[Receipt]:
+        if not self._begun:
+            return ()
         seen = self.links.seen(self._names())
         return [self._receipt(one, other, seen) for one, other in self._ends()]
 
     def heal(self) -> Sequence[Healing]:
+        if not self._begun:
+            return ()
         try:
             self.links.set(dict.fromkeys(self._ways(), PASS))
             now = self._now()

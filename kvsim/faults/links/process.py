@@ -33,6 +33,7 @@ class Links(ABC):
     def __init__(self, module: str, links: Iterable[str]) -> None:
         """Start its process. Whoever derives from this says the first word to it, and closes it when that fails."""
         self.links = frozenset(links)
+        self._asked = 0
         self._process = Companion(module)
 
     def __enter__(self) -> Self:
@@ -71,9 +72,14 @@ class Links(ABC):
         self._process.close()
 
     def _ask(self, order: Mapping[str, Any]) -> Any:
-        self._process.send(json.dumps(order).encode() + b"\n")
+        """Its answer to one order. Whoever was interrupted before the answer came is not answered later in the next one's stead."""
+        self._asked += 1
+        self._process.send(json.dumps({**order, "number": self._asked}).encode() + b"\n")
         try:
-            return json.loads(self._process.line(ANSWER_WITHIN_S))
+            number, answer = 0, None
+            while number != self._asked:
+                number, answer = json.loads(self._process.line(ANSWER_WITHIN_S))
+            return answer
         except Silent as silent:
             state = "have ended" if silent.ended else "do not answer"
             raise RunInvalid(f"{self.says} {state}: {silent}") from silent

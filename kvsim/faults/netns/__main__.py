@@ -58,10 +58,10 @@ def main() -> int:
     try:
         hub = Hub(plan["hosts"], plan["seed"])
     except CannotBuild as error:
-        say({"failed": str(error)})
+        say(plan, {"failed": str(error)})
         return 1
     addresses = {name: host.address for name, host in hub.hosts.items()}
-    say({"nets": hub.nets, "addresses": addresses, "cannot_hold": hub.cannot_hold})
+    say(plan, {"nets": hub.nets, "addresses": addresses, "cannot_hold": hub.cannot_hold})
     _serve(orders, hub)
     hub.close()
     return 0
@@ -78,7 +78,7 @@ def _serve(orders: Orders, hub: Hub) -> None:
                 hub.holder.take(packet)
             due_s = hub.holder.send_due()
         for order in orders.lines() if words in ready else ():
-            say(_obey(hub, order))
+            say(order, _obey(hub, order))
 
 
 if __name__ == "__main__":

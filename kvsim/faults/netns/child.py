@@ -40,7 +40,7 @@ class Network(Links):
         refused = refusal()
         if refused:
             raise NoNetwork(
-                f"`links: netns` needs root, or what `unshare --user --map-root-user COMMAND` gives: {refused}"
+                f"`links: netns` needs root, or to be run by `unshare --user --map-root-user --net COMMAND`: {refused}"
             )
         self.nets: dict[str, int] = {}
         links = [link(one, other) for one in names for other in names if one != other]
