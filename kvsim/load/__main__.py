@@ -1,4 +1,5 @@
-"""The load process: a plan on standard input, then `stop` or the end of it; one line of JSON on standard output when it is over.
+"""The load process: a plan on standard input, then `stop` or the end of it; on standard output lines of JSON: that it has started,
+how many operations there are by now, and the counts when it is over.
 
 Ends when kvsim does, because its input does. `child.py` is the other side.
 """
@@ -22,10 +23,21 @@ def main() -> int:
     plan = pickle.loads(_exactly(source.fileno(), size))
     poll = select.poll()
     poll.register(source.fileno(), select.POLLIN)
-    print(json.dumps({"started": os.getpid()}), flush=True)
-    counts = drive(plan, lambda: bool(poll.poll(0)))  # a word or the end: both mean stop
-    print(json.dumps(counts), flush=True)
+    _say(started=os.getpid())
+    counts = drive(plan, lambda: bool(poll.poll(0)), _so_far)  # a word or the end: both mean stop
+    _say(**counts)
     return 0
+
+
+def _say(**words: object) -> None:
+    print(json.dumps(words), flush=True)
+
+
+def _so_far(made: int) -> None:
+    """Say it only where somebody listens: a load that is not listened to goes on all the same."""
+    _, writable, _ = select.select([], [sys.stdout], [], 0)
+    if writable:
+        _say(made=made)
 
 
 def _exactly(fd: int, size: int) -> bytes:

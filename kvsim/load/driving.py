@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,12 +16,28 @@ from kvsim.load.loop import Loop
 from kvsim.load.plan import LoadPlan
 from kvsim.load.threads import Threads
 
+TELL_EVERY_S = 0.5
 
-def drive(plan: LoadPlan, stop: Callable[[], bool]) -> dict[str, Any]:
-    """Run the plan; the history stands in `plan.out` afterwards. How many operations came to what."""
+
+def drive(
+    plan: LoadPlan, stop: Callable[[], bool], tell: Callable[[int], None] = lambda made: None
+) -> dict[str, Any]:
+    """Run the plan; the history stands in `plan.out` afterwards. How many operations came to what. `tell` hears now and then how
+    many there are.
+    """
     gc.freeze()
     gc.disable()  # columns and interned names make no circles
-    driver: Loop | Threads = Loop(plan, stop) if _can_wait(plan) else Threads(plan, stop)
+    driver: Loop | Threads
+    due_s = time.monotonic()
+
+    def look() -> bool:
+        nonlocal due_s
+        if time.monotonic() >= due_s:
+            due_s = time.monotonic() + TELL_EVERY_S
+            tell(len(driver.recorder.operations))
+        return stop()
+
+    driver = Loop(plan, look) if _can_wait(plan) else Threads(plan, look)
     driver.run()
     samples = driver.sampler.samples if isinstance(driver, Loop) else driver.samples
     save(History(driver.recorder.operations, samples=tuple(samples), origin=plan.name), plan.out)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+from functools import partial
+
 from kvsim.config.program import Role
 from kvsim.config.scenario import Step
+from kvsim.errors import RunInvalid
 from kvsim.limits import spent
 from kvsim.load.child import LoadProcess
 from kvsim.load.plan import LoadPlan, NodePlan
@@ -49,8 +53,15 @@ def _start(context: Context, step: Step, name: str) -> StepResult:
         minima=dict(minima),
     )
     context.keys_of_loads[name] = plan.keys
-    context.loads[name] = LoadProcess(plan)
+    heard = partial(_so_far, context, name)
+    context.loads[name] = LoadProcess(plan, heard, context.launcher.limits)
     return PASSED
+
+
+def _so_far(context: Context, name: str, made: int) -> None:
+    """How far a load is; a journal that cannot be written is found broken by whoever writes to it next."""
+    with contextlib.suppress(RunInvalid):
+        context.journal.write("load_made", name=name, made=made)
 
 
 def stop(context: Context, name: str) -> StepResult:
