@@ -71,6 +71,8 @@ class CommandClient:
             )
         stdin = request.payload if request.payload is not None else recipe.stdin.fill(request.fields)
         invoked_ns = time.monotonic_ns()
+        if request.when_sent:
+            request.when_sent()  # nobody can see when the command itself does
         done = run(argv, stdin, self._env, self._cwd, time.monotonic() + timeout_s, self._limit)
         exchange = _exchange(request.verb, argv, stdin, done, invoked_ns)
         return Answer(exchange, *classify(self._rules(request.verb), exchange))

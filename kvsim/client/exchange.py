@@ -4,7 +4,7 @@ read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -18,6 +18,7 @@ class Request:
     verb: str
     fields: Mapping[str, str] = field(default_factory=dict)  # key, value, …
     payload: bytes | None = None
+    when_sent: Callable[[], None] | None = field(default=None, compare=False)  # called when it is all sent
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ class _Trip:
 
     verb: str
     data: bytes
+    when_sent: Callable[[], None] | None = None
     sent: int = 0
     received: bytearray = field(default_factory=bytearray)
     reply: Reply | None = None
@@ -114,7 +115,7 @@ class StreamClient:
     def ask(self, request: Request, timeout_s: float) -> Answer:
         """Send one request and wait for its reply at most `timeout_s`, connecting included."""
         data = self._codec.encode(request)
-        exchange = self._exchange(request.verb, data, time.monotonic() + timeout_s)
+        exchange = self._exchange(_Trip(request.verb, data, request.when_sent), time.monotonic() + timeout_s)
         return Answer(exchange, *classify(self._rules(request.verb), exchange))
 
     def close(self) -> bytes:
@@ -126,9 +127,8 @@ class StreamClient:
         wire.close(gone=gone)
         return unasked
 
-    def _exchange(self, verb: str, data: bytes, deadline: float) -> Exchange:
+    def _exchange(self, trip: _Trip, deadline: float) -> Exchange:
         before, behind, connection = self._clear(), b"", ""
-        trip = _Trip(verb, data)
         try:
             wire = self._wire or self._open(deadline)
         except Broken as broken:
@@ -219,6 +219,8 @@ def _carry(wire: Wire, decoder: Decoder, trip: _Trip, deadline: float) -> None:
             try:
                 trip.sent += wire.send_some(view[trip.sent :])
                 writing = trip.sent < len(view)
+                if not writing and trip.when_sent:
+                    trip.when_sent()
             except Broken:
                 writing = False  # what the peer said before it broke may still be there to read
         if wire.wait(deadline, writing=writing):

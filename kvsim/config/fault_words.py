@@ -170,7 +170,15 @@ INSIDE: dict[str, Kind] = {
 FAULTS: dict[str, Kind] = {
     "kill": Kind(
         "kill the nodes; they are started again when the scope ends",
-        {"at": AT, "signal": Field(Signal(), "the signal", default="KILL", shows="KILL")},
+        {
+            "at": AT,
+            "signal": Field(Signal(), "the signal", default="KILL", shows="KILL"),
+            "into": Field(
+                Duration(),
+                "so long after the first request of the steps in `do` has been sent, and into it if it is not answered by then",
+                shows="at once",
+            ),
+        },
     ),
     "pause": Kind("stop every thread of the nodes; they go on when the scope ends", {"at": AT}),
     "restart": Kind("stop the nodes in order; they are started again when the scope ends", {"at": AT}),

@@ -15,6 +15,7 @@ from kvsim.process.identity import Identity
 class Subject:
     """`tree` gives the living processes of the node now; `ended` says how its process ended, None while it lives.
 
+    `was_killed(signal, why)`: the fault itself has sent that signal; wait until the node is dead of it.
     `kill(signal)`, `stop()` and `start()` wait until it is so and raise NodeFailed when it does not become so. `ping(timeout)`
     asks once on a connection of its own: None for an answer, else what was seen instead. Inside `at_home()` the node is reached
     without any link between. `limits` say how long kvsim's own waits may take. `logged(pattern)`: the present
@@ -28,6 +29,7 @@ class Subject:
     tree: Callable[[], Sequence[Identity]]
     ended: Callable[[], str | None]
     kill: Callable[[str], None]
+    was_killed: Callable[[str, str], None]
     stop: Callable[[], None]
     start: Callable[[], None]
     at_home: Callable[[], AbstractContextManager[None]]

@@ -75,6 +75,10 @@ class Launcher:
         """Send one signal to a node's tree and wait until it is dead. Raises NodeFailed when it is not running or lives on."""
         self._stopping.kill(name, signal)
 
+    def was_killed(self, name: str, signal: str, why: str) -> None:
+        """Note that a node's tree was sent a signal by somebody else's hand, and wait until it is dead. Raises NodeFailed when it lives on."""
+        self._stopping.was_killed(name, signal, why)
+
     def stop_all(self) -> None:
         """Stop whatever runs, all under one deadline; note what was left."""
         self._stopping.all()

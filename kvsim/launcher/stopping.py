@@ -39,14 +39,26 @@ class Stopping:
         node.end_wanted = True
         number = number_of(signal)
         self.cast.note_signal(node, signal_name(number), "the scenario kills it")
+        self._wait_for_death(node, number)
+
+    def was_killed(self, name: str, signal: str, why: str) -> None:
+        """Note a signal that somebody else's hand has sent, and wait until the node is dead. Raises NodeFailed when it lives on."""
+        node, number = self.cast.nodes[name], number_of(signal)
+        node.end_wanted = True
+        self.cast.note_signal(node, signal_name(number), f"the scenario killed it: {why}")
+        self._wait_for_death(node, number)
+
+    def _wait_for_death(self, node: Node, number: int) -> None:
+        """Send the signal to whatever of the node is still there, and wait."""
         for one in members(node.process.identity, node.mark):
             one.signal(number)
+        name, signal = node.name, signal_name(number)
         deadline = Deadline.after(self.cast.limits.of(KILL_WAIT_S))
         try:
             wait_until(lambda: not node.up, deadline, f"{name} to die of {signal}")
             self.cast.note_limit("kill", node, deadline)
         except TimedOut as error:
-            raise NodeFailed(name, f"node {name} lives on after {signal_name(number)}: {error}") from None
+            raise NodeFailed(name, f"node {name} lives on after {signal}: {error}") from None
         finally:
             self.cast.reap()
 

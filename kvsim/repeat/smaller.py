@@ -119,3 +119,17 @@ def step_at(scenario: Fields, path: Path) -> Tree:
         step = steps.items[place]
         steps = _held(step)
     return step
+
+
+def up_to(scenario: Fields, path: Path, end: Tree) -> Fields:
+    """The scenario up to the step at `path`, which the steps of the list `end` stand for; nothing behind it."""
+
+    def cut(steps: Tree, rest: Path) -> Tree:
+        items = list(steps.items[: rest[0]])
+        if len(rest) == 1:
+            return Items(steps.mark, (*items, *end.items))
+        holder = steps.items[rest[0]]
+        return Items(steps.mark, (*items, _with_held(holder, cut(_held(holder), rest[1:]))))
+
+    entries = [(key, cut(value, path) if key.text == "steps" else value) for key, value in scenario.entries]
+    return _without_unused(Fields(scenario.mark, tuple(entries)))

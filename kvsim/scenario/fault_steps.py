@@ -12,6 +12,7 @@ from kvsim.errors import NodeFailed
 from kvsim.faults import down
 from kvsim.faults.crash import Crash
 from kvsim.faults.fault import Fault, FaultFailed
+from kvsim.faults.into import KillInto
 from kvsim.faults.pause import Pause
 from kvsim.faults.scope import scope
 from kvsim.faults.subject import Subject
@@ -34,6 +35,7 @@ def fault(context: Context, step: Step, nodes: list[str]) -> StepResult:
             broken, context.journal.write, step=step.id, required=step.fields["receipt"] == "required"
         ) as found:
             inner = context.run_held(step)
+            context.sessions.strike = None  # armed, and nobody asked
     except (NodeFailed, FaultFailed) as error:
         return failed(str(error))
     return worst_result([inner, *([failed("; ".join(found.unhealed))] if found.unhealed else [])])
@@ -50,7 +52,16 @@ def _subjects(context: Context, step: Step, settings: Settings) -> tuple[Subject
 
 
 def _kill(context: Context, step: Step, settings: Settings) -> Fault:
+    if settings["into"] is not None:
+        return _kill_into(context, step, settings)
     return down.kill(_subjects(context, step, settings), settings["signal"])
+
+
+def _kill_into(context: Context, step: Step, settings: Settings) -> Fault:
+    """Struck by the next request of a step: the first one that the held steps send."""
+    fault = KillInto(_subjects(context, step, settings), settings["into"], settings["signal"])
+    context.sessions.strike = fault.around
+    return fault
 
 
 def _restart(context: Context, step: Step, settings: Settings) -> Fault:

@@ -44,6 +44,7 @@ def subject_of(launcher: Launcher, name: str, drop: Callable[[], None] = lambda:
         tree=lambda: members(node.process.identity, node.mark) if node.process else [],
         ended=ended,
         kill=lambda signal: before(launcher.kill, signal),
+        was_killed=lambda signal, why: before(launcher.was_killed, signal, why),
         stop=lambda: before(launcher.stop),
         start=lambda: launcher.start(name),
         at_home=node.at_home,
