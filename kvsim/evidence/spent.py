@@ -18,12 +18,16 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class Spent:
-    """`what` took `used_s` of `allowed_s`; `of` says whose it was. Of the same thing done again and again, the closest."""
+    """`what` took `used_s` of `allowed_s`; `of` says whose it was. Of the same thing done again and again, the closest.
+
+    `broken`: a fault lasted meanwhile, so that a long wait is what was wanted.
+    """
 
     what: str
     of: str
     used_s: float
     allowed_s: float
+    broken: bool = False
 
     @property
     def share(self) -> float:
@@ -36,24 +40,28 @@ class Spent:
 
 def spent(record: Record) -> tuple[Spent, ...]:
     """One for each thing that had a limit, the closest first."""
-    closest: dict[tuple[str, str], Spent] = {}
+    closest: dict[tuple[str, str, bool], Spent] = {}
     for one in (*_noted(record), *_requests(record)):
-        known = closest.get((one.what, one.of))
+        known = closest.get((one.what, one.of, one.broken))
         if known is None or one.share > known.share:
-            closest[one.what, one.of] = one
+            closest[one.what, one.of, one.broken] = one
     return tuple(sorted(closest.values(), key=lambda one: (-one.share, one.what, one.of)))
 
 
 def _noted(record: Record) -> Iterator[Spent]:
     for event in record.of_kind("limit"):
-        yield Spent(event["what"], event["of"], event["used_s"], event["allowed_s"])
+        broken = event["what"] == "request" and bool(
+            record.faults
+        )  # of a load: nobody knows which of its requests it was
+        yield Spent(event["what"], event["of"], event["used_s"], event["allowed_s"], broken)
 
 
 def _requests(record: Record) -> Iterator[Spent]:
     for operation in record.operations:
         if operation.allowed_s and operation.outcome.kind is not Kind.UNKNOWN:
             used_s = round(operation.completed_s - operation.invoked_s, 4)
-            yield Spent("request", operation.node, used_s, operation.allowed_s)
+            broken = record.touched(operation)
+            yield Spent("request", operation.node, used_s, operation.allowed_s, broken)
 
 
 def limits_json(record: Record, used: Iterable[Spent]) -> dict[str, Any] | None:
@@ -63,11 +71,12 @@ def limits_json(record: Record, used: Iterable[Spent]) -> dict[str, Any] | None:
 
 
 def limit_lines(limits: Mapping[str, Any] | None) -> Iterator[str]:
-    """The same for people: how they were meant, the closest of each kind, and every near miss."""
+    """The same for people: how they were meant, the closest of each kind, and every near miss while nothing was broken."""
     if not limits:
         return
-    yield f"time limits: {_meant(limits)}; {_closest(limits['used'])}"
-    for one in limits["used"]:
+    whole = [one for one in limits["used"] if not one["broken"]]
+    yield f"time limits: {_meant(limits)}; {_closest(whole)}"
+    for one in whole:
         if one["share"] >= NEAR:
             yield f"NEAR MISS: {_says(one)} ({100 * one['share']:.0f} %)"
 

@@ -46,6 +46,7 @@ def stormy(folder: Path, how: str | None, *, operations: int = 40) -> RunDir:
         clients=4,
         at="leader",
         key_count=20,
+        mix={"put": 1},
         keys=[],
         minima={"total": 100_000},
     )

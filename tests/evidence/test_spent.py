@@ -56,6 +56,20 @@ def test_a_near_miss_has_a_line_of_its_own_in_the_proof(made):
     ) in text
 
 
+def test_what_took_long_while_something_was_broken_is_no_near_miss(made):
+    made.event(0.1, "fault_plan", id="1.1", fault="pause", nodes=["n1"], settings={}, required=True)
+    made.event(0.1, "fault_begin", id="1.1")
+    made.operation(0.2, "n1", "put", {"kind": "ok"}, 0.9, allowed_s=1.0)
+    made.operation(0.2, "n2", "put", {"kind": "ok"}, 0.1, allowed_s=1.0)
+    made.event(1.5, "fault_end", id="1.1", healed=True, says=[])
+    made.operation(1.6, "n1", "put", {"kind": "ok"}, 0.05, allowed_s=1.0)
+    made.event(1.7, "limit", what="request", of="load w", used_s=0.95, allowed_s=1.0)
+    limits = limits_of(made)
+    broken = {(one["of"], one["used_s"]) for one in limits["used"] if one["broken"]}
+    assert broken == {("n1", 0.9), ("load w", 0.95)}
+    assert [line.partition("closest: ")[2] for line in limit_lines(limits)] == ["request of n2 0.1 of 1 s"]
+
+
 @pytest.mark.parametrize(
     ("meant", "said"),
     [

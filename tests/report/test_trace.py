@@ -48,7 +48,17 @@ def loaded(folder, count: int, clients: int = 8):
     """The record of a run with a load of so many operations."""
     made = Writer(folder)
     made.step(0.001, 9.0)
-    made.event(0.002, "load_start", id="1.1", name="w", epoch_ns=0, clients=clients, timeout_s=0.3, minima={})
+    made.event(
+        0.002,
+        "load_start",
+        id="1.1",
+        name="w",
+        epoch_ns=0,
+        clients=clients,
+        timeout_s=0.3,
+        mix={"put": 1},
+        minima={},
+    )
     made.run.load("w").parent.mkdir()
     save(load(count, clients=clients), made.run.load("w"))
     return Record.load(made.close())
