@@ -15,7 +15,7 @@ from kvsim.config.target import NAMED, named, parse_target
 from kvsim.errors import Exit, NodeFailed, UsageError
 from kvsim.launcher.launcher import Launcher
 from kvsim.scenario.roles import RoleSeen
-from kvsim.scenario.targets import resolve
+from kvsim.scenario.targets import resolve, told
 
 ASK_TIMEOUT_S = 0.5
 
@@ -84,6 +84,11 @@ def _seen(launcher: Launcher, name: str) -> RoleSeen:
         client.close()
     role = node.spec.role if status is None else status.role
     return RoleSeen(name, True, role, "as configured" if status is None else "says")
+
+
+def told_of(launcher: Launcher) -> str:
+    """What every node says of itself now, in a line."""
+    return told({name: _seen(launcher, name) for name in launcher.nodes})
 
 
 def each(hands: Hands, do: Callable[[str], str]) -> int:

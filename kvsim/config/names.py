@@ -41,11 +41,12 @@ REQUEST_NAMES = {
     "value": "the value of the request",
     "expected": "the value that a compare-and-set expects",
 }
-REQUEST_FIELDS = {  # what a client gives to each request of the data
+REQUEST_FIELDS: dict[str, tuple[str, ...]] = {  # what is given to each request that is a verb of scenarios
     "put": ("key", "value"),
     "get": ("key",),
     "delete": ("key",),
     "cas": ("key", "expected", "value"),
+    "promote": (),
 }
 REQUEST_FORMS = {  # `{value.json}`: how a field of the request is written
     "raw": "as it is",

@@ -32,7 +32,7 @@ CAPABILITIES = {
     "leader_reads_only": "a follower refuses reads too",
     "forwards": "a follower passes writes on to the leader",
     "elects": "the nodes choose their leader themselves",
-    "promote": "a follower can be made leader by a request",
+    "promote": "the request `promote` makes a follower the leader, and the others follow it",
     "status": "a request tells a node's role and state",
     "digest": "the status holds a digest of all keys and values",
     "cas": "a key can be set on condition that it holds an expected value (compare-and-set)",

@@ -142,6 +142,14 @@ VERBS: dict[str, Verb] = {
         "ok",
         CLIENT,
     ),
+    "promote": Verb(
+        "make the target the leader, by the program's own request",
+        {"at": AT},
+        "ok",
+        CLIENT,
+        within_s=Own(10.0),
+        bare="at",
+    ),
     "raw": Verb(
         "send bytes as they stand, no line end added",
         {"at": AT, "send": Field(WireText(), "the bytes; variables are filled in", required=True)},

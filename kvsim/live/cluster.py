@@ -31,6 +31,7 @@ from kvsim.scenario.targets import told
 from kvsim.waiting import Deadline, TimedOut, wait_until
 
 T = TypeVar("T")
+PROMOTE_S = 10.0  # it may have to wait until nobody believes the old leader any more
 
 
 class LiveCluster:
@@ -245,6 +246,10 @@ class LiveNode:
         """Ask this node to store a value if the key holds `expected` (compare-and-set). As `put` otherwise."""
         fields = {"key": key, "expected": expected, "value": value}
         return self._cluster._ask("cas", self.name, fields, b"", timeout_s)
+
+    def promote(self, *, timeout_s: float | None = PROMOTE_S) -> Reply:
+        """Make this node the leader, by its program's request `promote`."""
+        return self._cluster._ask("promote", self.name, {}, b"", timeout_s)
 
     def raw(self, request: bytes, *, timeout_s: float | None = None) -> Reply:
         """Send these bytes and wait for one reply."""

@@ -1,4 +1,4 @@
-"""The verbs put, get, delete, cas and raw: one request to each node, judged by the expectation and the time modifier."""
+"""The verbs put, get, delete, cas, promote and raw: one request to each node, judged by the expectation and the time modifier."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from kvsim.waiting import Deadline, TimedOut, wait_until
 
 
 def client_verb(context: Context, step: Step, nodes: list[str]) -> StepResult:
-    """put, get, delete, cas, raw: the same request to each node, judged by the expectation and the time modifier."""
+    """put, get, delete, cas, promote, raw: the same request to each node, judged by the expectation and the time modifier."""
     met = partial(context.note_limit, "eventually", f"step {step.id}")
     return worst_result(
         [timed(lambda node=node: _once(context, step, node), step.timing, met) for node in nodes]

@@ -10,6 +10,7 @@ STEPS: dict[str, Verb] = {
     "get": client_steps.client_verb,
     "delete": client_steps.client_verb,
     "cas": client_steps.client_verb,
+    "promote": client_steps.client_verb,
     "raw": client_steps.client_verb,
     "start": process_steps.start,
     "stop": process_steps.stop,

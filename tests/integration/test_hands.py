@@ -49,6 +49,34 @@ def test_who_is_not_there_is_told_and_nothing_is_done(project):
     assert again.returncode == 1 and "not running" in again.stdout
 
 
+def up_replicated(project, root, *more: str) -> None:
+    done = project.run("up", "--program", f"{root}/nodes/kvstore/majority.yaml", *more)
+    assert done.returncode == 0, done.stderr
+
+
+def test_promote_says_what_every_node_says_afterwards(project, root):
+    up_replicated(project, root)
+    done = project.run("promote", "n2")
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "n2 promote: ok"), done.stderr
+    assert "n2 says leader" in done.stdout and "n1 says follower" in done.stdout
+    assert "one node can be promoted" in project.run("promote", "n1", "n3").stderr
+
+
+MUTE = (
+    "{program: mute, like: ROOT/nodes/kvstore/node.yaml, requests: {ping: PING, status: STATUS}, "
+    'replies: {ping: {ok: "^PONG$"}, status: {ok: "^[{]"}}}'
+)
+
+
+def test_a_program_that_cannot_promote_is_told_where_to_say_how(project, root):
+    text = (project.folder / "cluster.yaml").read_text()
+    mute = MUTE.replace("ROOT", str(root))
+    project.write("cluster.yaml", text.replace(f"{root}/nodes/kvstore/node.yaml", mute))
+    assert project.run("up").returncode == 0
+    refused = project.run("promote", "n2")
+    assert refused.returncode == 4 and "no request `promote`" in refused.stderr
+
+
 def test_top_once_shows_every_node(project):
     project.run("up")
     lines = project.run("top", "--once").stdout.splitlines()

@@ -34,6 +34,7 @@ def test_a_value_comes_back_as_it_was_typed(text):
         ("put each follower k v", ("put", "each follower", ["k", "v"])),
         ("get n2 k", ("get", "n2", ["k"])),
         ("cas leader k old new", ("cas", "leader", ["k", "old", "new"])),
+        ("promote any follower", ("promote", "any follower", [])),
         ("kill leader", ("kill", "leader", [])),
         ('put leader k "a b"', ("put", "leader", ["k", "a b"])),
     ],
