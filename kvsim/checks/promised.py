@@ -37,9 +37,9 @@ def terms_of(record: Record) -> Terms:
     """What the run demands: the minima of its loads, the strictest of each; of a run that was cut short none."""
     wanted = [event["minima"] for event in record.of_kind("load_start")]
     strictest = {
-        name: max(int(minima.get(name) or 1) for minima in wanted) for name in ("before", "during", "after")
+        name: max(_least(minima, name) for minima in wanted) for name in ("before", "during", "after")
     }
-    reads = max(int(minima.get("reads") or 1) for minima in wanted)
+    reads = max(_least(minima, "reads") for minima in wanted)
     forwarding = any("forwards" in plan["capabilities"] for plan in record.nodes.values())
     minima = None if record.cut_short else Minima(**strictest, reads_of_writes=reads)
     return Terms(minima=minima, followers_forward=forwarding)
@@ -61,16 +61,29 @@ def _required(one: CheckResult) -> CheckResult:
     return replace(one, findings=(Finding(text, verdict=Verdict.INVALID),))
 
 
+MADE = {"total": "operations", "cas": "compare-and-sets that met what they expected"}
+
+
+def _least(minima: Mapping[str, int | None], name: str) -> int:
+    """One, unless something else is written."""
+    wanted = minima.get(name)
+    return 1 if wanted is None else wanted
+
+
 def _enough(record: Record) -> list[CheckResult]:
     """Each load did at least as much as it was to do."""
     counts = {event["name"]: event["counts"] for event in record.of_kind("load_stop")}
     loads = list(record.of_kind("load_start"))
     findings = []
     for load in loads:
-        done = sum(counts.get(load["name"], {}).get(word, 0) for word in ("ok", "refused", "unknown"))
-        wanted = int(load["minima"].get("total") or 1)
-        if done < wanted:
-            text = f"load {load['name']} made {done} operations, {wanted} are wanted"
-            findings.append(Finding(text, load["id"], verdict=Verdict.INVALID))
+        told = counts.get(load["name"], {})
+        made = {"total": sum(told.get(word, 0) for word in ("ok", "refused", "unknown"))}
+        if load["mix"].get("cas"):
+            made["cas"] = told.get("cas", 0)
+        for name, done in made.items():
+            wanted = _least(load["minima"], name)
+            if done < wanted:
+                text = f"load {load['name']} made {done} {MADE[name]}, {wanted} are wanted"
+                findings.append(Finding(text, load["id"], verdict=Verdict.INVALID))
     about = "Every load did as much as it was to do"
     return [CheckResult(f"{PREFIX}loads_did_enough", about, len(loads), tuple(findings))]

@@ -94,6 +94,8 @@ def _requests(step: Step, cluster: Cluster) -> Iterator[str]:
             yield f"program {without[0]} has no request `{verb}`: describe it in its node.yaml{need}"
     if "cas" in mix and "put" not in mix:
         yield "`cas` replaces values that the load itself wrote, so its mix needs `put` too"
+    if "cas" not in mix and ((step.fields.get("minima") or {}).get("cas")):
+        yield "`minima` wants compare-and-sets, but `mix` has no `cas`"
 
 
 def fault_kinds(step: Step) -> list[str]:

@@ -22,6 +22,7 @@ MINIMA = Record(
         "during": Field(COUNT, "during each fault", default=1, shows="1"),
         "after": Field(COUNT, "after each fault", default=1, shows="1"),
         "reads": Field(COUNT, "reads that showed a value which the load wrote", default=1, shows="1"),
+        "cas": Field(COUNT, "compare-and-sets that met what they expected", shows="1 where `mix` has some"),
     },
     bare="total",
 )
@@ -38,7 +39,12 @@ FIELDS: dict[str, Field] = {
         default=5,
         shows="5",
     ),
-    "mix": Field(MIX, "how often which verb", default={"put": 50, "get": 50}, shows="{put: 50, get: 50}"),
+    "mix": Field(
+        MIX,
+        "how often which verb; a cas expects the value that its client saw last, and is a get while it saw none",
+        default={"put": 50, "get": 50},
+        shows="{put: 50, get: 50}",
+    ),
     "keys": Field(Int(1, 1_000_000, "a number of keys"), "how many keys", default=10, shows="10"),
     "skew": Field(
         Text("a number", pattern=r"[0-9]+(\.[0-9]+)?"),

@@ -39,6 +39,10 @@ def load_lines(record: Record, report: Report | None) -> Iterator[str]:
     for load in record.of_kind("load_start"):
         counts = stops.get(load["name"], {})
         done = ", ".join(f"{counts.get(word, 0):,} {word}" for word in ("ok", "refused", "unknown"))
+        if "cas" in counts:
+            done += (
+                f"; of compare-and-sets {counts['cas']:,} set and {counts['cas_missed']:,} met another value"
+            )
         yield f"  {load['name']}: {load['clients']} clients at {load['at']}, {load['key_count']} keys: {done}"
     for one in report.promises:
         yield f"  {str(one.standing).upper():<14} {one.promise}: {one.word} ({one.why})"

@@ -19,38 +19,41 @@ from kvsim.client.stream import StreamClient
 from kvsim.client.wire import Broken
 from kvsim.history.addresses import Address, node_at
 from kvsim.history.operations import REFUSED, UNKNOWN
-from kvsim.load.choosing import Chooser
-from kvsim.load.plan import LoadPlan
+from kvsim.load.choosing import Chooser, LastSeen
+from kvsim.load.plan import WRITING, LoadPlan
 from kvsim.load.recorder import Recorder
 from kvsim.load.sampling import Sampler
-from kvsim.load.speaking import KIND_OF, Said, Speaker
+from kvsim.load.speaking import KIND_OF, Said, Speaker, seen_of
 
-RECV_BYTES = 65536
+RECV_BYTES = 4096  # more is read in pieces; asking for much costs a large buffer a reply
 CONNECT_TIMEOUT_S = 0.1
 RETRY_S = (
     0.02  # after a refusal or a dead node, so that a cluster without a leader is not asked a million times
 )
 LOOK_EVERY_S = 0.02  # at time-outs and at what the runner says
 READY = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR
+NOBODY = -1
 
 
 @dataclass(eq=False, slots=True)
 class Worker:
-    """One client: where it goes, and the operation it has under way. `sock` None: it has none under way."""
+    """One client: where it goes, and the operation it has under way on the connection `fd` (NOBODY: it has none under way)."""
 
     process: int
     writes_at: int
     reads_at: int
     socks: dict[int, socket.socket] = field(default_factory=dict)
-    sock: socket.socket | None = None
-    speaker: Speaker | None = None
+    fd: int = NOBODY
+    recv: Callable[[int], bytes] = field(default=bytes)
     node: int = 0
     verb: str = ""
     key: int = 0
     value: str | None = None
+    expected: str | None = None
     call_ns: int = 0
     got: bytes = b""
     due: float = 0.0
+    last: LastSeen = field(default_factory=LastSeen)
 
 
 class Loop:
@@ -62,9 +65,10 @@ class Loop:
         self.recorder = Recorder(self.names, plan.keys, plan.process)
         self.sampler = Sampler(plan)
         self._clients = [_client(plan, number) for number in range(len(plan.nodes))]
-        self._speakers = [Speaker(one, plan.mix, plan.keys, plan.value(0)) for one in self._clients]
+        self._speakers = [Speaker(one, plan) for one in self._clients]
         self._addresses = {node.name: Address(node.id, node.ports) for node in plan.nodes}
-        self._chooser = Chooser(plan.mix, len(plan.keys), plan.skew, plan.seed)
+        self._draw = Chooser(plan.mix, len(plan.keys), plan.skew, plan.seed).next
+        self._compares = plan.compares
         self._random = random.Random(f"{plan.seed}:who")
         self._poll = select.epoll()
         self._by_fd: dict[int, Worker] = {}
@@ -81,19 +85,21 @@ class Loop:
     def run(self) -> None:
         """Drive the load. Raises nothing for what nodes do."""
         workers = [self._worker(number) for number in range(self.plan.clients)]
-        start = time.monotonic()
+        idle, poll, by_fd, receive = self._idle, self._poll.poll, self._by_fd.get, self._receive
+        look = now = time.monotonic()
         for number, worker in enumerate(workers):
-            worker.due = start + self._pace_s * number / len(workers)
+            worker.due = now + self._pace_s * number / len(workers)
             self._rest(worker, worker.due)
-        look = start
-        while self._by_busy(workers) or not self._stopping:
-            self._wake()
-            for fd, _ in self._poll.poll(self._wait_s(), 256):
-                worker = self._by_fd.get(fd)
+        while not self._stopping or any(worker.fd != NOBODY for worker in workers):
+            if idle and idle[0][0] <= now:
+                self._wake(now)
+            wait_s = min(max(0.0, idle[0][0] - now), LOOK_EVERY_S) if idle else LOOK_EVERY_S
+            for fd, _ in poll(wait_s, 256):
+                worker = by_fd(fd)
                 if worker is None:
                     self.sampler.receive(fd)
-                elif worker.sock is not None and worker.sock.fileno() == fd:
-                    self._receive(worker)
+                elif worker.fd == fd:
+                    receive(worker)
                 else:
                     self._quiet(worker, fd)
             now = time.monotonic()
@@ -102,24 +108,15 @@ class Loop:
                 self._look(workers, now)
         self._close(workers)
 
-    def _by_busy(self, workers: list[Worker]) -> bool:
-        return any(worker.sock is not None for worker in workers) if self._stopping else True
-
     def _look(self, workers: list[Worker], now: float) -> None:
         self._stopping = self._stopping or self._left == 0 or self.stop()
         late = time.monotonic_ns() - self._timeout_ns
         for worker in workers:
-            if worker.sock is not None and worker.call_ns < late:
+            if worker.fd != NOBODY and worker.call_ns < late:
                 self._lost(worker)
         self.sampler.look(now, self._poll)
 
-    def _wait_s(self) -> float:
-        if not self._idle:
-            return LOOK_EVERY_S
-        return min(max(0.0, self._idle[0][0] - time.monotonic()), LOOK_EVERY_S)
-
-    def _wake(self) -> None:
-        now = time.monotonic()
+    def _wake(self, now: float) -> None:
         while self._idle and self._idle[0][0] <= now:
             self._next(heapq.heappop(self._idle)[2])
 
@@ -149,7 +146,9 @@ class Loop:
         if self._stopping or self._left == 0:
             return
         self._left -= 1
-        verb, key = self._chooser.next()
+        verb, key = self._draw()
+        if self._compares:
+            verb, key, worker.expected = worker.last.meant(verb, key)
         node = worker.reads_at if verb == "get" else worker.writes_at
         sock = worker.socks.get(node) or self._connect(worker, node)
         if sock is None:
@@ -157,21 +156,13 @@ class Loop:
             self._elsewhere(worker, verb, node)
             self._rest(worker, time.monotonic() + RETRY_S)
             return
-        speaker = self._speakers[node]
-        if verb == "put":
-            worker.value = self.plan.value(self._values)
-            self._values += 1
-            data = speaker.put(key, worker.value)
-        else:
-            worker.value = None
-            data = speaker.other(verb, key)
-        worker.sock, worker.speaker, worker.node, worker.verb, worker.key, worker.got = (
-            sock,
-            speaker,
+        data = self._request(worker, self._speakers[node], verb, key)
+        worker.fd, worker.recv, worker.node, worker.verb, worker.key = (
+            sock.fileno(),
+            sock.recv,
             node,
             verb,
             key,
-            b"",
         )
         worker.call_ns = time.monotonic_ns()
         try:
@@ -180,33 +171,57 @@ class Loop:
         except OSError:
             self._lost(worker)
 
+    def _request(self, worker: Worker, speaker: Speaker, verb: str, key: int) -> bytes:
+        """The bytes; what writes gets the load's next value."""
+        if verb not in WRITING:
+            worker.value = None
+            return speaker.other(verb, key)
+        worker.value = value = self.plan.value(self._values)
+        self._values += 1
+        if worker.expected is not None:
+            return speaker.cas(key, worker.expected, value)
+        return speaker.put(key, value)
+
     def _receive(self, worker: Worker) -> None:
         try:
-            chunk = worker.sock.recv(RECV_BYTES)
+            data = worker.recv(RECV_BYTES)
         except BlockingIOError:
             return
         except OSError:
-            chunk = b""
-        if not chunk:
+            data = b""
+        if not data:
             self._lost(worker)
             return
-        data = worker.got + chunk if worker.got else chunk
-        said = worker.speaker.read(worker.verb, data)  # type: ignore[union-attr]
+        if worker.got:
+            data = worker.got + data
+        speaker = self._speakers[worker.node]
+        said = speaker.memo[worker.verb].get(data) or speaker.read(worker.verb, data)
         if said is None:
             worker.got = data
             return
         self._answered(worker, said, time.monotonic_ns())
 
     def _answered(self, worker: Worker, said: Said, now_ns: int) -> None:
-        value = worker.value if said.value is None else said.value
+        outcome, kind, read, _ = said
+        value = worker.value if read is None else read
         self.recorder.add(
-            worker.call_ns, now_ns, worker.process, worker.node, worker.key, said.kind, value, said.outcome
+            worker.call_ns,
+            now_ns,
+            worker.process,
+            worker.node,
+            worker.key,
+            kind,
+            value,
+            outcome,
+            worker.expected,
         )
-        if said.outcome == UNKNOWN:
+        worker.fd, worker.got = NOBODY, b""
+        if self._compares and outcome != REFUSED:
+            self._seen(worker, said)
+        if outcome == UNKNOWN:
             self._hang_up(worker, worker.node)
             worker.process = self.recorder.new_process()
-        worker.sock = None
-        if said.outcome == REFUSED:
+        if outcome == REFUSED:
             self._turned_away(worker, said)
         elif self._pace_s:
             worker.due += self._pace_s
@@ -214,14 +229,27 @@ class Loop:
         else:
             self._next(worker)
 
+    def _seen(self, worker: Worker, said: Said) -> None:
+        """What the key holds by this answer; a value that is none of ours is not asked for."""
+        value = seen_of(said, worker.value)
+        worker.last.note(worker.key, value if value is not None and self.plan.is_ours(value) else None)
+
     def _lost(self, worker: Worker) -> None:
         """No answer will be known: the operation is unknown, and so is everything still on that connection."""
-        kind = KIND_OF[worker.verb]
         self.recorder.add(
-            worker.call_ns, 0, worker.process, worker.node, worker.key, kind, worker.value, UNKNOWN
+            worker.call_ns,
+            0,
+            worker.process,
+            worker.node,
+            worker.key,
+            KIND_OF[worker.verb],
+            worker.value,
+            UNKNOWN,
+            worker.expected,
         )
         self._hang_up(worker, worker.node)
-        worker.sock = None
+        worker.fd, worker.got = NOBODY, b""
+        worker.last.note(worker.key, None)
         worker.process = self.recorder.new_process()
         self._elsewhere(worker, worker.verb, worker.node)
         self._rest(worker, time.monotonic() + RETRY_S)

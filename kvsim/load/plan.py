@@ -10,6 +10,8 @@ from typing import Any
 from kvsim.config.program import Program
 
 VALUE_DIGITS = 9
+WRITING = frozenset({"put", "cas"})  # verbs that write a value
+VALUE_NUMBER = f"%0{VALUE_DIGITS}d"
 
 
 @dataclass(frozen=True)
@@ -55,4 +57,19 @@ class LoadPlan:
 
     def value(self, number: int) -> str:
         """The `number`-th value this load writes: never written by anybody else, nor twice."""
-        return f"{self.tag}{number:0{VALUE_DIGITS}d}"
+        return self.tag + VALUE_NUMBER % number
+
+    def is_ours(self, value: str) -> bool:
+        """Whether a value has the shape of those that this load writes."""
+        digits = value[len(self.tag) :]
+        return (
+            value.startswith(self.tag)
+            and len(digits) == VALUE_DIGITS
+            and digits.isascii()
+            and digits.isdecimal()
+        )
+
+    @property
+    def compares(self) -> bool:
+        """Whether clients make compare-and-sets."""
+        return bool(self.mix.get("cas"))

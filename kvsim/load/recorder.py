@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from kvsim.history.operations import ABSENT, NEVER, OK, REFUSED, UNKNOWN, Operations
+from kvsim.history.operations import ABSENT, CAS, CAS_MISSED, NEVER, OK, REFUSED, UNKNOWN, Operations
 
 
 class Recorder:
     """One append an operation. `processes` numbers clients: one whose operation has no known outcome goes on as a new one."""
 
     def __init__(self, nodes: tuple[str, ...], keys: tuple[str, ...], first_process: int) -> None:
-        self.operations = Operations()
+        self.operations = columns = Operations()
         for node in nodes:
-            self.operations.nodes.number(node)
+            columns.nodes.number(node)
         for key in keys:
-            self.operations.keys.number(key)
+            columns.keys.number(key)
         self._next_process = first_process
-        self.counts = [0, 0, 0]  # by outcome
+        self._number = columns.values.number
+        self._call, self._return = columns.call_ns.append, columns.return_ns.append
+        self._process, self._node, self._key = columns.process.append, columns.node.append, columns.key.append
+        self._kind, self._outcome = columns.kind.append, columns.outcome.append
+        self._value, self._expected = columns.value.append, columns.expected.append
 
     def new_process(self) -> int:
         self._next_process += 1
@@ -31,20 +35,33 @@ class Recorder:
         kind: int,
         value: str | None,
         outcome: int,
+        expected: str | None = None,
     ) -> None:
         """One operation that is over; an unknown one that wrote has no return time."""
-        columns = self.operations
-        columns.call_ns.append(call_ns)
-        columns.return_ns.append(NEVER if outcome == UNKNOWN else return_ns)
-        columns.process.append(process)
-        columns.node.append(node)
-        columns.key.append(key)
-        columns.kind.append(kind)
-        columns.value.append(ABSENT if value is None else columns.values.number(value))
-        columns.expected.append(ABSENT)
-        columns.outcome.append(outcome)
-        self.counts[outcome] += 1
+        self._call(call_ns)
+        self._return(NEVER if outcome == UNKNOWN else return_ns)
+        self._process(process)
+        self._node(node)
+        self._key(key)
+        self._kind(kind)
+        self._value(ABSENT if value is None else self._number(value))
+        self._expected(ABSENT if expected is None else self._number(expected))
+        self._outcome(outcome)
 
     def told(self) -> dict[str, int]:
-        """How many operations came to what."""
-        return {"ok": self.counts[OK], "refused": self.counts[REFUSED], "unknown": self.counts[UNKNOWN]}
+        """How many operations came to what; of compare-and-sets also how many were answered that they set, and that they did not."""
+        operations = self.operations
+        counts = {
+            "ok": operations.outcome.count(OK),
+            "refused": operations.outcome.count(REFUSED),
+            "unknown": operations.outcome.count(UNKNOWN),
+        }
+        met = [
+            kind
+            for kind, outcome in zip(operations.kind, operations.outcome, strict=True)
+            if outcome == OK and kind in CAS_KINDS
+        ]
+        return {**counts, "cas": met.count(CAS), "cas_missed": met.count(CAS_MISSED)} if met else counts
+
+
+CAS_KINDS = frozenset({CAS, CAS_MISSED})

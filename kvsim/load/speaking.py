@@ -1,29 +1,33 @@
 """One program's requests and replies for a load: bytes out by table, bytes in by memo. Pure; no socket.
 
-Everything is the client layer's own codec and rules; this only remembers what they said. All values of a load have one
-length, so a put is a prefix, the value and a suffix, which is held against the codec when the tables are made.
+Everything is the client layer's own codec and rules; this only remembers what they said. All values of a load have one length and
+differ in their digits only, so a write is fixed bytes with values between them, and so is the answer to a read; both are held
+against the codec before they are relied on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kvsim.client.codec import Codec, Malformed, Oversize
 from kvsim.client.exchange import Exchange, Request
 from kvsim.client.outcomes import classify
 from kvsim.client.stream import StreamClient
-from kvsim.history.operations import DELETE, DELETE_MISSED, GET, OK, PUT, REFUSED, UNKNOWN
+from kvsim.history.operations import CAS, CAS_MISSED, DELETE, DELETE_MISSED, GET, OK, PUT, REFUSED, UNKNOWN
 from kvsim.history.outcome import Kind, Outcome
+from kvsim.load.plan import VALUE_DIGITS, LoadPlan
 
 MEMO_MOST = 50_000
 MEMO_BYTES_MOST = 256
-KIND_OF = {"get": GET, "put": PUT, "delete": DELETE}
+KIND_OF = {"get": GET, "put": PUT, "delete": DELETE, "cas": CAS}
 OUTCOME_OF = {Kind.OK: OK, Kind.REFUSED: REFUSED, Kind.UNKNOWN: UNKNOWN}
+ONE, OTHER = (
+    123_456_789,
+    987_654_321,
+)  # numbers of values by which a shape is found and held against the codec
 
 
-@dataclass(frozen=True)
-class Said:
+class Said(NamedTuple):
     """What a reply means: outcome and kind as column numbers, the value read, the leader it named."""
 
     outcome: int
@@ -32,43 +36,66 @@ class Said:
     leader: str | None = None
 
 
-class Speaker:
-    """Requests of one node's program for a list of keys. `verbs` are those the load will use; `sample` is one of its values."""
+class Shown(NamedTuple):
+    """The reply to a read that shows a value of ours: what stands before its digits, how long it is, what stands behind them."""
 
-    def __init__(
-        self, client: StreamClient, verbs: Collection[str], keys: Sequence[str], sample: str
-    ) -> None:
+    before: bytes
+    size: int
+    behind: bytes
+
+
+Around = tuple[bytes, ...]  # the fixed bytes of a request, between which its values stand
+
+
+class Speaker:
+    """Requests of one node's program, for one load."""
+
+    def __init__(self, client: StreamClient, plan: LoadPlan) -> None:
         self._codec: Codec = client.codec
         self._rules = client.rules
-        self._memo: dict[tuple[str, bytes], Said] = {}
-        self._keys = keys
+        self._plan, self._tag = plan, plan.tag
+        self.memo: dict[str, dict[bytes, Said]] = {verb: {} for verb in KIND_OF}  # verb → reply → its meaning
         self._fixed: dict[str, list[bytes]] = {}
-        self._around = [self._split(key, sample) for key in keys] if "put" in verbs else []
+        self._put = [self._around("put", key) for key in plan.keys] if plan.mix.get("put") else []
+        self._cas = [self._around("cas", key) for key in plan.keys] if plan.compares else []
+        self._shown: Shown | None = None
 
     def put(self, key: int, value: str) -> bytes:
-        around = self._around[key]
+        around = self._put[key]
         if around is None:
-            return self._codec.encode(Request("put", {"key": self._keys[key], "value": value}))
+            return self._encode("put", self._plan.keys[key], value)
         return around[0] + value.encode() + around[1]
+
+    def cas(self, key: int, expected: str, value: str) -> bytes:
+        """A compare-and-set; both values are of the load's own shape."""
+        around = self._cas[key]
+        if around is None:
+            return self._encode("cas", self._plan.keys[key], value, expected)
+        return around[0] + expected.encode() + around[1] + value.encode() + around[2]
 
     def other(self, verb: str, key: int) -> bytes:
         """A request without a value."""
         made = self._fixed.get(verb)
         if made is None:
-            made = [self._codec.encode(Request(verb, {"key": one})) for one in self._keys]
+            made = [self._codec.encode(Request(verb, {"key": one})) for one in self._plan.keys]
             self._fixed[verb] = made
         return made[key]
 
     def read(self, verb: str, data: bytes) -> Said | None:
-        """What the bytes received so far mean; None while the reply is not whole."""
-        said = self._memo.get((verb, data))
-        if said is not None:
-            return said
+        """What the bytes received so far mean; None while the reply is not whole. `memo` is to be asked first."""
+        shown = self._shown
+        if shown is not None and verb == "get" and len(data) == shown.size and data.startswith(shown.before):
+            digits = data[len(shown.before) : len(shown.before) + VALUE_DIGITS]
+            if digits.isdigit() and data.endswith(shown.behind):
+                return Said(OK, GET, self._tag + digits.decode())
         said = self._read(verb, data)
         if said is not None and len(data) <= MEMO_BYTES_MOST:
-            if len(self._memo) >= MEMO_MOST:
-                self._memo.clear()
-            self._memo[verb, data] = said
+            memo = self.memo[verb]
+            if len(memo) >= MEMO_MOST:
+                memo.clear()
+            memo[data] = said
+            if shown is None and said.value and self._plan.is_ours(said.value):
+                self._shown = self._shape(data, said.value)
         return said
 
     def _read(self, verb: str, data: bytes) -> Said | None:
@@ -93,22 +120,53 @@ class Speaker:
         )
         return said_of(verb, classify(self._rules(verb), exchange)[0])
 
-    def _split(self, key: str, sample: str) -> tuple[bytes, bytes] | None:
-        """What stands before and behind the value in a put of this key; None where the codec transforms the value."""
-        one = self._codec.encode(Request("put", {"key": key, "value": sample}))
-        before, found, behind = one.rpartition(sample.encode())
-        other = sample[::-1]
-        if not found or before + other.encode() + behind != self._codec.encode(
-            Request("put", {"key": key, "value": other})
-        ):
+    def _shape(self, data: bytes, value: str) -> Shown | None:
+        """How this reply shows a value of ours; None where another value in its place would not be read as that one."""
+        before, found, behind = data.partition(value.encode())
+        if not found or value.encode() in behind:
             return None
-        return before, behind
+        for number in (ONE, OTHER):
+            other = self._plan.value(number)
+            if self._read("get", before + other.encode() + behind) != Said(OK, GET, other):
+                return None
+        return Shown(before + self._tag.encode(), len(data), behind)
+
+    def _encode(self, verb: str, key: str, value: str, expected: str | None = None) -> bytes:
+        fields = {"key": key, "value": value, **({"expected": expected} if expected is not None else {})}
+        return self._codec.encode(Request(verb, fields))
+
+    def _around(self, verb: str, key: str) -> Around | None:
+        """What stands around the values in a write of this key; None where the codec transforms values, or says one twice."""
+        plan = self._plan
+        values = [plan.value(ONE), plan.value(OTHER)][: 1 if verb == "put" else 2]
+        whole = self._encode(verb, key, values[-1], *values[:-1])
+        parts: list[bytes] = []
+        rest = whole
+        for value in values:
+            before, found, rest = rest.partition(value.encode())
+            if not found:
+                return None
+            parts.append(before)
+        parts.append(rest)
+        turned = [plan.value(OTHER - number) for number in range(len(values))]
+        filled = b"".join(part + value.encode() for part, value in zip(parts, turned, strict=False)) + rest
+        return tuple(parts) if filled == self._encode(verb, key, turned[-1], *turned[:-1]) else None
 
 
 def said_of(verb: str, outcome: Outcome) -> Said:
     """An outcome as columns."""
     kind = KIND_OF[verb]
-    if outcome.kind is Kind.OK and verb == "delete" and outcome.found is False:
-        kind = DELETE_MISSED
+    if outcome.kind is Kind.OK and not outcome.done:
+        kind = MISSED.get(verb, kind)
     value = outcome.value if verb == "get" and outcome.kind is Kind.OK else None
     return Said(OUTCOME_OF[outcome.kind], kind, value, outcome.leader)
+
+
+MISSED = {"delete": DELETE_MISSED, "cas": CAS_MISSED}
+
+
+def seen_of(said: Said, written: str | None) -> str | None:
+    """The value that the key holds by this answer, when it tells; `written` is what a put or a cas asked for."""
+    if said.outcome != OK or said.kind == CAS_MISSED:
+        return None
+    return said.value if said.kind == GET else written

@@ -17,10 +17,10 @@ from kvsim.history.addresses import Address, node_at
 from kvsim.history.history import RoleSample
 from kvsim.history.operations import REFUSED, UNKNOWN
 from kvsim.history.outcome import Reason
-from kvsim.load.choosing import Chooser
-from kvsim.load.plan import LoadPlan
+from kvsim.load.choosing import Chooser, LastSeen
+from kvsim.load.plan import WRITING, LoadPlan
 from kvsim.load.recorder import Recorder
-from kvsim.load.speaking import said_of
+from kvsim.load.speaking import said_of, seen_of
 
 RETRY_S = 0.02
 LOOK_EVERY_S = 0.02
@@ -56,6 +56,7 @@ class Threads:
         plan = self.plan
         chooser = Chooser(plan.mix, len(plan.keys), plan.skew, f"{plan.seed}:{number}")
         draw = random.Random(f"{plan.seed}:who:{number}")
+        last = LastSeen()
         clients = [_client(plan, node) for node in range(len(plan.nodes))]
         with self._lock:
             process = self.recorder.new_process()
@@ -63,9 +64,9 @@ class Threads:
         reads = self.names.index(plan.reads_at[number % len(plan.reads_at)])
         due = time.monotonic() + (number / plan.rate if plan.rate else 0.0)
         while not self._over.wait(max(0.0, due - time.monotonic())):
-            verb, key = chooser.next()
+            verb, key, expected = last.meant(*chooser.next())
             node = reads if verb == "get" else at
-            outcome, leader = self._once(clients[node], process, node, verb, key)
+            outcome, leader = self._once(clients[node], process, node, (verb, key, expected), last)
             if outcome == UNKNOWN:
                 with self._lock:
                     process = self.recorder.new_process()
@@ -76,23 +77,29 @@ class Threads:
         for client in clients:
             client.close()
 
-    def _once(self, client: Client, process: int, node: int, verb: str, key: int) -> tuple[int, str | None]:
+    def _once(
+        self, client: Client, process: int, node: int, meant: tuple[str, int, str | None], last: LastSeen
+    ) -> tuple[int, str | None]:
+        (verb, key, expected), plan = meant, self.plan
         with self._lock:
             if self._left == 0:
                 return REFUSED, None
             self._left -= 1
-            value = self.plan.value(self._values) if verb == "put" else None
-            self._values += verb == "put"
-        fields = {"key": self.plan.keys[key], **({"value": value} if value is not None else {})}
-        answer = client.ask(Request(verb, fields), self.plan.timeout_s)
+            value = plan.value(self._values) if verb in WRITING else None
+            self._values += verb in WRITING
+        fields = {"key": plan.keys[key], "value": value, "expected": expected}
+        request = Request(verb, {name: text for name, text in fields.items() if text is not None})
+        answer = client.ask(request, plan.timeout_s)
         said, exchange = said_of(verb, answer.outcome), answer.exchange
         if answer.outcome.reason is Reason.UNREACHABLE:
             return REFUSED, None  # nobody was there to be asked: no operation
+        if said.outcome != REFUSED:
+            seen = seen_of(said, value)
+            last.note(key, seen if seen is not None and plan.is_ours(seen) else None)
         read = value if said.value is None else said.value
+        times = exchange.invoked_ns, exchange.completed_ns
         with self._lock:
-            self.recorder.add(
-                exchange.invoked_ns, exchange.completed_ns, process, node, key, said.kind, read, said.outcome
-            )
+            self.recorder.add(*times, process, node, key, said.kind, read, said.outcome, expected)
         return said.outcome, said.leader
 
     def _elsewhere(

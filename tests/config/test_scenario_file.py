@@ -326,6 +326,9 @@ def test_a_load_that_compares_also_writes(linted: Callable[..., list[str]], fold
     assert linted("load: {start: w, mix: {get: 1, cas: 1}}") == [
         "s.yaml:4:5: load: `cas` replaces values that the load itself wrote, so its mix needs `put` too"
     ]
+    assert linted("load: {start: w, minima: {cas: 5}}") == [
+        "s.yaml:4:5: load: `minima` wants compare-and-sets, but `mix` has no `cas`"
+    ]
 
 
 def test_a_need_nobody_knows_is_a_mistake_and_a_known_one_a_reason_to_skip(

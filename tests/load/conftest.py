@@ -81,6 +81,11 @@ class Server:
     def delete(self, key: str) -> str:
         return "OK" if self.data.pop(key, None) is not None else "NOT_FOUND"
 
+    def cas(self, key: str, size: str, expected: str, value: str) -> str:
+        if self.data.get(key) != expected:
+            return "MISMATCH"
+        return self.put(key, value)
+
     def close(self) -> None:
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvsim.load.choosing import Chooser, slots, zipf
+from kvsim.load.choosing import Chooser, LastSeen, slots, zipf
 
 
 @given(st.lists(st.integers(0, 1000), min_size=1, max_size=5).filter(any))
@@ -42,3 +42,16 @@ def test_with_skew_the_first_key_is_asked_for_most():
     counts = Counter(key for _, key in drawn("1", 1.0))
     share = zipf(10, 1.0)[0] / sum(zipf(10, 1.0))
     assert counts[0] == max(counts.values()) and abs(counts[0] / 5000 - share) < 0.05
+
+
+def test_a_compare_and_set_goes_where_a_value_was_seen_last():
+    last = LastSeen()
+    assert last.meant("cas", 3) == ("get", 3, None)
+    last.note(1, "a")
+    last.note(2, "b")
+    assert last.meant("cas", 3) == ("cas", 2, "b")
+    assert last.meant("put", 3) == ("put", 3, None)
+    last.note(1, None)
+    assert last.meant("cas", 3) == ("cas", 2, "b")
+    last.note(2, None)
+    assert last.meant("cas", 3) == ("get", 3, None)

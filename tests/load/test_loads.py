@@ -49,6 +49,35 @@ def test_every_value_is_written_once_and_all_are_of_one_length(serve, planned, d
     assert len(set(values)) == len(values) and len({len(value) for value in values}) == 1
 
 
+COMPARES = {"put": 40, "get": 20, "delete": 10, "cas": 30}
+
+
+def test_compare_and_sets_are_recorded_as_they_were_answered_and_both_kinds_happen(serve, planned, driven):
+    server = serve()
+    operations = driven(planned(server, mix=COMPARES, stop_after=2000))
+    counts = Counter(one.kind for one in operations)
+    assert counts["cas"] > counts["cas_missed"] > 0
+    assert {one.outcome for one in operations} == {"ok"}
+    for one in operations:
+        assert (one.expected is not None) == one.kind.startswith("cas")
+        assert one.expected != one.value or one.value is None
+    assert check(History(operations), PROMISES).verdict is Verdict.PASS
+
+
+def test_a_compare_and_set_that_is_not_atomic_is_found(serve, planned, driven):
+    server = serve()
+    server.cas = lambda key, size, expected, value: server.put(key, value)
+    found = check(History(driven(planned(server, mix=COMPARES, stop_after=2000))), PROMISES)
+    linearizable = next(one for one in found.checks if one.name == "linearizable")
+    assert linearizable.verdict is Verdict.FAIL and "cas" in linearizable.findings[0].message
+
+
+def test_an_unanswered_compare_and_set_is_unknown(serve, planned, driven):
+    operations = driven(planned(serve(swallows=40), mix=COMPARES, timeout_s=0.1))
+    assert {one.outcome for one in operations if one.return_ns is None} == {"unknown"}
+    assert check(History(operations), PROMISES).verdict is Verdict.PASS
+
+
 @pytest.mark.parametrize("how", ["swallows", "hangs_up"])
 def test_no_answer_is_unknown_and_the_client_goes_on_as_another(serve, planned, driven, how):
     operations = driven(planned(serve(**{how: 40}), timeout_s=0.1))
@@ -109,7 +138,7 @@ def test_the_process_saves_what_it_recorded_and_who_said_what(serve, planned):
     process = LoadProcess(plan)
     counts = process.stop()
     history = load(plan.out)
-    assert len(history.operations) == counts["ok"]
+    assert len(history.operations) == counts["ok"] and "cas" not in counts
     assert all((one.role, one.epoch) == ("leader", 3) for one in history.samples)
     assert all(one.asked_ns <= one.at_ns for one in history.samples)
 

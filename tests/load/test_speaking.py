@@ -2,32 +2,65 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kvsim.client.connect import connect
 from kvsim.client.exchange import Request
 from kvsim.config.program_file import load_program
-from kvsim.history.operations import DELETE, DELETE_MISSED, GET, OK, PUT, REFUSED, UNKNOWN
+from kvsim.history.operations import (
+    CAS,
+    CAS_MISSED,
+    DELETE,
+    DELETE_MISSED,
+    GET,
+    OK,
+    PUT,
+    REFUSED,
+    UNKNOWN,
+)
+from kvsim.load.plan import LoadPlan
 from kvsim.load.speaking import Speaker
 
-VERBS = ("put", "get", "delete")
+KEYS = ("a", "b")
+ONE, OTHER = "w-000000017", "w-000000018"
 
 
-def speaker_of(root) -> tuple[Speaker, object]:
+def speaker_of(root, program: str = "kvstore") -> tuple[Speaker, object]:
     problems: list = []
-    program = load_program(str(root / "nodes/kvstore/node.yaml"), root, problems)
-    client = connect(program, "127.0.0.1", 1, names={})
-    return Speaker(client, VERBS, ("a", "b"), "w-000000000"), client
+    client = connect(
+        load_program(str(root / f"nodes/{program}/node.yaml"), root, problems), "127.0.0.1", 1, names={}
+    )
+    plan = LoadPlan(
+        name="w",
+        out=root,
+        nodes=(),
+        writes_at=(),
+        reads_at=(),
+        follow=False,
+        clients=1,
+        mix={"put": 1, "get": 1, "delete": 1, "cas": 1},
+        keys=KEYS,
+        skew=0.0,
+        rate=None,
+        timeout_s=1.0,
+        seed="1",
+        process=0,
+        tag="w-",
+    )
+    return Speaker(client, plan), client
 
 
-def test_requests_are_the_codecs_own(root):
-    speaker, client = speaker_of(root)
-    for key, name in enumerate(("a", "b")):
-        assert speaker.put(key, "w-000000017") == client.codec.encode(
-            Request("put", {"key": name, "value": "w-000000017"})
-        )
+@pytest.mark.parametrize("program", ["kvstore", "redis", "etcd"])
+def test_requests_are_the_codecs_own(root, program):
+    speaker, client = speaker_of(root, program)
+    for key, name in enumerate(KEYS):
+        fields = {"key": name, "value": ONE}
+        assert speaker.put(key, ONE) == client.codec.encode(Request("put", fields))
         assert speaker.other("get", key) == client.codec.encode(Request("get", {"key": name}))
+        fields["expected"] = OTHER
+        assert speaker.cas(key, OTHER, ONE) == client.codec.encode(Request("cas", fields))
 
 
 def test_replies_mean_what_the_rules_say(root):
@@ -38,6 +71,10 @@ def test_replies_mean_what_the_rules_say(root):
         ("get", b"NOT_FOUND\n"): (OK, GET, None),
         ("delete", b"OK\n"): (OK, DELETE, None),
         ("delete", b"NOT_FOUND\n"): (OK, DELETE_MISSED, None),
+        ("cas", b"OK\n"): (OK, CAS, None),
+        ("cas", b"MISMATCH\n"): (OK, CAS_MISSED, None),
+        ("cas", b"ERR read-only: this node is a follower\n"): (REFUSED, CAS, None),
+        ("cas", b"NO\n"): (UNKNOWN, CAS, None),
         ("put", b"ERR read-only, leader is on port 9001\n"): (REFUSED, PUT, None),
         ("put", b"what?\n"): (UNKNOWN, PUT, None),
         ("put", b"ERR read-only: this node is a follower\nOK\n"): (UNKNOWN, PUT, None),
@@ -61,3 +98,28 @@ def test_one_verbs_reply_is_not_taken_for_anothers(root):
     speaker, _ = speaker_of(root)
     assert speaker.read("put", b"OK\n").kind == PUT
     assert speaker.read("delete", b"OK\n").kind == DELETE
+
+
+@pytest.mark.parametrize(
+    "looks_like",
+    [
+        b"VALUE w-000000018\n",
+        b"VALUE w-00000001x\n",
+        b"VALUE w-000000018 \n",
+        b"VALUE x-000000018\n",
+        b"value w-000000018\n",
+    ],
+)
+def test_what_looks_like_an_earlier_reply_is_read_as_the_codec_reads_it(root, looks_like):
+    speaker, _ = speaker_of(root)
+    fresh, _ = speaker_of(root)
+    assert speaker.read("get", b"VALUE w-000000017\n").value == ONE
+    assert speaker.read("get", looks_like) == fresh.read("get", looks_like)
+
+
+def test_values_are_read_out_of_resp_too(root):
+    speaker, _ = speaker_of(root, "redis")
+    for value in (ONE, OTHER):
+        assert speaker.read("get", f"$11\r\n{value}\r\n".encode()).value == value
+    assert speaker.read("get", b"$11\r\nw-000000019\r") is None
+    assert speaker.read("get", b"$-1\r\n").value is None
