@@ -29,7 +29,7 @@ class Network(Links):
     to wait here (so that there is no delay, bandwidth or stall); None when they can.
     """
 
-    says = "the hub of the network namespaces"
+    says = "the hub and its rules"
 
     def __init__(self, names: Sequence[str], seed: str) -> None:
         """Build it. Raises NoNetwork."""

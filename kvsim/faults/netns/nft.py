@@ -89,8 +89,8 @@ def _words(rule: Rule) -> Iterator[str]:
     if rule.mode in DOES:
         yield from DOES[rule.mode]
     elif rule.drop:
-        share = round(rule.drop * SHARES)
-        yield f'{CARRIES} numgen random mod {SHARES} < {share} counter reject with tcp reset comment "resets"'
+        last = max(round(rule.drop * SHARES) - 1, 0)
+        yield f'{CARRIES} numgen random mod {SHARES} <= {last} counter reject with tcp reset comment "resets"'
         yield 'counter accept comment "let_by"'
     elif waits(rule):
         yield f'counter meta mark set {WAITS} accept comment "waits"'
