@@ -75,10 +75,8 @@ class _Shadow:
 
 def recovers(history: History, limit_ns: int | None = None) -> Answer:
     """Judge the end of every fault: when was the first write, and the first read, called after it and served?"""
-    served = {
-        "write": _served(history, lambda kind: kind in WRITES),
-        "read": _served(history, lambda kind: kind == GET),
-    }
+    kinds = {"write": WRITES, "read": frozenset({GET})} if history.faults else {}
+    served = {what: _served(history, wanted) for what, wanted in kinds.items()}
     findings: list[Finding] = []
     judged, untried, slowest = 0, 0, 0
     for fault in history.faults:
@@ -112,13 +110,13 @@ def recovers(history: History, limit_ns: int | None = None) -> Answer:
     )
 
 
-def _served(history: History, wanted) -> list[tuple[int, int]]:
+def _served(history: History, wanted: frozenset[int]) -> list[tuple[int, int]]:
     """(call, answer) of operations of the wanted kinds by call; the answer is NEVER when it was not served."""
     operations = history.operations
     found = [
         (operations.call_ns[row], operations.return_ns[row] if operations.outcome[row] == OK else NEVER)
         for row in range(len(operations))
-        if wanted(operations.kind[row])
+        if operations.kind[row] in wanted
     ]
     found.sort()
     return found

@@ -14,7 +14,7 @@ from kvsim.checks.consistency.picture import picture
 from kvsim.checks.consistency.roles import Roles
 from kvsim.checks.verdict import Finding
 from kvsim.history.history import History
-from kvsim.history.operations import APPEND, CAS, DELETE, OK, PUT
+from kvsim.history.operations import APPEND, CAS, DELETE, NOWHERE, OK, PUT
 
 NAME = "writes_only_at_leader"
 ABOUT = "only a leader accepts writes"
@@ -31,24 +31,29 @@ def writes_only_at_leader(history: History) -> Answer:
     operations, roles = history.operations, Roles(history.samples)
     findings: list[Finding] = []
     judged, unjudged = 0, {NO_NODE: 0, NOT_CERTAIN: 0}
+    names = operations.nodes.strings
     for row, (kind, outcome) in enumerate(zip(operations.kind, operations.outcome, strict=True)):
         if kind not in WRITES or outcome != OK:
             continue
-        operation = operations.operation(row)
-        tenure = roles.throughout(operation.node, operation.call_ns, operations.return_ns[row])
-        if operation.node is None:
+        node = operations.node[row]
+        if node == NOWHERE:
             unjudged[NO_NODE] += 1
-        elif tenure is None:
+            continue
+        tenure = roles.throughout(names[node], operations.call_ns[row], operations.return_ns[row])
+        if tenure is None:
             unjudged[NOT_CERTAIN] += 1
-        else:
-            judged += 1
-            if tenure.role == "follower":
-                drawn = picture(history, [row]) if len(findings) < PICTURES_KEPT else ""
-                message = f"{whom(operations, row)} was accepted while {operation.node} was a follower"
-                findings.append(
-                    Violation(message, node=operation.node, key=operation.key, rows=(row,), picture=drawn)
-                )
+            continue
+        judged += 1
+        if tenure.role == "follower":
+            findings.append(_accepted(history, row, draw=len(findings) < PICTURES_KEPT))
     return answer(NAME, ABOUT, judged, findings, unit="acknowledged writes", unjudged=unjudged)
+
+
+def _accepted(history: History, row: int, *, draw: bool) -> Finding:
+    operation = history.operations.operation(row)
+    message = f"{whom(history.operations, row)} was accepted while {operation.node} was a follower"
+    drawn = picture(history, [row]) if draw else ""
+    return Violation(message, node=operation.node or "", key=operation.key, rows=(row,), picture=drawn)
 
 
 def one_leader_per_epoch(history: History) -> Answer:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from kvsim.checks.consistency.answer import Answer, Violation, answer, whom
+from kvsim.checks.consistency.linear import columns
 from kvsim.checks.consistency.linear.register import Register, register_of
 from kvsim.checks.consistency.linear.zones import decide
 from kvsim.checks.consistency.order import Order
@@ -169,11 +170,13 @@ def _by_shift(history: History, rows: Sequence[int] | None, limit_ns: int | None
     }
     for key, its_rows in operations.rows_by_key().items():
         part = operations.of_key(key, its_rows)
-        reads = sum(kind in (GET, DELETE_MISSED) for kind in part.kind)
+        reads = part.kind.count(GET) + part.kind.count(DELETE_MISSED)
         if len(part) > DELTA_OPERATIONS_MAX:
             unjudged["reads of big keys"] += reads
             continue
-        delta = delta_ns(register_of(part, history.initial_number(key)))
+        initial = history.initial_number(key)
+        fresh = columns.decide(part, initial).linearizable
+        delta = 0 if fresh else delta_ns(register_of(part, initial))
         if delta is None:
             unjudged["reads of keys that no staleness explains, or that cannot be decided"] += reads
             continue
