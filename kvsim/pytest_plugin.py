@@ -6,6 +6,7 @@ A YAML file is a scenario only when it has the key `scenario:` and is named on t
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import re
@@ -45,9 +46,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--kvsim-out", metavar="DIR", help="put run directories there (default: pytest's temporary folder)"
     )
+    group.addoption(
+        "--kvsim-time-limits",
+        metavar="HOW",
+        type=_time_limits,
+        help="calibrated (default), as-written, or a factor such as x3: see kvsim run --help",
+    )
     parser.addini(
         "kvsim_cluster", "the cluster file of the fixtures, from the root folder", default="cluster.yaml"
     )
+
+
+def _time_limits(word: str) -> str:
+    from kvsim.limits import checked
+
+    try:
+        return checked(word)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _limits(config: pytest.Config) -> str:
+    from kvsim.limits import CALIBRATED
+
+    return config.getoption("kvsim_time_limits") or CALIBRATED
 
 
 # --- scenario files ---------------------------------------------------------------------------------------------------
@@ -111,7 +133,11 @@ class ScenarioItem(pytest.Item):
         missing = unfit(self.scenario, cluster)
         if missing:
             pytest.skip(missing)
-        options = Options(seed=self.config.getoption("kvsim_seed"), out=_out(self.config, self.name))
+        options = Options(
+            seed=self.config.getoption("kvsim_seed"),
+            out=_out(self.config, self.name),
+            time_limits=_limits(self.config),
+        )
         done = run_scenario(self.scenario, cluster, options, lambda *_: None)
         write_reports(done.run, done.proof)
         _attach(self, done.run, done.proof)
@@ -199,6 +225,7 @@ def _open(
         program=program or config.getoption("kvsim_program"),
         options={name: str(value) for name, value in options.items()},
         seed=config.getoption("kvsim_seed"),
+        time_limits=_limits(config),
         again=shlex.join(["pytest", item.nodeid]),
     )
     made = stack.enter_context(_judged(item, judge, opened(wanted)))

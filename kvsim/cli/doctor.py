@@ -18,6 +18,8 @@ from kvsim.doctor.finding import Finding, Health
 from kvsim.doctor.patient import Patient
 from kvsim.doctor.table import about, examine
 from kvsim.errors import Exit, FileProblems, Problem, UsageError
+from kvsim.limits import CALIBRATED, settled
+from kvsim.process.pace import measured
 
 MARKS = {Health.WELL: "ok", Health.ODD: "odd", Health.ILL: "ILL", Health.NOT_LOOKED: "-"}
 
@@ -36,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    program = _program(arguments.program)
+    program = settled(CALIBRATED, measured).stretched(_program(arguments.program))
     patient = Patient(program, options_of(arguments))
     found = []
     if not arguments.json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import zipfile
@@ -78,6 +79,17 @@ def test_scenarios_of_a_folder_are_tests_and_a_failure_stands_on_its_step(projec
     }
     assert properties["kvsim_verdict"] == "fail"
     assert Path(properties["kvsim_proof"]).is_file()
+
+
+def test_time_limits_are_pinned_for_scenarios_and_fixtures_alike(project):
+    write(project, "scenarios/good.yaml", GOOD)
+    write(project, "test_own.py", "def test_own(kv_cluster):\n    assert kv_cluster.leader.put('k', 'v').ok\n")
+    words = ("--kvsim-out", "out", "scenarios", "test_own.py")
+    run(project, "--kvsim-time-limits", "x2", *words).assert_outcomes(passed=2)
+    metas = [path.read_text() for path in project.path.glob("out/[0-9]*/meta.json")]
+    assert [json.loads(meta)["time_limits"]["how"] for meta in metas] == ["x2", "x2"]
+    wrong = run(project, "--kvsim-time-limits", "x0", *words)
+    wrong.stderr.fnmatch_lines(["*expected calibrated, as-written, or a factor such as x3*"])
 
 
 def test_a_matrix_is_a_test_for_each_cell(project):
