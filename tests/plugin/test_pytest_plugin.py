@@ -83,7 +83,9 @@ def test_scenarios_of_a_folder_are_tests_and_a_failure_stands_on_its_step(projec
 
 def test_time_limits_are_pinned_for_scenarios_and_fixtures_alike(project):
     write(project, "scenarios/good.yaml", GOOD)
-    write(project, "test_own.py", "def test_own(kv_cluster):\n    assert kv_cluster.leader.put('k', 'v').ok\n")
+    write(
+        project, "test_own.py", "def test_own(kv_cluster):\n    assert kv_cluster.leader.put('k', 'v').ok\n"
+    )
     words = ("--kvsim-out", "out", "scenarios", "test_own.py")
     run(project, "--kvsim-time-limits", "x2", *words).assert_outcomes(passed=2)
     metas = [path.read_text() for path in project.path.glob("out/[0-9]*/meta.json")]
