@@ -17,8 +17,9 @@ from kvsim.client.exchange import Answer, Client, Request
 from kvsim.config.cluster import Cluster, NodeSpec
 from kvsim.config.names import Place
 from kvsim.config.program import Probe, Program, Role
+from kvsim.faults.preload.control import Control, prepared
 from kvsim.launcher.launcher import Launcher
-from kvsim.launcher.node import Node
+from kvsim.launcher.node import Node, Preload
 from kvsim.process.environment import Mark
 from kvsim.process.ports import reserve
 
@@ -32,6 +33,7 @@ class Ward:
     launcher: Launcher
     node: Node
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    control: Control | None = None  # what was loaded into the node, where that was asked for
 
     def client(self) -> Client:
         """A fresh client of the node."""
@@ -71,17 +73,23 @@ class Patient:
         return replace(self, program=replace(self.program, ready=replace(ready, all_of=rest)))
 
     @contextlib.contextmanager
-    def ward(self) -> Iterator[Ward]:
-        """The patient, started and ready; everything of it is gone afterwards. Raises NodeFailed."""
+    def ward(self, *, inside: bool = False) -> Iterator[Ward]:
+        """The patient, started and ready; everything of it is gone afterwards. Raises NodeFailed.
+
+        With `inside` the library for faults of disks and clocks is loaded into it; raises NotBuilt where there is none.
+        """
         nodes = self._cast()
         extra = sum(len(node.program.ports) for node in nodes)
         with (
             tempfile.TemporaryDirectory(prefix="kvsim-doctor-") as name,
             reserve(len(nodes) + extra) as reservation,
+            contextlib.ExitStack() as stack,
         ):
             folder = Path(name)
             folder.chmod(0o755)  # for programs that run as another user
             ward = self._ward(nodes, folder, list(reservation.ports))
+            if inside:
+                ward.control = stack.enter_context(_prepared(folder, ward.launcher))
             try:
                 ward.launcher.start_all()
                 yield ward
@@ -113,3 +121,12 @@ class Patient:
             held.append(Node(place, Mark(mark, node.name), folder / node.name))
         launcher = Launcher(cluster, held, lambda kind, **fields: events.append((kind, fields)))
         return Ward(launcher, held[0], events)
+
+
+@contextlib.contextmanager
+def _prepared(folder: Path, launcher: Launcher) -> Iterator[Control]:
+    """The library in every node that is going to be started."""
+    with prepared(folder / "control", {name: node.data for name, node in launcher.nodes.items()}) as control:
+        for name, node in launcher.nodes.items():
+            node.preload = Preload(control.library, control.variables(name))
+        yield control

@@ -8,6 +8,7 @@ from types import ModuleType
 from kvsim.doctor.examinations import (
     big_value,
     byte_by_byte,
+    disk_and_clock,
     half_a_request,
     honours_data_dir,
     honours_port,
@@ -49,6 +50,7 @@ _MODULES: tuple[ModuleType, ...] = (
     big_value,
     value_with_spaces,
     not_utf8,
+    disk_and_clock,
 )
 EXAMINATIONS = {module.__name__.rpartition(".")[2]: module for module in (starts, *_MODULES)}
 

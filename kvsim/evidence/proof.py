@@ -69,6 +69,7 @@ class Proof:
     not_proven: tuple[str, ...]
     load: Report | None = None  # what the loads of the run showed, by what the program promises
     time_limits: Mapping[str, Any] | None = None  # how they were meant, and what was used of each
+    preloaded: str | None = None  # the digest of what was loaded into the nodes to break them from inside
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the digests of the files, as plain values."""
@@ -86,6 +87,7 @@ class Proof:
             "not_proven": list(self.not_proven),
             "load": self.load and to_json(self.load),
             "time_limits": self.time_limits,
+            "preloaded": self.preloaded,
         }
 
 
@@ -110,6 +112,7 @@ def judge(record: Record) -> Proof:
         not_proven=not_proven(record, checks),
         load=report,
         time_limits=limits_json(record, spent(record)),
+        preloaded=record.meta.get("preloaded"),
     )
 
 

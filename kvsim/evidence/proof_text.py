@@ -40,6 +40,8 @@ def _lines(proof: Proof, record: Record) -> Iterator[str]:
     yield "NODES, as they said themselves when asked"
     for node in proof.nodes:
         yield from _node(node)
+    if proof.preloaded:
+        yield f"  in each of them: kvsim's library for faults of disks and clocks, sha256 {proof.preloaded}"
     yield ""
     yield "WHAT WAS ASKED AND ANSWERED"
     yield from _steps(proof, record)

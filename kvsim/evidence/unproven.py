@@ -42,10 +42,15 @@ def _link_broken(record: Record) -> bool:
     )
 
 
+def _disk_or_clock_broken(record: Record) -> bool:
+    return any(fault.kind in ("disk", "clock") and fault.bit for fault in record.faults)
+
+
 ABSENT = (
     (_killed, "no node was killed: nothing is said of crashes"),
     (_restarted, "no node was started twice: nothing is said of what a restart keeps"),
     (_leader_down, "no request was made while the leader was down"),
     (_loaded, "one client asked one thing at a time: nothing is said of concurrent clients"),
     (_link_broken, "no link between nodes was broken"),
+    (_disk_or_clock_broken, "no disk was full, failing or slow, and no clock was wrong"),
 )

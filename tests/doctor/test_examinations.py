@@ -51,6 +51,12 @@ def test_what_is_wrong_is_found(patient, how, examination, health, words):
     assert finding.cure
 
 
+def test_without_a_compiler_nobody_knows_whether_its_disk_can_be_broken(patient, monkeypatch):
+    monkeypatch.setenv("CC", "no-such-compiler")
+    finding = EXAMINATIONS["disk_and_clock"].examine(patient("well_behaved"))
+    assert finding.health is Health.NOT_LOOKED and "there is no no-such-compiler here" in finding.seen
+
+
 def test_what_does_not_start_is_not_looked_at_further(patient):
     found = dict(examine(patient("exits_with_zero")))
     assert found.pop("starts").health is Health.ILL

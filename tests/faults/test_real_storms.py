@@ -19,7 +19,12 @@ ETCD = pytest.mark.skipif(shutil.which("etcd") is None, reason="etcd-server is n
 
 def storm(root: Path, out: Path, name: str, seed: int) -> dict:
     """Run one of the library; its proof."""
-    words = ["run", f"scenarios/storms/{name}.yaml", "--seed", str(seed), "--out", str(out), "--json"]
+    return run(root, out, f"scenarios/storms/{name}.yaml", seed)
+
+
+def run(root: Path, out: Path, scenario: str, seed: int) -> dict:
+    """Run a scenario; its proof."""
+    words = ["run", scenario, "--seed", str(seed), "--out", str(out), "--json"]
     done = subprocess.run(
         [sys.executable, "-m", "kvsim", *words],
         cwd=root,
@@ -59,3 +64,60 @@ def test_etcd_is_linearizable_under_kills_and_pauses(root, tmp_path, seed):
     proof = storm(root, tmp_path, "etcd", seed)
     assert load_check(proof, "linearizable")["verdict"] == "pass"
     assert proof["verdict"] == "pass", proof["checks"]
+
+
+def receipts(proof: dict) -> list[str]:
+    """What the faults of a run showed, in its own words."""
+    journal = Path(proof["run_directory"]) / "history.jsonl"
+    events = map(json.loads, journal.read_text().splitlines())
+    return [event["says"] for event in events if event["event"] == "fault_receipt"]
+
+
+@REDIS
+def test_redis_ends_on_a_full_disk_rather_than_acknowledge(root, tmp_path):
+    proof = storm(root, tmp_path, "redis_disk", 1)
+    slow, full, clock = receipts(proof)
+    assert "1 sync held, for 5" in slow and "ENOSPC" in full and "it exited with status 1" in full
+    assert "told 3600.000 s behind" in clock
+    assert proof["verdict"] == "pass", proof["checks"]
+
+
+@ETCD
+def test_etcd_has_a_full_disk_from_outside_and_loses_nothing(root, tmp_path):
+    proof = storm(root, tmp_path, "etcd_disk", 1)
+    (receipt,) = receipts(proof)
+    assert "no file of it may grow beyond" in receipt and "it logged that it met that" in receipt
+    assert load_check(proof, "lost_writes")["found"] == 0
+    assert proof["verdict"] == "pass", proof["checks"]
+
+
+CLOCK = """
+scenario: told
+title: what a real server says that the time is
+cluster: {root}/clusters/redis.yaml
+steps:
+  - raw: {{at: n1, send: "TIME\\r\\n", expect: {{reply: "^\\\\*2"}}}}
+  - fault:
+      clock: {{at: n1, by: -1h}}
+      do: [{{raw: {{at: n1, send: "TIME\\r\\n", expect: {{reply: "^\\\\*2"}}}}}}]
+  - raw: {{at: n1, send: "TIME\\r\\n", expect: {{reply: "^\\\\*2"}}}}
+"""
+
+
+@REDIS
+def test_redis_itself_says_that_its_clock_is_wrong_and_right_again(root, tmp_path):
+    """The same as the receipt says, from the node's own mouth."""
+    (tmp_path / "told.yaml").write_text(CLOCK.format(root=root))
+    proof = run(root, tmp_path, str(tmp_path / "told.yaml"), 1)
+    before, within, after = (int(claim["received"].split("\r\n")[2]) for claim in proof["claims"])
+    assert 0 <= after - before < 600 and -3600 <= within - before < -3000
+
+
+@ETCD
+def test_what_cannot_be_shown_to_a_program_of_go_makes_the_run_invalid(root, tmp_path):
+    (tmp_path / "slow.yaml").write_text(
+        f"scenario: slow\ntitle: of a test\ncluster: {root}/clusters/etcd.yaml\n"
+        "steps: [{fault: {disk: {at: n2, how: slow}, do: [{put: {at: n2, key: a, value: b}}]}}]\n"
+    )
+    proof = run(root, tmp_path, str(tmp_path / "slow.yaml"), 1)
+    assert proof["verdict"] == "invalid" and "etcd is a Go program" in receipts(proof)[0]

@@ -22,8 +22,8 @@ def tell(rule: Rule, counts: Counts) -> Told:
 def _full(rule: Rule, counts: Counts) -> Told:
     offered, refused = counts["writes_offered"], counts["writes_refused"]
     if refused:
-        return True, f"{refused} of {offered} writes refused: {named(counts['last_error'])}"
-    return None, f"{offered} writes, none of which needed new room" if offered else "nobody wrote"
+        return True, f"{refused} of {_many(offered, 'write')} refused: {named(counts['last_error'])}"
+    return None, f"{_many(offered, 'write')}, none of which needed new room" if offered else "nobody wrote"
 
 
 def _failing(rule: Rule, counts: Counts) -> Told:

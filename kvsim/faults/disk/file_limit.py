@@ -16,6 +16,7 @@ from kvsim.faults.fault import FaultFailed, Receipt
 from kvsim.faults.subject import Subject
 
 ROOM_BYTES = 64 << 10  # for the node's log
+BLOCK_BYTES = 4096  # a disk gives room in blocks, so that is where a write is cut
 MET = r"(?i)file too large|file size limit|EFBIG|SIGXFSZ|no space left"
 ENDED = "SIGXFSZ"
 
@@ -35,9 +36,8 @@ class FileLimit:
         """Raises FaultFailed when kvsim may not."""
         pids = [process.pid for process in self.subject.tree()]
         self.met_before = self.subject.logged(MET)
-        self.bytes_max = ROOM_BYTES + max(
-            (_longest_log(pid, self.subject.data_dir) for pid in pids), default=0
-        )
+        longest = max((_longest_log(pid, self.subject.data_dir) for pid in pids), default=0)
+        self.bytes_max = -(-longest // BLOCK_BYTES) * BLOCK_BYTES + ROOM_BYTES
         for pid in pids:
             try:
                 soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)

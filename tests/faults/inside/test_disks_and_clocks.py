@@ -27,7 +27,7 @@ def fault(words: str, *steps: str) -> str:
 @pytest.mark.parametrize(
     ("words", "step", "evidence"),
     [
-        ("disk: leader", DOUBT, "writes refused: ENOSPC"),
+        ("disk: leader", DOUBT, " refused: ENOSPC"),
         ("disk: {at: leader, how: failing}", DOUBT, "failed: EIO"),
         (
             "disk: {at: leader, how: failing, calls: sync}",
