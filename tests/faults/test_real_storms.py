@@ -11,10 +11,24 @@ from pathlib import Path
 
 import pytest
 
+from kvsim.faults.netns.child import Network, NoNetwork
+
 pytestmark = pytest.mark.real
 TIMEOUT_S = 180
 REDIS = pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
 ETCD = pytest.mark.skipif(shutil.which("etcd") is None, reason="etcd-server is not installed")
+
+
+def why_not() -> str | None:
+    """Why nodes cannot live in network namespaces here, or packets not be made to wait."""
+    try:
+        with Network(["client", "n1"], "1") as network:
+            return network.cannot_hold
+    except NoNetwork as error:
+        return str(error)
+
+
+NETNS = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
 
 def storm(root: Path, out: Path, name: str, seed: int) -> dict:
@@ -121,3 +135,21 @@ def test_what_cannot_be_shown_to_a_program_of_go_makes_the_run_invalid(root, tmp
     )
     proof = run(root, tmp_path, str(tmp_path / "slow.yaml"), 1)
     assert proof["verdict"] == "invalid" and "etcd is a Go program" in receipts(proof)[0]
+
+
+@ETCD
+@NETNS
+@pytest.mark.parametrize("seed", [1, 2])
+def test_etcd_is_linearizable_when_its_leader_is_cut_off(root, tmp_path, seed):
+    proof = storm(root, tmp_path, "etcd_partition", seed)
+    assert load_check(proof, "linearizable")["verdict"] == "pass"
+    assert proof["verdict"] == "pass", proof["checks"]
+
+
+@REDIS
+@NETNS
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_replica_of_redis_that_was_cut_off_catches_up(root, tmp_path, seed):
+    proof = storm(root, tmp_path, "redis_replica_cut_off", seed)
+    assert load_check(proof, "converged")["verdict"] == "pass"
+    assert proof["verdict"] == "pass", proof["checks"]

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Install what `make test-real` speaks to, from Debian or Ubuntu packages: the real servers, and the browser that the film is
-# tested in, and the compiler that faults of disks and clocks need. Stops what the packages start. As root.
+# Install what `make test-real` speaks to, from Debian or Ubuntu packages: the real servers, the browser that the film is
+# tested in, the compiler that faults of disks and clocks need, and what network namespaces are joined with (`links: netns`).
+# Stops what the packages start. As root.
 set -e
 export DEBIAN_FRONTEND=noninteractive
 command -v apt-get >/dev/null || { echo "real-setup knows Debian and Ubuntu only; install redis, etcd and postgresql by hand" >&2; exit 1; }
@@ -13,4 +14,5 @@ for service in redis-server etcd postgresql; do
     service "$service" stop >/dev/null 2>&1 || true
 done
 apt-get install -q -y gcc libc6-dev || echo "no C compiler here: faults of disks and clocks cannot be had" >&2
+apt-get install -q -y iproute2 nftables
 apt-get install -q -y chromium chromium-driver || echo "no package chromium here: the tests of the film will skip" >&2
