@@ -1,7 +1,8 @@
 """A disk that is full for one node, from outside: no file of its processes may grow beyond a size (RLIMIT_FSIZE).
 
-For programs that no library reaches. Coarser than a full disk: it holds for the node's log as well, so it leaves that some room; files
-may be written below the limit; and what goes beyond it meets EFBIG and the signal SIGXFSZ, of which most programs die.
+For programs that no library reaches. Coarser than a full disk: it holds for the node's log as well, so it leaves that some room where it
+is a file (`log: pty` makes it none); files may be written below the limit; and what goes beyond it meets EFBIG and the signal SIGXFSZ,
+of which most programs die.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class FileLimit:
         pids = [process.pid for process in self.subject.tree()]
         self.met_before = self.subject.logged(MET)
         longest = max((_longest_log(pid, self.subject.data_dir) for pid in pids), default=0)
-        self.bytes_max = -(-longest // BLOCK_BYTES) * BLOCK_BYTES + ROOM_BYTES
+        self.bytes_max = -(-longest // BLOCK_BYTES) * BLOCK_BYTES + ROOM_BYTES if longest else 0
         for pid in pids:
             try:
                 soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)

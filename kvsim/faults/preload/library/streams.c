@@ -18,6 +18,7 @@ static int may_stream(FILE *file, size_t more, int now) {
     size_t most = may_write(fd, -1, held + more);
     if (most == held + more) return 1;
     if (most > 0) refuse(WRITE); /* a stream has no short write to show for the part that fits */
+    __fpurge(file);              /* as glibc does: what it could not write it forgets */
     file->_flags |= ERROR_SEEN;
     return 0;
 }
@@ -31,7 +32,6 @@ int fclose(FILE *file) {
     REAL(fclose);
     if (on(DISK) && !may_stream(file, 0, 1)) {
         int error = errno;
-        __fpurge(file);
         real(file);
         errno = error;
         return EOF;
