@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from kvsim.faults.preload.build import NotBuilt, library
+from kvsim.waiting import Deadline, wait_until
 
 DURABLE = "options: {fsync: always}\n"
 PUT = "- put: {at: leader, key: k, value: v}\n"
@@ -106,3 +109,27 @@ def test_a_clock_is_moved_by_a_time_with_a_unit(kvsim_in, by):
     with kvsim_in(fault(f'clock: {{at: leader, by: "{by}"}}', "get: {at: n1, key: k}")) as process:
         _, err = process.communicate(timeout=60)
     assert process.returncode == 4 and "such as +30s or -500ms" in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["interrupt", "kill"])
+def test_nothing_is_left_of_the_library_however_kvsim_ends(kvsim_in, tmp_path, number):
+    steps = fault(
+        "disk: {at: n2, how: slow}", "get: {at: n1, key: k, expect: {value: never}, eventually: 60s}"
+    )
+    with kvsim_in(steps) as process:
+        control = tmp_path / "runs/latest/control"
+        journal = tmp_path / "runs/latest/history.jsonl"
+        wait_until(
+            lambda: journal.exists() and "fault_begin" in journal.read_text(), Deadline.after(60), "the fault"
+        )
+        assert sorted(path.name for path in control.iterdir()) == [
+            "n1.page",
+            "n2.page",
+            "n3.page",
+            "preload.so",
+        ]
+        process.send_signal(number)
+        process.communicate(timeout=60)
+    wait_until(lambda: not control.exists(), Deadline.after(60), "the library to go")
+    if number == signal.SIGINT:
+        assert '"event":"fault_end","id":"1.1","healed":true' in journal.read_text()

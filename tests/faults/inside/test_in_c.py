@@ -40,7 +40,9 @@ def run(tmp_path: Path, root: Path, built: Path):
                 pytest.skip(f"the compiler does not take {flags}")
         shutil.copy(LEARNER / "node.yaml", tmp_path)
         node = (tmp_path / "node.yaml").read_text().replace("log: linebuf", "log: pty")
-        node = node.replace("  any:\n", "  any:\n    unknown: {status: 3}\n")  # what its client says of a lost connection
+        node = node.replace(
+            "  any:\n", "  any:\n    unknown: {status: 3}\n"
+        )  # what its client says of a lost connection
         (tmp_path / "node.yaml").write_text(node)
         (tmp_path / "cluster.yaml").write_text(CLUSTER)
         (tmp_path / "mine.yaml").write_text(SCENARIO.replace("HOW", how))
