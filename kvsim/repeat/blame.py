@@ -33,7 +33,11 @@ def blame(mine: Summary, reference: Summary, name: str) -> Blame:
     rates = Rate(mine.bad, mine.made), Rate(reference.bad, reference.made)
     if reference.counts.get(Ending.SKIPPED):
         return Blame("unclear", f"unclear: the program {name} cannot run this scenario", *rates)
-    return Blame(*_answer(*rates, name), *rates)
+    who, sentence = _answer(*rates, name)
+    slow = max(mine.slow, reference.slow)
+    if slow > 1.0:
+        sentence += f"; meanwhile this machine was up to {slow:g} times as slow as a quiet one"
+    return Blame(who, sentence, *rates)
 
 
 def _answer(mine: Rate, reference: Rate, name: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from kvsim.errors import Exit
+from kvsim.limits import CALIBRATED
 from kvsim.trials.groups import Group, described, grouped
 from kvsim.trials.rates import Rate
 from kvsim.trials.trial import BAD, Ending, Result, Trial, exit_of
@@ -55,6 +56,12 @@ class Summary:
         """The least and the most that kvsim's own time limits were stretched in a run."""
         factors = [result.limits["own"] for _, result in self.pairs if result.limits]
         return (min(factors), max(factors)) if factors else None
+
+    @property
+    def slow(self) -> float:
+        """How many times as slow as a quiet machine this one was found at most, when a run began; 1 where nothing was measured."""
+        told = [result.limits for _, result in self.pairs if result.limits.get("how") == CALIBRATED]
+        return max((limits["own"] for limits in told), default=1.0)
 
     @property
     def closest(self) -> Mapping[str, Any] | None:

@@ -82,8 +82,11 @@ def without_own_words(message: str) -> str:
 
 
 def _limits(told: Mapping[str, Any] | None) -> dict[str, Any]:
-    """How far kvsim's own time limits were stretched, and the limit of which the greatest share was used."""
-    return {"own": told["own"], "closest": next(iter(told["used"]), None)} if told else {}
+    """How far kvsim's own time limits were stretched, and the limit of which the greatest share was used while nothing was broken."""
+    if not told:
+        return {}
+    whole = (one for one in told["used"] if not one["broken"])
+    return {"how": told["how"], "own": told["own"], "closest": next(whole, None)}
 
 
 def _last_json(output: str) -> dict[str, Any] | None:

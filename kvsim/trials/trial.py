@@ -81,8 +81,8 @@ class Result:
 
     `place` is where it first went wrong (`step 2.1`, `check exits_clean`), `what` says it there without the run's own keys,
     ports and times, so that equal failures read the same; `why` is the message itself. `run` is the run directory, while it is kept.
-    `digest` is the SHA-256 of the recorded history, `checks` each check's verdict. `limits` tell how far kvsim's own time limits were
-    stretched (`own`) and which one was used most (`closest`).
+    `digest` is the SHA-256 of the recorded history, `checks` each check's verdict. `limits` tell how time limits were meant (`how`),
+    how far kvsim's own were stretched (`own`) and which one was used most (`closest`).
     """
 
     ending: Ending

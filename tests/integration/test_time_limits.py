@@ -54,7 +54,7 @@ def test_repeat_shows_how_far_limits_were_stretched_and_which_came_closest(proje
     run = project.run("repeat", "scenarios/roles.yaml", "-n", "2", "--time-limits", "x2", "--json")
     limits = json.loads(run.stdout)["time_limits"]
     assert limits["own"] == [2.0, 2.0]
-    assert {"what", "of", "used_s", "allowed_s", "share", "seed"} == set(limits["closest"])
+    assert {"what", "of", "used_s", "allowed_s", "share", "seed"} <= set(limits["closest"])
 
 
 def test_up_takes_the_same_words(project):

@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from kvsim.repeat.blame import blame
-from kvsim.repeat.summary import Summary
+from kvsim.repeat.summary import Summary, text_of
 from kvsim.trials.trial import Ending, Result, Trial
 from kvsim.waiting import Deadline, wait_until
 
@@ -119,6 +119,30 @@ def summary(passed: int, failed: int, ending: Ending = Ending.FAIL) -> Summary:
 )
 def test_blame_is_given_only_where_the_numbers_allow_it(mine, reference, who):
     assert blame(mine, reference, "kvstore").who == who
+
+
+def limited(how: str, own: float, share: float) -> Summary:
+    closest = {"what": "ready", "of": "n1", "used_s": 5 * share, "allowed_s": 5.0, "share": share}
+    limits = {"how": how, "own": own, "closest": closest}
+    pairs = [
+        (Trial("s", 1), Result(Ending.PASS, 1.0, limits=limits)),
+        (Trial("s", 2), Result(Ending.FAIL, 1.0, limits={**limits, "own": 1.0, "closest": None})),
+        (Trial("s", 3), Result(Ending.OVERTIME, 1.0)),
+    ]
+    return Summary("s", pairs, 3, 1, 10.0, 1.0)
+
+
+def test_how_slow_the_machine_was_stands_beside_who_is_to_blame():
+    slow, quick = limited("calibrated", 4.5, 0.9), summary(5, 0)
+    assert "up to 4.5 times as slow as a quiet one" in blame(slow, quick, "kvstore").sentence
+    assert "up to 4.5 times as slow as a quiet one" in blame(quick, slow, "kvstore").sentence
+    assert "slow" not in blame(limited("x3", 3.0, 0.9), quick, "kvstore").sentence
+
+
+def test_time_limits_of_all_runs_are_told_by_their_range_and_the_closest():
+    text = text_of(limited("calibrated", 4.5, 0.9))
+    assert "  time limits: kvsim's own x1 to x4.5; closest: ready of n1 4.5 of 5 s (seed 1)\n" in text
+    assert "time limits" not in text_of(summary(3, 0))
 
 
 def test_a_matrix_is_repeated_cell_by_cell(project):
