@@ -47,7 +47,7 @@ selftest: $(READY)  ## every planted bug must be caught by its check
 
 lint: $(READY)  ## ruff over the code, kvsim lint over the shipped YAML
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check .
-	@$(KVSIM) lint cluster.yaml clusters/*.yaml scenarios/*.yaml scenarios/storms/*.yaml nodes/*/node.yaml
+	@$(KVSIM) lint cluster.yaml clusters/*.yaml scenarios/*.yaml scenarios/storms/*.yaml nodes/*/*.yaml
 
 build: $(READY)  ## build/kvstore and build/kv_client, for the lesson's own command lines
 	@$(PY) nodes/kvstore/build.py build

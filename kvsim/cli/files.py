@@ -16,6 +16,7 @@ from kvsim.config.lint import lint
 from kvsim.config.program import Program
 from kvsim.config.program_file import Around
 from kvsim.config.scenario import Scenario
+from kvsim.config.yaml_tree import Mark
 from kvsim.errors import FileProblems, Problem
 from kvsim.launcher.background import Background, chosen
 
@@ -43,6 +44,25 @@ def load_stage(
 ) -> Cluster:
     """The cluster a scenario is played on: its own or the caller's, with what it says instead. Raises FileProblems with all mistakes."""
     return cluster_file.load_stage(scenario, path, program, options, settings_of)
+
+
+def load_planted(
+    scenario: Scenario,
+    path: Path | None,
+    program: Path,
+    options: Mapping[str, str],
+    places: Mapping[str, Mark],
+) -> Cluster:
+    """The same with a planted bug; `places` says where its options were written. Raises FileProblems with all mistakes."""
+    own = scenario.instead
+    return cluster_file.load_cluster(
+        path or scenario.cluster,
+        str(program),
+        {**own.options, **options},
+        settings_of,
+        nodes=own.nodes,
+        places={**own.places, **places},
+    )
 
 
 def load_cases(paths: Iterable[Path], arguments: argparse.Namespace) -> list[tuple[Scenario, Cluster]]:

@@ -9,13 +9,20 @@ from __future__ import annotations
 import argparse
 import json
 
-from kvsim.config.schema import json_schema
+from kvsim.config.schema import LANGUAGES, json_schema, schema_of
+from kvsim.selftest.table import TABLE
+
+BUGS = "bugs"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("kind", choices=("scenario", "cluster", "program"), help="which file")
+    parser.add_argument("kind", choices=(*LANGUAGES, BUGS), help="which file")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    print(json.dumps(json_schema(arguments.kind), indent=2))
+    if arguments.kind == BUGS:
+        schema = schema_of(TABLE, "bugs.yaml: the planted bugs of the selftest, and what must catch each")
+    else:
+        schema = json_schema(arguments.kind)
+    print(json.dumps(schema, indent=2))
     return 0

@@ -1,4 +1,4 @@
-"""Which kind of file is this: a scenario, a cluster or a program? Told by the key that names it."""
+"""Which kind of file is this: scenario, cluster, program, grading plan, table of planted bugs? Told by keys that only it has."""
 
 from __future__ import annotations
 
@@ -7,19 +7,31 @@ from pathlib import Path
 from kvsim.config.yaml_tree import read_file
 from kvsim.errors import FileProblems, Problem
 
-MARKS = {"scenario": "steps", "cluster": "nodes", "program": "start"}  # kind → a key that only it has
+MARKS = {  # kind → keys that tell it; what comes first wins, since a scenario may also say `nodes` or `program`
+    "bugs": ("bugs", "correct"),
+    "plan": ("plan",),
+    "scenario": ("steps", "scenario"),
+    "cluster": ("nodes", "cluster"),
+    "program": ("start", "program"),
+}
+NAMES = {
+    "bugs": "a table of planted bugs",
+    "plan": "a grading plan",
+    "scenario": "a scenario",
+    "cluster": "a cluster",
+    "program": "a program",
+}
 
 
 def kind_of(path: Path) -> str:
-    """`scenario`, `cluster` or `program`. Raises FileProblems when the file cannot be read or is none of them."""
+    """A word of MARKS. Raises FileProblems when the file cannot be read or is none of them."""
     problems: list[Problem] = []
     tree = read_file(path, problems)
     if tree is not None:
         keys = {key.text for key, _ in tree.entries}
-        for kind, mark in MARKS.items():
-            if mark in keys or (kind in keys and kind != "cluster"):
+        for kind, marks in MARKS.items():
+            if keys & set(marks):
                 return kind
-        problems.append(
-            tree.mark.problem("neither a scenario (steps), a cluster (nodes) nor a program (start)")
-        )
+        marks = ", ".join(f"`{marks[0]}` ({NAMES[kind]})" for kind, marks in MARKS.items())
+        problems.append(tree.mark.problem(f"nothing that kvsim reads: it has none of {marks}"))
     raise FileProblems(problems)

@@ -9,6 +9,7 @@ from kvsim.config.plan import Item, Limits, Plan
 from kvsim.config.plan_words import LIMITS, PLAN
 from kvsim.config.scenario import Scenario
 from kvsim.config.shape import Reading, Values
+from kvsim.config.spelling import did_you_mean
 from kvsim.config.yaml_tree import Fields, Items, Scalar, is_file, quoted, read_file
 from kvsim.errors import FileProblems, Problem
 
@@ -54,7 +55,7 @@ def _program(values: Values, folder: Path, reading: Reading) -> Fields | None:
         return None
     path = folder / values["program"]
     if not is_file(path):
-        reading.say(values.at("program"), f"program: no file {quoted(str(path))}")
+        reading.say(values.at("program"), f"program: {_no_file(path)}")
         return None
     tree = read_file(path, reading.problems)
     if tree is None:
@@ -80,7 +81,7 @@ def _item(
     if path is None:
         return None
     if not is_file(path):
-        reading.say(one.at("file"), f"scenarios: no file {quoted(str(path))}")
+        reading.say(one.at("file"), f"scenarios: {_no_file(path)}")
         return None
     try:
         scenarios = tuple(load_scenarios(path))
@@ -98,6 +99,11 @@ def _item(
         runs=one["runs"],
         partial=one["partial"],
     )
+
+
+def _no_file(path: Path) -> str:
+    there = (one.name for one in path.parent.glob("*.yaml")) if path.parent.is_dir() else ()
+    return f"no file {quoted(str(path))}{did_you_mean(path.name, there)}"
 
 
 def _refuse_repeats(items: list[Item], values: Values, reading: Reading) -> None:

@@ -34,14 +34,18 @@ LANGUAGES: dict[str, tuple[Record, str]] = {
 
 
 def json_schema(language: str) -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of `cluster`, `scenario` or `program`. Raises KeyError for another word.
+    """The JSON Schema (draft 2020-12) of one of LANGUAGES. Raises KeyError for another word."""
+    return schema_of(*LANGUAGES[language], filled_in=language == "scenario")
+
+
+def schema_of(record: Record, title: str, *, filled_in: bool = False) -> dict[str, Any]:
+    """The JSON Schema of any table. `filled_in`: a matrix may stand for words and numbers in it.
 
     Editors read YAML their own way, so a text may also be a number or true/false there; kvsim keeps it as typed.
     """
-    record, title = LANGUAGES[language]
     defs: dict[str, Any] = {}
     schema = record.json_schema(defs)
-    if language == "scenario":
+    if filled_in:
         schema, defs = _or_filled_in(schema), {name: _or_filled_in(one) for name, one in defs.items()}
         defs[FILLED_IN] = {"type": "string", "pattern": rf"\{{{WORD}\}}"}
     whole = {"$schema": DIALECT, "title": title, **schema}

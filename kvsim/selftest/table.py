@@ -12,7 +12,7 @@ from kvsim.checks.verdict import Verdict
 from kvsim.config.program_file import find_program
 from kvsim.config.shape import Field, MapOf, Pattern, Reading, Record, Text, Values, Word
 from kvsim.config.spelling import did_you_mean
-from kvsim.config.yaml_tree import read_file
+from kvsim.config.yaml_tree import Fields, Mark, read_file
 from kvsim.errors import FileProblems, Problem, UsageError
 
 WORD = r"[a-z][a-z0-9_]*"
@@ -67,6 +67,14 @@ class Bug:
     finding: str = ""  # a pattern that one of the check's findings, `step: message`, must match
     cluster: Path | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, Mark] = field(
+        default_factory=dict, compare=False
+    )  # where each option, and `bug`, is written
+
+    @property
+    def planted(self) -> Mapping[str, str]:
+        """The options that plant it."""
+        return {"bug": self.name, **self.options}
 
 
 @dataclass(frozen=True)
@@ -115,7 +123,10 @@ def load_table(path: Path) -> Table:
         for file in (bug.scenario, bug.program, bug.cluster):
             if file is not None and not file.is_file():
                 where = values["bugs"][bug.name].node.mark
-                reading.say(where, f"bugs.{bug.name}: there is no file {near(file)}")
+                there = (one.stem for one in file.parent.glob("*.yaml"))
+                reading.say(
+                    where, f"bugs.{bug.name}: there is no file {near(file)}{did_you_mean(file.stem, there)}"
+                )
     if problems:
         raise FileProblems(problems)
     return Table(path, (home / values["correct"]).resolve(), scenarios.resolve(), bugs)
@@ -132,7 +143,14 @@ def _bug(name: str, row: Values, home: Path, program: Path, scenarios: Path) -> 
         finding=row["finding"],
         cluster=near(home / row["cluster"]) if row.get("cluster") else None,
         options=row["options"],
+        places=_places(row),
     )
+
+
+def _places(row: Values) -> Mapping[str, Mark]:
+    options = row.at("options")
+    written = options.entries if row.wrote("options") and isinstance(options, Fields) else ()
+    return {"bug": row.node.mark, **{key.text: key.mark for key, _ in written}}
 
 
 def near(path: Path) -> Path:

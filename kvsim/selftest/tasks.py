@@ -44,7 +44,6 @@ def _of_correct(scenario: Scenario, home: Path, seed: int) -> Task:
 
 
 def _planted(bug: Bug) -> list[str]:
-    options = {"bug": bug.name, **bug.options}
     words = ["--program", str(bug.program)]
     words += ["--cluster", str(bug.cluster)] if bug.cluster else []
-    return [*words, *(word for name, value in options.items() for word in ("-o", f"{name}={value}"))]
+    return [*words, *(word for name, value in bug.planted.items() for word in ("-o", f"{name}={value}"))]
