@@ -19,6 +19,11 @@ from kvsim.faults.fault import FaultFailed, Healing, Receipt
 from kvsim.faults.preload.control import Control
 from kvsim.faults.preload.page import DISK
 from kvsim.faults.subject import Subject
+from kvsim.limits import Own
+from kvsim.waiting import Deadline, TimedOut, wait_until
+
+PING_TIMEOUT_S = 1.0
+SETTLES_WITHIN_S = Own(10.0)
 
 
 class Way(Protocol):
@@ -85,8 +90,28 @@ class Disk:
         )
 
     def _healing(self, subject: Subject) -> Healing:
+        """A node that ends of what it met, perhaps only now, is started again; one that lives has to answer."""
+        seen = _answers_or_ends(subject)
         ended = subject.ended()
         subject.tolerate("")
+        if ended is None and seen is not None:
+            return Healing(subject.name, False, f"{subject.name}: its disk is whole, and {seen}")
         back = started_again(subject)
         whole, says = self.ways[subject.name].after()
         return Healing(subject.name, back.healed and whole, f"{back.says if ended else subject.name}: {says}")
+
+
+def _answers_or_ends(subject: Subject) -> str | None:
+    """Wait until the node answers a ping or has ended: None, or what was seen instead."""
+    seen: list[str | None] = ["nothing"]
+
+    def settled() -> bool:
+        seen[0] = subject.ping(PING_TIMEOUT_S) if subject.ended() is None else None
+        return seen[0] is None
+
+    within_s = subject.limits.of(SETTLES_WITHIN_S)
+    try:
+        wait_until(settled, Deadline.after(within_s), f"{subject.name} to answer or to end")
+    except TimedOut:
+        return f"a ping was not answered within {within_s:g}s ({seen[0]})"
+    return None
