@@ -10,6 +10,7 @@ def masked(text: str) -> list[str]:
     text = re.sub(r"\b[kv]-[0-9a-f]+", "DRAWN", text)
     text = re.sub(r"pid +\d+ +", "pid N ", text)
     text = re.sub(r"127\.0\.0\.1:\d+ +", "ADDRESS ", text)
+    text = re.sub(r"(?m)^time limits: .*", "TIME LIMITS", text)
     return [re.sub(r"\d{4,}", "N", line).rstrip() for line in text.splitlines()]
 
 
