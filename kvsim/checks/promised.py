@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+from kvsim.checks.around import with_logs
 from kvsim.checks.consistency.exercised import Minima
 from kvsim.checks.consistency.judge import CHECKS, Terms, check
 from kvsim.checks.consistency.report import Report
@@ -23,7 +24,7 @@ def report_of(record: Record) -> Report | None:
     history = record.history
     if history is None:
         return None
-    return check(history, promises_of(record), terms_of(record))
+    return with_logs(check(history, promises_of(record), terms_of(record)), record)
 
 
 def promises_of(record: Record) -> Mapping[str, str]:

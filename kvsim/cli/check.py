@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from kvsim.checks.around import with_logs
 from kvsim.checks.consistency.judge import Terms, check
 from kvsim.checks.consistency.promises import PROMISES
 from kvsim.checks.consistency.report import Report, render, to_json
@@ -60,17 +61,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    history, promises, terms = _found(arguments)
+    history, promises, terms, record = _found(arguments)
     promises = _said(arguments.promise) or promises
     report = check(history, promises, terms)
+    if record is not None:
+        report = with_logs(report, record)
     if arguments.export:
         _export(history, arguments.export)
     _print(report, as_json=arguments.json)
     return int(EXITS[report.verdict])
 
 
-def _found(arguments: argparse.Namespace) -> tuple[History, Mapping[str, str], Terms]:
-    """The history, and the promises and terms that come with it. Raises UsageError."""
+def _found(arguments: argparse.Namespace) -> tuple[History, Mapping[str, str], Terms, Record | None]:
+    """The history, the promises and terms that come with it, and the run that it is of. Raises UsageError."""
     path: Path = arguments.what
     if (path / META).is_file():
         record = Record.load(find_run(path))
@@ -78,11 +81,11 @@ def _found(arguments: argparse.Namespace) -> tuple[History, Mapping[str, str], T
             raise UsageError(
                 f"{path}: this run had no load, so there is no history to judge; kvsim verify judges the rest"
             )
-        return record.history, promises_of(record), terms_of(record)
+        return record.history, promises_of(record), terms_of(record), record
     if path.is_dir():
         raise UsageError(f"{path}: not a run directory (it has no {META})")
     read = history_file.load(path) if arguments.format == BINARY else formats.read(arguments.format, path)
-    return read, ONE_COPY, Terms()
+    return read, ONE_COPY, Terms(), None
 
 
 def _said(words: list[str]) -> dict[str, str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kvsim.checks.consistency.answer import Answer, Violation
-from kvsim.checks.consistency.report import Report
+from kvsim.checks.consistency.answer import Answer
+from kvsim.checks.consistency.report import Report, shown_lines
 from kvsim.checks.verdict import Finding
 from kvsim.history.record import FaultRecord, Record
 
@@ -65,5 +65,5 @@ def _number(value: object) -> str:
 
 
 def picture_lines(finding: Finding) -> list[str]:
-    """The timeline of a violation, where it has one."""
-    return finding.picture.splitlines() if isinstance(finding, Violation) else []
+    """The timeline of a violation and the logs around it, where it has them."""
+    return shown_lines(finding)

@@ -6,7 +6,7 @@ A pure function of the Record, so that anybody can judge again from the run dire
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from kvsim.checks.consistency.report import Report, to_json
@@ -211,5 +211,5 @@ def _check_json(check: CheckResult) -> dict[str, Any]:
         "about": check.about,
         "verdict": str(check.verdict or "not exercised"),
         "judged": check.judged,
-        "findings": [{**vars(finding), "verdict": str(finding.verdict)} for finding in check.findings],
+        "findings": [{**asdict(finding), "verdict": str(finding.verdict)} for finding in check.findings],
     }

@@ -17,17 +17,32 @@ FINDINGS_KEPT = 20  # of one check; the rest is counted
 
 
 @dataclass(frozen=True)
+class LogLine:
+    """A line of a node's log: by when it had been seen (seconds since the run began), whose, where, and its text."""
+
+    at_s: float
+    node: str
+    file: str
+    line: int
+    text: str
+
+
+@dataclass(frozen=True)
 class Violation(Finding):
     """A finding that names operations: rows of the history, in call order, and the key they are about.
 
     `positions` are places in the leader's log, where known, parallel to `rows` (None: not in it, or no
-    write or read). `picture` is the timeline as text, empty when there is none.
+    write or read). `picture` is the timeline as text, empty when there is none. `logs` are lines that the
+    nodes wrote meanwhile, in the order of time, and `logs_left` says of which nodes there are more, or none;
+    both are empty where no logs are at hand.
     """
 
     key: str = ""
     rows: tuple[int, ...] = ()
     positions: tuple[int | None, ...] = ()
     picture: str = ""
+    logs: tuple[LogLine, ...] = ()
+    logs_left: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,6 +110,7 @@ def name_operation(operations: Operations, row: int) -> str:
         "delete_missed": "delete → not found",
         "cas": f"cas({expected} → {value})",
         "cas_missed": f"cas({expected} → {value}) → not {expected}",
+        "cas_met": f"cas({expected} → …) → met {value}",
     }[operation.kind]
     if operation.outcome == "refused":
         return f"{text} (refused)"

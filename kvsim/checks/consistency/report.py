@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -114,9 +114,25 @@ def _number(value: object) -> str:
 
 
 def _finding_lines(finding: Finding) -> list[str]:
-    lines = [f"  {finding.message}"]
-    picture = finding.picture if isinstance(finding, Violation) else ""
-    return lines + [f"    {line}" for line in picture.splitlines()]
+    return [f"  {finding.message}", *(f"    {line}" for line in shown_lines(finding))]
+
+
+def shown_lines(finding: Finding) -> list[str]:
+    """The timeline of a violation and, where logs are at hand, what the nodes logged meanwhile."""
+    if not isinstance(finding, Violation):
+        return []
+    lines = finding.picture.splitlines()
+    if not finding.logs and not finding.logs_left:
+        return lines
+    if not finding.logs:
+        return [*lines, f"logs meanwhile: {finding.logs_left}"]
+    lines.append("logs meanwhile, each line at the time by which it had been seen:")
+    width = max((len(line.node) for line in finding.logs), default=0)
+    lines += [
+        f"  {line.at_s:9.3f} s  {line.node:<{width}}  {line.text}  ({line.file}:{line.line})"
+        for line in finding.logs
+    ]
+    return [*lines, f"  {finding.logs_left}"] if finding.logs_left else lines
 
 
 def to_json(report: Report) -> dict[str, Any]:
@@ -160,5 +176,7 @@ def _finding_json(finding: Finding) -> dict[str, Any]:
             "operations": list(finding.rows),
             "log_positions": list(finding.positions),
             "picture": finding.picture,
+            "logs": [asdict(line) for line in finding.logs],
+            "logs_left": finding.logs_left,
         }
     return fields

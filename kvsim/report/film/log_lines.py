@@ -1,14 +1,14 @@
 """Log lines of a film, each with the time by which it had been seen. Nodes' own time stamps are not believed: clocks differ.
 
-The journal says how long a log was at which time; a line was written between two such looks. Pure but for reading the files.
+Pure but for reading the files.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from typing import Any
 
 from kvsim.errors import UsageError
+from kvsim.history.log_times import log_times
 from kvsim.history.record import Record
 from kvsim.rundir import RunDir
 
@@ -27,14 +27,14 @@ def _of_start(run: RunDir, record: Record, node: str, incarnation: int) -> dict[
     cut = max(0, len(data) - LIMIT_BYTES)
     begin = data.find(b"\n", cut) + 1 if cut else 0
     lines, ends = _split(data, begin)
-    looks = _looks(record, node, incarnation, len(data))
+    times = log_times(record, node, incarnation, len(data))
     return {
         "node": node,
         "incarnation": incarnation,
         "file": str(path.relative_to(run.path)),
         "left_out_bytes": begin,
         "lines": lines,
-        "seen_s": [_seen(looks, end) for end in ends],
+        "seen_s": [times.seen_s(end) for end in ends],
     }
 
 
@@ -53,33 +53,3 @@ def _split(data: bytes, begin: int) -> tuple[list[str], list[int]]:
         lines.append(line.decode("utf-8", "replace").rstrip("\r\n")[:LINE_LIMIT])
         ends.append(offset)
     return lines, ends
-
-
-def _looks(record: Record, node: str, incarnation: int, size: int) -> list[tuple[int, float]]:
-    """(length, time) in rising order: the log had at least this length by this time."""
-    looks = []
-    last_s = 0.0
-    for event in record.events:
-        if event.get("node") != node or event.get("incarnation") != incarnation:
-            continue
-        last_s = max(last_s, event.at_s)
-        if event.kind == "log":
-            looks.append((event["size"], event.at_s))
-        elif event.kind == "ready" and "log" in event["gates"]:
-            line = event["gates"]["log"]
-            looks.append((line["offset"] + len(line["text"].encode()) + 1, event.at_s))
-    looks.append((size, last_s))
-    return _earliest(sorted(looks))
-
-
-def _earliest(looks: list[tuple[int, float]]) -> list[tuple[int, float]]:
-    """What a longer look saw early, a shorter one had seen too."""
-    soonest_s, found = looks[-1][1], []
-    for length, at_s in reversed(looks):
-        soonest_s = min(soonest_s, at_s)
-        found.append((length, soonest_s))
-    return found[::-1]
-
-
-def _seen(looks: list[tuple[int, float]], end: int) -> float:
-    return looks[min(bisect_left(looks, (end, -1.0)), len(looks) - 1)][1]
