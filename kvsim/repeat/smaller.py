@@ -133,3 +133,17 @@ def up_to(scenario: Fields, path: Path, end: Tree) -> Fields:
 
     entries = [(key, cut(value, path) if key.text == "steps" else value) for key, value in scenario.entries]
     return _without_unused(Fields(scenario.mark, tuple(entries)))
+
+
+def with_step(scenario: Fields, path: Path, new: Tree) -> Fields:
+    """The scenario with another step at `path`."""
+
+    def put(steps: Tree, rest: Path) -> Tree:
+        items = list(steps.items)
+        items[rest[0]] = (
+            new if len(rest) == 1 else _with_held(items[rest[0]], put(_held(items[rest[0]]), rest[1:]))
+        )
+        return Items(steps.mark, tuple(items))
+
+    entries = [(key, put(value, path) if key.text == "steps" else value) for key, value in scenario.entries]
+    return Fields(scenario.mark, tuple(entries))

@@ -89,3 +89,22 @@ def test_a_run_that_does_not_fail_again_is_said(project):
     done = project.run("shrink", "runs/latest", "--tries", 1)
     assert done.returncode == 4
     assert "did not fail" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_cell_with_too_many_clients_shrinks_to_a_scenario_of_its_own(project, root):
+    (project.folder / "scenarios/big.yaml").write_text(
+        f"scenario: big\ncluster: {root}/clusters/replicated-async.yaml\nmatrix: {{clients: [2, 4]}}\nsteps:\n"
+        '  - load: {start: busy, clients: "{clients}", keys: 6, minima: {total: 20}}\n'
+        "  - get: {at: leader, key: k}\n  - sleep: {for: 500ms, why: let it work}\n  - load: {stop: busy}\n"
+    )
+    broken = ("--program", root / "nodes/broken/async.yaml", "-o", "bug=mixes_up_replies", "--seed", 3)
+    project.run("run", "scenarios/big.yaml", "--cell", "clients=4", *broken, "--out", "runs")
+    done = project.run(
+        "shrink", "runs/latest", "--out", "small.yaml", "--reference", root / "nodes/kvstore/async.yaml"
+    )
+    assert done.returncode == 0, done.stderr
+    small = load_scenario(project.folder / "small.yaml")
+    assert small.cell == {} and "get" not in [step.verb for step in small.steps]
+    assert small.steps[0].fields["clients"] < 4 and small.steps[0].fields["keys"] < 6
+    assert project.run("run", "small.yaml", *broken).returncode == 1
