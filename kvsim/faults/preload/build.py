@@ -27,18 +27,26 @@ class NotBuilt(UsageError):
     """There is no library: no compiler, or it did not take the sources. The message says what to do."""
 
 
-def library(cache: Path | None = None) -> Path:
-    """The library, built when it is not there yet. Raises NotBuilt."""
+def library(*places: Path) -> Path:
+    """The library, built when it is not there yet, in the first of the places (the user's cache alone, if none is named) that takes it.
+
+    Raises NotBuilt.
+    """
     compiler = find_compiler()
     sources = sorted(SOURCES.glob("*.[ch]"))
     digest = hashlib.sha256("\0".join((compiler, *OPTIONS)).encode())
     for source in sources:
         digest.update(source.read_bytes())
-    folder = cache or cache_folder()
-    path = folder / f"preload-{digest.hexdigest()[:16]}.so"
-    if not path.is_file():
-        _build(compiler, [source for source in sources if source.suffix == ".c"], path)
-    return path
+    name = f"preload-{digest.hexdigest()[:16]}.so"
+    refused = ""
+    for place in places or (cache_folder(),):
+        try:
+            if not (place / name).is_file():
+                _build(compiler, [source for source in sources if source.suffix == ".c"], place / name)
+            return place / name
+        except OSError as error:
+            refused = refused or f"{place}: {error.strerror}"
+    raise NotBuilt(f"the library for faults of disks and clocks cannot be put into {refused}")
 
 
 def find_compiler() -> str:
@@ -60,6 +68,7 @@ def cache_folder() -> Path:
 
 
 def _build(compiler: str, sources: list[Path], path: Path) -> None:
+    """Raises NotBuilt, OSError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".building-") as folder:
@@ -83,7 +92,3 @@ def _build(compiler: str, sources: list[Path], path: Path) -> None:
         raise NotBuilt(
             f"{compiler} did not end within {WITHIN_S:g}s on the library for faults of disks and clocks"
         ) from None
-    except OSError as error:
-        raise NotBuilt(
-            f"the library for faults of disks and clocks cannot be put into {path.parent}: {error}"
-        ) from error

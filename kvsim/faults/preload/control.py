@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kvsim.errors import RunInvalid
-from kvsim.faults.preload.build import library as built_library
+from kvsim.faults.preload.build import cache_folder, library
 from kvsim.faults.preload.page import Page
 from kvsim.faults.preload.reach import holds_files, why_not
 from kvsim.process.identity import Identity
@@ -47,12 +47,13 @@ class Control:
 @contextlib.contextmanager
 def prepared(folder: Path, data_dirs: Mapping[str, Path]) -> Iterator[Control]:
     """Put everything in place; on leaving the folder is removed. Raises NotBuilt, RunInvalid."""
-    source = built_library()
     pages: dict[str, Page] = {}
     try:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            copy = Path(shutil.copy(source, folder / "preload.so")).resolve()
+            folder.chmod(0o711)  # a node may run as another user
+            copy = folder.resolve() / "preload.so"
+            shutil.copy(library(cache_folder(), folder / "built"), copy)
             for name, data_dir in data_dirs.items():
                 pages[name] = Page(folder.resolve() / f"{name}.page", data_dir)
         except (OSError, ValueError) as error:

@@ -277,3 +277,11 @@ def test_a_program_of_go_is_known_by_its_note():
     assert is_go(head + entry + note)
     assert not is_go(head + entry + note.replace(b"Go\0\0", b"GNU\0"))
     assert not is_go(b"#!/bin/sh\n") and not is_go(b"")
+
+
+def test_where_the_cache_cannot_be_written_it_is_built_elsewhere(tmp_path, built):
+    closed = tmp_path / "file"
+    closed.touch()
+    assert library(closed, tmp_path / "run").parent == tmp_path / "run"
+    with pytest.raises(NotBuilt, match=r"cannot be put into .*file: File exists"):
+        library(closed)
