@@ -15,7 +15,7 @@ from kvsim.doctor.patient import Patient
 STORE = Path(__file__).parents[1] / "hostile" / "store.py"
 PROGRAM = """\
 program: patient
-start: ["{python}", -I, STORE, "--port={port}", "--data-dir={data_dir}", "--role={role}", --how=HOW]
+start: ["{python}", -I, STORE, "--host={host}", "--port={port}", "--data-dir={data_dir}", "--role={role}", --how=HOW]
 ready: {log: "listening on port", port: owned, within: 2s}
 speak: lines
 requests: {put: "PUT {key} {value}", get: "GET {key}", ping: PING}

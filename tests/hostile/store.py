@@ -23,7 +23,7 @@ MEGABYTE = b"x" * (1 << 20)
 class Store:
     """The well-behaved store. A behaviour is a subclass that does one thing differently."""
 
-    family, host, reuse_port = socket.AF_INET, "127.0.0.1", False
+    family, host, reuse_port = socket.AF_INET, "", False  # "": as it was told
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
@@ -46,7 +46,7 @@ class Store:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if self.reuse_port:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listener.bind((self.host, self.port))
+        listener.bind((self.host or self.options.host, self.port))
         listener.listen(16)
         return listener
 
@@ -195,6 +195,10 @@ class SecondShare(Store):
 
 class ListensOnIpv6(Store):
     family, host = socket.AF_INET6, "::1"
+
+
+class ListensOnLoopbackOnly(Store):
+    host = "127.0.0.1"
 
 
 class ListensElsewhere(Store):
@@ -371,6 +375,7 @@ BEHAVIOURS: dict[str, type[Store]] = {
     "shares_its_port": SharesItsPort,
     "second_share": SecondShare,
     "ipv6": ListensOnIpv6,
+    "loopback_only": ListensOnLoopbackOnly,
     "elsewhere": ListensElsewhere,
     "ignores_signals": IgnoresSignals,
     "leaves_a_child": LeavesAChild,
@@ -391,6 +396,7 @@ BEHAVIOURS: dict[str, type[Store]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser()
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int)
     parser.add_argument("--data-dir")
     parser.add_argument("--role")
