@@ -15,11 +15,13 @@ from typing import Any
 
 from kvsim.client.exchange import Answer, Client, Request
 from kvsim.config.cluster import Cluster, NodeSpec
-from kvsim.config.names import Place
+from kvsim.config.names import CLIENT, Place
 from kvsim.config.program import Probe, Program, Role
+from kvsim.faults.netns.child import Network
 from kvsim.faults.preload.control import Control, prepared
 from kvsim.launcher.launcher import Launcher
 from kvsim.launcher.node import Node, Preload
+from kvsim.process import netns
 from kvsim.process.environment import Mark
 from kvsim.process.ports import reserve
 
@@ -34,6 +36,7 @@ class Ward:
     node: Node
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     control: Control | None = None  # what was loaded into the node, where that was asked for
+    network: Network | None = None  # what it lives in, where that was asked for
 
     def client(self) -> Client:
         """A fresh client of the node."""
@@ -73,10 +76,11 @@ class Patient:
         return replace(self, program=replace(self.program, ready=replace(ready, all_of=rest)))
 
     @contextlib.contextmanager
-    def ward(self, *, inside: bool = False) -> Iterator[Ward]:
+    def ward(self, *, inside: bool = False, apart: bool = False) -> Iterator[Ward]:
         """The patient, started and ready; everything of it is gone afterwards. Raises NodeFailed.
 
-        With `inside` the library for faults of disks and clocks is loaded into it; raises NotBuilt where there is none.
+        With `inside` the library for faults of disks and clocks is loaded into it; raises NotBuilt where there is none. With `apart`
+        each node lives in a network namespace with an address of its own; raises NoNetwork where that cannot be had.
         """
         nodes = self._cast()
         extra = sum(len(node.program.ports) for node in nodes)
@@ -87,7 +91,8 @@ class Patient:
         ):
             folder = Path(name)
             folder.chmod(0o755)  # for programs that run as another user
-            ward = self._ward(nodes, folder, list(reservation.ports))
+            network = stack.enter_context(_apart(nodes)) if apart else None
+            ward = self._ward(nodes, folder, list(reservation.ports), network)
             if inside:
                 ward.control = stack.enter_context(_prepared(folder, ward.launcher))
             try:
@@ -106,21 +111,32 @@ class Patient:
             for at, role in enumerate(roles, 1)
         ]
 
-    def _ward(self, nodes: list[NodeSpec], folder: Path, ports: list[int]) -> Ward:
+    def _ward(self, nodes: list[NodeSpec], folder: Path, ports: list[int], network: Network | None) -> Ward:
         cluster = Cluster("doctor", folder / "cluster.yaml", tuple(nodes))
         mark, events = uuid.uuid4().hex, []
         held = []
         for node in nodes:
             place = Place(
                 node,
-                cluster.host,
+                network.addresses[node.name] if network else cluster.host,
                 ports.pop(0),
                 str(folder / node.name / "data"),
                 {extra: ports.pop(0) for extra in node.program.ports},
             )
-            held.append(Node(place, Mark(mark, node.name), folder / node.name))
+            net = network.nets[node.name] if network else None
+            held.append(Node(place, Mark(mark, node.name), folder / node.name, net=net))
         launcher = Launcher(cluster, held, lambda kind, **fields: events.append((kind, fields)))
-        return Ward(launcher, held[0], events)
+        return Ward(launcher, held[0], events, network=network)
+
+
+@contextlib.contextmanager
+def _apart(nodes: list[NodeSpec]) -> Iterator[Network]:
+    """A namespace for each node, and one for the clients, where this thread is meanwhile."""
+    with (
+        Network([CLIENT, *(node.name for node in nodes)], "doctor") as network,
+        netns.inside(network.nets[CLIENT]),
+    ):
+        yield network
 
 
 @contextlib.contextmanager

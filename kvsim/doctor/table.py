@@ -17,6 +17,7 @@ from kvsim.doctor.examinations import (
     log_is_prompt,
     loopback_only,
     not_utf8,
+    own_address,
     restarts_after_a_kill,
     second_instance,
     starts,
@@ -51,6 +52,7 @@ _MODULES: tuple[ModuleType, ...] = (
     value_with_spaces,
     not_utf8,
     disk_and_clock,
+    own_address,
 )
 EXAMINATIONS = {module.__name__.rpartition(".")[2]: module for module in (starts, *_MODULES)}
 
