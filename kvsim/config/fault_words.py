@@ -69,7 +69,7 @@ NOT_CARRIED: dict[str, dict[str, str]] = {
 LINKS: dict[str, Kind] = {
     "cut": _link("reset the connections of links, and every new one"),
     "blackhole": _link(
-        "swallow all bytes on links; connections that lost some are reset when the scope ends"
+        "swallow all bytes on links; proxies reset connections that lost some when the scope ends"
     ),
     "stall": _link("hold all bytes on links; they arrive when the scope ends"),
     "delay": _link(
