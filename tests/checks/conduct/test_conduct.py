@@ -15,6 +15,7 @@ MISMATCH = Outcome(Kind.OK, matched=False)
 READ_ONLY = Outcome(Kind.REFUSED, Reason.READ_ONLY, leader="9001")
 TIMEOUT = Outcome(Kind.UNKNOWN, Reason.TIMEOUT)
 DOUBT = Outcome(Kind.UNKNOWN, Reason.UNCERTAIN)
+NO_ROOM = Outcome(Kind.REFUSED, Reason.OTHER)
 NOT_READY = Outcome(Kind.REFUSED, Reason.NOT_READY)
 NEW, OLD = (Outcome(Kind.OK, value=word, found=True) for word in ("new", "old"))
 NOBODY = {"n1": ABSENT, "n2": ABSENT, "n3": ABSENT}
@@ -22,6 +23,12 @@ NOBODY = {"n1": ABSENT, "n2": ABSENT, "n3": ABSENT}
 
 def result(story: Story, name: str) -> CheckResult:
     return next(one for one in apply(story.record()) if one.name == name)
+
+
+def broken(kind: str) -> Story:
+    """A fault on n1 that lasts."""
+    told = {"fault": kind, "nodes": ["n1"], "settings": {}, "required": True}
+    return Story().up().add("fault_plan", id="1.1", **told).add("fault_begin", id="1.1")
 
 
 def stopped(story: Story, node: str, **changes) -> Story:
@@ -77,7 +84,13 @@ def _starting(node: str) -> Story:
 
 
 def ended(
-    story: Story, node: str, *, wanted: bool = True, status: int | None = 0, signal: str | None = None
+    story: Story,
+    node: str,
+    *,
+    wanted: bool = True,
+    status: int | None = 0,
+    signal: str | None = None,
+    tolerated: str = "",
 ) -> Story:
     says = f"exited with status {status}" if signal is None else f"was killed by {signal}"
     return story.add(
@@ -86,6 +99,7 @@ def ended(
         incarnation=1,
         status=status,
         signal=signal,
+        tolerated=tolerated,
         says=says,
         wanted=wanted,
         flooded=False,
@@ -134,12 +148,20 @@ CASES = {  # check → [(what happens, the story, its verdict)]
     "nodes_stay_up": [
         ("kvsim ended it", lambda: ended(Story().up(), "n1"), Verdict.PASS),
         ("it ended by itself", lambda: ended(Story().up(), "n1", wanted=False, status=3), Verdict.FAIL),
+        (
+            "it ended of a fault that a node may end of",
+            lambda: ended(Story().up(), "n1", wanted=False, status=1, tolerated="its disk was full"),
+            Verdict.PASS,
+        ),
     ],
     "leader_accepts_writes": [
         ("accepted", lambda: Story().up().asked("n1", "put", OK), Verdict.PASS),
         ("no match, which is no acceptance", lambda: Story().up().asked("n1", "cas", MISMATCH), None),
         ("refused", lambda: Story().up().asked("n1", "put", READ_ONLY), Verdict.FAIL),
         ("no answer", lambda: Story().up().asked("n1", "put", TIMEOUT), Verdict.UNKNOWN),
+        ("its disk is full", lambda: broken("disk").asked("n1", "put", NO_ROOM), Verdict.PASS),
+        ("another fault is no reason to refuse", lambda: broken("pause").asked("n1", "put", NO_ROOM), Verdict.FAIL),
+        ("nor is a disk to say read-only", lambda: broken("disk").asked("n1", "put", READ_ONLY), Verdict.FAIL),
         ("only followers asked", lambda: Story().up().asked("n2", "put", READ_ONLY), None),
         (
             "an honest doubt of a store that replicates",
