@@ -160,8 +160,16 @@ CASES = {  # check → [(what happens, the story, its verdict)]
         ("refused", lambda: Story().up().asked("n1", "put", READ_ONLY), Verdict.FAIL),
         ("no answer", lambda: Story().up().asked("n1", "put", TIMEOUT), Verdict.UNKNOWN),
         ("its disk is full", lambda: broken("disk").asked("n1", "put", NO_ROOM), Verdict.PASS),
-        ("another fault is no reason to refuse", lambda: broken("pause").asked("n1", "put", NO_ROOM), Verdict.FAIL),
-        ("nor is a disk to say read-only", lambda: broken("disk").asked("n1", "put", READ_ONLY), Verdict.FAIL),
+        (
+            "another fault is no reason to refuse",
+            lambda: broken("pause").asked("n1", "put", NO_ROOM),
+            Verdict.FAIL,
+        ),
+        (
+            "nor is a disk to say read-only",
+            lambda: broken("disk").asked("n1", "put", READ_ONLY),
+            Verdict.FAIL,
+        ),
         ("only followers asked", lambda: Story().up().asked("n2", "put", READ_ONLY), None),
         (
             "an honest doubt of a store that replicates",
