@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from kvsim.cli import COMMANDS, parser_of
-from kvsim.config.cluster_file import load_cluster
+from kvsim.config.cluster_file import load_stage
 from kvsim.config.lint import lint
-from kvsim.config.scenario_file import load_scenario
+from kvsim.config.scenario_file import load_scenarios
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -79,14 +79,16 @@ EXAMPLES = [(page, text) for page in PAGES for text in scenarios_on(page)]
 def test_every_scenario_on_a_page_is_without_mistakes(page, text, tmp_path):
     path = tmp_path / "scenario.yaml"
     path.write_text(text.replace("../cluster.yaml", str(ROOT / "cluster.yaml")), encoding="utf-8")
-    scenario = load_scenario(path)
-    assert lint(scenario, load_cluster(scenario.cluster)) == []
+    assert mistakes(path) == []
+
+
+def mistakes(path: Path) -> list:
+    return [one for scenario in load_scenarios(path) for one in lint(scenario, load_stage(scenario))]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "scenarios").rglob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_scenario_is_without_mistakes(path):
-    scenario = load_scenario(path)
-    assert lint(scenario, load_cluster(scenario.cluster)) == []
+    assert mistakes(path) == []
 
 
 def test_make_help_names_every_target_a_reader_may_want():
