@@ -125,7 +125,7 @@ class ScenarioItem(pytest.Item):
     def runtest(self) -> None:
         from kvsim.history.record import INTERRUPTED
         from kvsim.live.reading import read_cluster, unfit
-        from kvsim.report.write import write_reports
+        from kvsim.report.write import write_reports, write_reports_apart
         from kvsim.scenario.job import Options
         from kvsim.scenario.run import run_scenario
 
@@ -133,10 +133,16 @@ class ScenarioItem(pytest.Item):
         missing = unfit(self.scenario, cluster)
         if missing:
             pytest.skip(missing)
+
+        def broken_off(run: Any) -> None:
+            film = write_reports_apart(run) or run.film.as_uri()
+            self.add_report_section("call", "kvsim film", f"the run broke off: {film}")
+
         options = Options(
             seed=self.config.getoption("kvsim_seed"),
             out=_out(self.config, self.name),
             time_limits=_limits(self.config),
+            broken_off=broken_off,
         )
         done = run_scenario(self.scenario, cluster, options, lambda *_: None)
         write_reports(done.run, done.proof)

@@ -49,7 +49,8 @@ def workers(scheduler: str | None, jobs: int, scratch: Path) -> Iterator[Any]:
                     threads_per_worker=1,
                     processes=True,
                     memory_limit=0,
-                    dashboard_address=None,
+                    dashboard_address="127.0.0.1:0",  # None means one fixed port, and a warning where that is taken
+                    worker_dashboard_address="127.0.0.1:0",
                     local_directory=str(scratch),
                     silence_logs=logging.CRITICAL,
                     preload=["kvsim.campaign.preload"],

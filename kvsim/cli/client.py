@@ -16,10 +16,12 @@ from kvsim.client.connect import connect
 from kvsim.client.exchange import Answer, Client, Request
 from kvsim.client.status import ask_status
 from kvsim.config.names import REQUEST_FIELDS
+from kvsim.config.spelling import did_you_mean
 from kvsim.errors import UsageError
 from kvsim.history.outcome import Kind
 from kvsim.launcher.launcher import Launcher
 
+VERBS = (*REQUEST_FIELDS, "ping", "status")
 STATUS = {Kind.OK: 1, Kind.REFUSED: 1, Kind.UNKNOWN: 2}  # of what was not done
 
 
@@ -88,6 +90,8 @@ def _request(words: list[str]) -> Request:
             "what shall be asked? put KEY VALUE, get KEY, delete KEY, cas KEY EXPECTED VALUE, ping, status"
         )
     verb, *rest = words
+    if verb not in VERBS:
+        raise UsageError(f"there is no request `{verb}`{did_you_mean(verb, VERBS)}")
     names = REQUEST_FIELDS.get(verb, ())
     if len(rest) != len(names):
         raise UsageError(
@@ -102,7 +106,7 @@ def _print(answer: Answer, as_json: bool) -> None:
         import json
 
         print(json.dumps({**outcome.to_json(), "exchange": _plain(answer.exchange)}))
-    elif outcome.value is not None:
+    elif outcome.value is not None and outcome.done:
         print(outcome.value)
     elif outcome.kind is Kind.OK and answer.exchange.received:
         print(answer.exchange.received.decode("utf-8", "backslashreplace").rstrip("\r\n"))

@@ -95,7 +95,8 @@ def _steps(proof: Proof, record: Record) -> Iterator[str]:
     for step in proof.steps:
         if step.group != group:
             group = step.group
-            yield f"  {group}"
+            if group:
+                yield f"  {group}"
         mark = _mark(step, blame.get(step.id, ()))
         yield from _step(step, mark, [claim for claim in proof.claims if claim.step == step.id])
         yield from fault_lines(record, step.id)

@@ -144,3 +144,10 @@ def test_data_survives_down_and_up_only_when_asked_for(project):
     project.run("down")
     project.run("up")
     assert project.run("client", "n1", "get", "k").returncode == 1
+
+
+def test_a_request_that_does_not_exist_is_named_with_what_was_meant(project):
+    project.run("up")
+    done = project.run("client", "n1", "pt", "k", "v")
+    assert done.returncode == 4
+    assert "no request `pt`; did you mean `put`?" in done.stderr
