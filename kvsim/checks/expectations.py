@@ -49,7 +49,7 @@ def _ok(expect: Expectation, seen: Seen) -> str | None:
 
 
 def _value(expect: Expectation, seen: Seen) -> str | None:
-    if seen.outcome.kind is Kind.OK and seen.outcome.value == expect.value:
+    if seen.outcome.done and seen.outcome.value == expect.value:
         return None
     return _got(seen)
 
@@ -129,10 +129,10 @@ def _got(seen: Seen) -> str:
 def describe(outcome: Outcome) -> str:
     """An outcome in words: `ok`, `value 'x'`, `not found`, `mismatch`, `refused (read_only): ERR …`, `unknown (timeout): …`."""
     if outcome.kind is Kind.OK:
+        if outcome.matched is False:
+            return "mismatch" if outcome.value is None else f"mismatch, met {outcome.value!r}"
         if outcome.value is not None:
             return f"value {outcome.value!r}"
-        if outcome.matched is False:
-            return "mismatch"
         return "not found" if outcome.found is False else "ok"
     return f"{outcome.kind} ({outcome.reason})" + (f": {outcome.detail}" if outcome.detail else "")
 

@@ -42,7 +42,7 @@ def fate(
     shown = [node for node, reading in after.items() if shows(write, before.get(node), reading)]
     readable = any(_value(reading) is not _UNREAD for reading in after.values())
     outcome = write.outcome
-    if outcome.matched is False:
+    if write.missed:
         return _mismatched(shown, readable)
     if outcome.kind is Kind.OK:
         had_it = _agrees(write, after.get(leader)) if leader else False

@@ -110,7 +110,7 @@ def _judged(rule: Rule, exchange: Exchange, text: str, groups: Mapping[str, str]
     if rule.outcome == "not_found":
         return Outcome(Kind.OK, found=False, detail=detail)
     if rule.outcome == "mismatch":
-        return Outcome(Kind.OK, matched=False, detail=detail)
+        return Outcome(Kind.OK, matched=False, value=groups.get("value"), detail=detail)
     if rule.outcome in ("ok", "value"):
         value = groups.get("value", text if rule.outcome == "value" else None)
         return Outcome(Kind.OK, value=value, found=None if value is None else True, detail=detail)

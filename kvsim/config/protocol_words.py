@@ -26,7 +26,7 @@ OUTCOMES = {
     "ok": "done as asked (for get: a group named `value` is the value)",
     "value": "a value was read; the group named `value` is it",
     "not_found": "answered: there is no such key",
-    "mismatch": "answered: the key does not hold the value that a compare-and-set expects, and nothing was changed",
+    "mismatch": "answered: the key does not hold what a compare-and-set expects, nothing was changed; the group `value` is what it holds",
     "read_only": "refused because this node may not write; groups leader_port, leader_addr, leader_id or leader_url name the leader",
     "refused": "refused for another reason",
     "not_ready": "refused because the node cannot serve yet (no leader, still loading)",

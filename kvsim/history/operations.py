@@ -16,9 +16,9 @@ ABSENT = 0  # the value number of "the key is not there"
 NOWHERE = -1  # the node number of an operation whose node nobody knows
 NEVER = 1 << 62  # a return time that never came
 
-# what was asked; the last three tell more than the first four
-GET, PUT, DELETE, CAS, DELETE_MISSED, CAS_MISSED, APPEND = range(7)
-KINDS = ("get", "put", "delete", "cas", "delete_missed", "cas_missed", "append")
+# what was asked; some tell what was answered, too
+GET, PUT, DELETE, CAS, DELETE_MISSED, CAS_MISSED, APPEND, CAS_MET = range(8)
+KINDS = ("get", "put", "delete", "cas", "delete_missed", "cas_missed", "append", "cas_met")
 
 # what became of it, in the order of kvsim.history.outcome
 OK, REFUSED, UNKNOWN = range(3)
@@ -84,8 +84,9 @@ class Operations:
 
     `value` is what a put, cas or append writes and what a get read; `expected` is what a cas asked for. A
     `delete_missed` is a delete that was answered "no such key", a `cas_missed` a cas that was answered "not
-    that value" without saying which. `return_ns` of an unknown operation is when the client gave up, or
-    NEVER. `rows` are the row numbers in the history this is a part of (None: it is the whole).
+    that value" without saying which; a `cas_met` was told which, and that is its `value`. `return_ns` of an
+    unknown operation is when the client gave up, or NEVER. `rows` are the row numbers in the history this is
+    a part of (None: it is the whole).
     """
 
     call_ns: array = field(default_factory=lambda: array("q"))

@@ -39,10 +39,10 @@ REFUSAL_REASONS = frozenset({Reason.READ_ONLY, Reason.OTHER, Reason.NOT_READY, R
 class Outcome:
     """One operation's outcome.
 
-    `value` is the value read (None: not found or not a read); `found` is False for "no such key" and None when the reply
-    does not speak of it; `matched` is False for a compare-and-set that did not meet the value it expected. `leader` is the
-    leader's address as the reply named it (`host:port`, a bare port, an id), still unresolved. `detail` is one human line: the
-    reply, or what went wrong.
+    `value` is the value read, or met by a compare-and-set that did not match (None: not told, or not a read); `found` is False
+    for "no such key" and None when the reply does not speak of it; `matched` is False for a compare-and-set that did not meet
+    the value it expected. `leader` is the leader's address as the reply named it (`host:port`, a bare port, an id), still
+    unresolved. `detail` is one human line: the reply, or what went wrong.
     """
 
     kind: Kind

@@ -18,7 +18,7 @@ from kvsim.history.assembled import assemble
 from kvsim.history.history import History
 from kvsim.history.history_file import load
 from kvsim.history.journal import Event, read_events, to_bytes
-from kvsim.history.outcome import Outcome
+from kvsim.history.outcome import Kind, Outcome
 from kvsim.rundir import RunDir
 
 LOG_READ_BYTES = 1 << 20
@@ -56,6 +56,11 @@ class Operation:
     @property
     def is_write(self) -> bool:
         return self.verb in WRITES
+
+    @property
+    def missed(self) -> bool:
+        """A compare-and-set that was answered, and did not meet the value it expected."""
+        return self.verb == "cas" and self.outcome.kind is Kind.OK and not self.outcome.done
 
     @property
     def latency_ms(self) -> float:

@@ -128,10 +128,10 @@ def _expected(cluster: LiveCluster, reply: Reply) -> str:
 
 
 def _answered(reply: Reply) -> str:
-    if reply.value is not None:
-        return f"{{value: {_quoted(reply.value)}}}"
     if reply.matched is False:
         return "mismatch"
+    if reply.value is not None:
+        return f"{{value: {_quoted(reply.value)}}}"
     return "not_found" if reply.found is False else "ok"
 
 

@@ -11,7 +11,7 @@ from kvsim.history.outcome import Kind, Reason
 class Reply:
     """One request and what came of it: exactly one of `ok`, `refused` (it certainly did not happen) and `unknown` (it may have).
 
-    `value` is the value read, None when there is none; `found` is False for "no such key" and None when the reply does not speak
+    `value` is the value read or met, None when there is none; `found` is False for "no such key" and None when the reply does not speak
     of it; `matched` is False when a compare-and-set did not meet the value it expected. `leader` is the node that a refusal named
     (or the address, when no node has it). `sent` and `received` are the bytes.
     """

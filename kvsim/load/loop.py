@@ -23,7 +23,7 @@ from kvsim.load.choosing import Chooser, LastSeen
 from kvsim.load.plan import WRITING, LoadPlan
 from kvsim.load.recorder import Recorder
 from kvsim.load.sampling import Sampler
-from kvsim.load.speaking import KIND_OF, Said, Speaker, seen_of
+from kvsim.load.speaking import KIND_OF, Said, Speaker, row_of, seen_of
 
 RECV_BYTES = 4096  # more is read in pieces; asking for much costs a large buffer a reply
 CONNECT_TIMEOUT_S = 0.1
@@ -202,8 +202,11 @@ class Loop:
         self._answered(worker, said, time.monotonic_ns())
 
     def _answered(self, worker: Worker, said: Said, now_ns: int) -> None:
-        outcome, kind, read, _ = said
-        value = worker.value if read is None else read
+        outcome = said.outcome
+        if self._compares:
+            kind, value = row_of(said, worker.value, worker.expected)
+        else:
+            kind, value = said.kind, worker.value if said.value is None else said.value
         self.recorder.add(
             worker.call_ns,
             now_ns,

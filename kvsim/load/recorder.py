@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kvsim.history.operations import ABSENT, CAS, CAS_MISSED, NEVER, OK, REFUSED, UNKNOWN, Operations
+from kvsim.history.operations import ABSENT, CAS, CAS_MET, CAS_MISSED, NEVER, OK, REFUSED, UNKNOWN, Operations
 
 
 class Recorder:
@@ -61,7 +61,7 @@ class Recorder:
             for kind, outcome in zip(operations.kind, operations.outcome, strict=True)
             if outcome == OK and kind in CAS_KINDS
         ]
-        return {**counts, "cas": met.count(CAS), "cas_missed": met.count(CAS_MISSED)} if met else counts
+        return {**counts, "cas": met.count(CAS), "cas_missed": len(met) - met.count(CAS)} if met else counts
 
 
-CAS_KINDS = frozenset({CAS, CAS_MISSED})
+CAS_KINDS = frozenset({CAS, CAS_MET, CAS_MISSED})

@@ -13,13 +13,25 @@ from kvsim.client.codec import Codec, Malformed, Oversize
 from kvsim.client.exchange import Exchange, Request
 from kvsim.client.outcomes import classify
 from kvsim.client.stream import StreamClient
-from kvsim.history.operations import CAS, CAS_MISSED, DELETE, DELETE_MISSED, GET, OK, PUT, REFUSED, UNKNOWN
+from kvsim.history.operations import (
+    CAS,
+    CAS_MET,
+    CAS_MISSED,
+    DELETE,
+    DELETE_MISSED,
+    GET,
+    OK,
+    PUT,
+    REFUSED,
+    UNKNOWN,
+)
 from kvsim.history.outcome import Kind, Outcome
 from kvsim.load.plan import VALUE_DIGITS, LoadPlan
 
 MEMO_MOST = 50_000
 MEMO_BYTES_MOST = 256
 KIND_OF = {"get": GET, "put": PUT, "delete": DELETE, "cas": CAS}
+READING = frozenset({GET, CAS_MET})  # kinds whose value is what the answer shows
 OUTCOME_OF = {Kind.OK: OK, Kind.REFUSED: REFUSED, Kind.UNKNOWN: UNKNOWN}
 ONE, OTHER = (
     123_456_789,
@@ -37,11 +49,12 @@ class Said(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """The reply to a read that shows a value of ours: what stands before its digits, how long it is, what stands behind them."""
+    """A reply that shows a value of ours: what stands before its digits, how long it is, what stands behind them, what it means."""
 
     before: bytes
     size: int
     behind: bytes
+    said: Said
 
 
 Around = tuple[bytes, ...]  # the fixed bytes of a request, between which its values stand
@@ -58,7 +71,7 @@ class Speaker:
         self._fixed: dict[str, list[bytes]] = {}
         self._put = [self._around("put", key) for key in plan.keys] if plan.mix.get("put") else []
         self._cas = [self._around("cas", key) for key in plan.keys] if plan.compares else []
-        self._shown: Shown | None = None
+        self._shown: dict[str, Shown] = {}
 
     def put(self, key: int, value: str) -> bytes:
         around = self._put[key]
@@ -83,11 +96,11 @@ class Speaker:
 
     def read(self, verb: str, data: bytes) -> Said | None:
         """What the bytes received so far mean; None while the reply is not whole. `memo` is to be asked first."""
-        shown = self._shown
-        if shown is not None and verb == "get" and len(data) == shown.size and data.startswith(shown.before):
+        shown = self._shown.get(verb)
+        if shown is not None and len(data) == shown.size and data.startswith(shown.before):
             digits = data[len(shown.before) : len(shown.before) + VALUE_DIGITS]
             if digits.isdigit() and data.endswith(shown.behind):
-                return Said(OK, GET, self._tag + digits.decode())
+                return Said(OK, shown.said.kind, self._tag + digits.decode())
         said = self._read(verb, data)
         if said is not None and len(data) <= MEMO_BYTES_MOST:
             memo = self.memo[verb]
@@ -95,7 +108,7 @@ class Speaker:
                 memo.clear()
             memo[data] = said
             if shown is None and said.value and self._plan.is_ours(said.value):
-                self._shown = self._shape(data, said.value)
+                self._learn(verb, data, said)
         return said
 
     def _read(self, verb: str, data: bytes) -> Said | None:
@@ -120,16 +133,14 @@ class Speaker:
         )
         return said_of(verb, classify(self._rules(verb), exchange)[0])
 
-    def _shape(self, data: bytes, value: str) -> Shown | None:
-        """How this reply shows a value of ours; None where another value in its place would not be read as that one."""
-        before, found, behind = data.partition(value.encode())
-        if not found or value.encode() in behind:
-            return None
-        for number in (ONE, OTHER):
-            other = self._plan.value(number)
-            if self._read("get", before + other.encode() + behind) != Said(OK, GET, other):
-                return None
-        return Shown(before + self._tag.encode(), len(data), behind)
+    def _learn(self, verb: str, data: bytes, said: Said) -> None:
+        """Remember how this reply shows a value of ours, unless another value in its place would not be read as that one."""
+        value = (said.value or "").encode()
+        before, found, behind = data.partition(value)
+        others = [self._plan.value(number) for number in (ONE, OTHER)]
+        read = [self._read(verb, before + other.encode() + behind) for other in others]
+        if found and value not in behind and read == [said._replace(value=other) for other in others]:
+            self._shown[verb] = Shown(before + self._tag.encode(), len(data), behind, said)
 
     def _encode(self, verb: str, key: str, value: str, expected: str | None = None) -> bytes:
         fields = {"key": key, "value": value, **({"expected": expected} if expected is not None else {})}
@@ -157,16 +168,24 @@ def said_of(verb: str, outcome: Outcome) -> Said:
     """An outcome as columns."""
     kind = KIND_OF[verb]
     if outcome.kind is Kind.OK and not outcome.done:
-        kind = MISSED.get(verb, kind)
-    value = outcome.value if verb == "get" and outcome.kind is Kind.OK else None
+        told = outcome.value is not None or outcome.found is False
+        kind = {"delete": DELETE_MISSED, "cas": CAS_MET if told else CAS_MISSED}.get(verb, kind)
+    value = outcome.value if kind in READING and outcome.kind is Kind.OK else None
     return Said(OUTCOME_OF[outcome.kind], kind, value, outcome.leader)
 
 
-MISSED = {"delete": DELETE_MISSED, "cas": CAS_MISSED}
+def row_of(said: Said, written: str | None, expected: str | None) -> tuple[int, str | None]:
+    """Kind and value of an operation that wrote `written` and expected `expected`, as they are recorded.
+
+    A cas that says that it met another value, and names the expected one, is one that does not say which.
+    """
+    if said.kind == CAS_MET and said.value == expected:
+        return CAS_MISSED, written
+    return said.kind, said.value if said.kind in READING else written
 
 
 def seen_of(said: Said, written: str | None) -> str | None:
     """The value that the key holds by this answer, when it tells; `written` is what a put or a cas asked for."""
     if said.outcome != OK or said.kind == CAS_MISSED:
         return None
-    return said.value if said.kind == GET else written
+    return said.value if said.kind in READING else written

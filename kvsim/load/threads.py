@@ -20,7 +20,7 @@ from kvsim.history.outcome import Reason
 from kvsim.load.choosing import Chooser, LastSeen
 from kvsim.load.plan import WRITING, LoadPlan
 from kvsim.load.recorder import Recorder
-from kvsim.load.speaking import said_of, seen_of
+from kvsim.load.speaking import row_of, said_of, seen_of
 
 RETRY_S = 0.02
 LOOK_EVERY_S = 0.02
@@ -96,10 +96,10 @@ class Threads:
         if said.outcome != REFUSED:
             seen = seen_of(said, value)
             last.note(key, seen if seen is not None and plan.is_ours(seen) else None)
-        read = value if said.value is None else said.value
+        kind, shown = row_of(said, value, expected)
         times = exchange.invoked_ns, exchange.completed_ns
         with self._lock:
-            self.recorder.add(*times, process, node, key, said.kind, read, said.outcome, expected)
+            self.recorder.add(*times, process, node, key, kind, shown, said.outcome, expected)
         return said.outcome, said.leader
 
     def _elsewhere(

@@ -2,7 +2,7 @@
 
     PUT key value | GET key | DELETE key | PING | STATUS        verbs in any case, value: the rest of the line
     CAS key size expected value                                 size: how many bytes expected has; it may hold spaces
-    OK | VALUE value | NOT_FOUND | MISMATCH | PONG | {json} | ERR what was wrong with what
+    OK | VALUE value | NOT_FOUND | MISMATCH value | PONG | {json} | ERR what was wrong with what
 
 VERBS is the single source of what can be asked for; nodes use the last few verbs among themselves.
 """
@@ -115,6 +115,11 @@ def shown(data):
 def encode_value(value):
     """Return the reply to a GET that found this value."""
     return b"VALUE %b\n" % value
+
+
+def encode_mismatch(value):
+    """Return the reply to a CAS that met this value, which is told unless it holds a line end."""
+    return MISMATCH if b"\n" in value else b"MISMATCH %b\n" % value
 
 
 def encode_error(text):

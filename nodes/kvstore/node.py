@@ -75,11 +75,11 @@ class Node:
         return self.engine.delete(key)
 
     def cas(self, key, expected, value):
-        """Set a key that holds `expected`, having passed `refusal`; return whether it did. Raises DiskFullError."""
-        if self.get(key) != expected:
-            return False
-        self.put(key, value)
-        return True
+        """Set a key that holds `expected`, having passed `refusal`; return what it held. Raises DiskFullError."""
+        held = self.get(key)
+        if held == expected:
+            self.put(key, value)
+        return held
 
     def commit(self):
         """Make every write so far durable, sending it to the followers meanwhile. Raises OSError."""

@@ -86,7 +86,10 @@ class LineSession:
         refused = self.refuse("CAS", key)
         if refused:
             return refused
-        return OK if self.node.cas(key, expected, value) else lines.MISMATCH
+        held = self.node.cas(key, expected, value)
+        if held == expected:
+            return OK
+        return lines.NOT_FOUND if held is None else lines.encode_mismatch(held)
 
     def do_ping(self):
         return PONG

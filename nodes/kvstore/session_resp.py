@@ -131,7 +131,7 @@ class RespSession:
         """Carry out `SET key value IFEQ expected`, compare-and-set as Redis 8.4 says it: OK, or null when it does not match."""
         if option.upper() != b"IFEQ" or expected is None:
             return encode_error("SET has this shape: SET key value [IFEQ expected]")
-        return OKS[1] if self.node.cas(key, expected, value) else self.null
+        return OKS[1] if self.node.cas(key, expected, value) == expected else self.null
 
     def do_get(self, key):
         return self.get_all((key,))

@@ -16,6 +16,7 @@ VALUE = Outcome(Kind.OK, value="v", found=True)
 EMPTY = Outcome(Kind.OK, value="", found=True)
 ABSENT = Outcome(Kind.OK, found=False)
 MISMATCH = Outcome(Kind.OK, matched=False)
+TOLD = Outcome(Kind.OK, matched=False, value="v")
 READ_ONLY = Outcome(Kind.REFUSED, Reason.READ_ONLY, leader="9001")
 OTHER = Outcome(Kind.REFUSED, Reason.OTHER)
 UNREACHABLE = Outcome(Kind.REFUSED, Reason.UNREACHABLE)
@@ -26,6 +27,7 @@ ALL = {
     "value": VALUE,
     "absent": ABSENT,
     "mismatch": MISMATCH,
+    "mismatch that tells": TOLD,
     "read only": READ_ONLY,
     "other": OTHER,
     "unreachable": UNREACHABLE,
@@ -35,9 +37,9 @@ ALL = {
 
 MET = {  # expectation → the outcomes that meet it; every other one must not
     "ok": {"ok", "value"},
-    "served": {"ok", "value", "absent", "mismatch"},
+    "served": {"ok", "value", "absent", "mismatch", "mismatch that tells"},
     "not_found": {"absent"},
-    "mismatch": {"mismatch"},
+    "mismatch": {"mismatch", "mismatch that tells"},
     "refused": {"read only", "other"},
     "unknown": {"timeout", "strange"},
     "unreachable": {"unreachable"},
@@ -54,6 +56,7 @@ def test_a_value_is_compared_as_it_was_read():
     assert judge(Expectation("value", value="v"), Seen(VALUE)) is None
     assert judge(Expectation("value", value=""), Seen(EMPTY)) is None
     assert judge(Expectation("value", value=""), Seen(ABSENT)) is not None
+    assert "mismatch, met 'v'" in judge(Expectation("value", value="v"), Seen(TOLD)).why
     assert "value 'v'" in judge(Expectation("value", value="w"), Seen(VALUE)).why
 
 

@@ -62,6 +62,7 @@ MISMATCH = Outcome(Kind.OK, matched=False)
         (OK, {"n1": value("new"), "n2": ABSENT}, Fate.FORWARDED),
         (OK, {**OLD, "n2": value("new")}, Fate.DIVERGED),
         (MISMATCH, OLD, Fate.MISMATCHED),
+        (ABSENT, OLD, Fate.MISMATCHED),
         (MISMATCH, {**OLD, "n1": value("other")}, Fate.MISMATCHED),
         (MISMATCH, {**OLD, "n2": value("new")}, Fate.MISMATCHED_BUT_STORED),
         (MISMATCH, {"n1": SILENT, "n2": SILENT}, Fate.UNCLEAR),

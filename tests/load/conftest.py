@@ -17,11 +17,12 @@ from kvsim.load.plan import LoadPlan, NodePlan
 @dataclass
 class Server:
     """`refuses`: it says that the leader is on this port. `swallows`: every n-th request is never answered. `hangs_up`: … ends
-    the connection."""
+    the connection. `tells`: a compare-and-set is told which value it met."""
 
     refuses: int = 0
     swallows: int = 0
     hangs_up: int = 0
+    tells: bool = True
     data: dict[str, str] = field(default_factory=dict)
     asked: int = 0
 
@@ -83,7 +84,7 @@ class Server:
 
     def cas(self, key: str, size: str, expected: str, value: str) -> str:
         if self.data.get(key) != expected:
-            return "MISMATCH"
+            return f"MISMATCH {self.data[key]}" if key in self.data and self.tells else "MISMATCH"
         return self.put(key, value)
 
     def close(self) -> None:

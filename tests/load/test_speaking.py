@@ -11,6 +11,7 @@ from kvsim.client.exchange import Request
 from kvsim.config.program_file import load_program
 from kvsim.history.operations import (
     CAS,
+    CAS_MET,
     CAS_MISSED,
     DELETE,
     DELETE_MISSED,
@@ -73,6 +74,9 @@ def test_replies_mean_what_the_rules_say(root):
         ("delete", b"NOT_FOUND\n"): (OK, DELETE_MISSED, None),
         ("cas", b"OK\n"): (OK, CAS, None),
         ("cas", b"MISMATCH\n"): (OK, CAS_MISSED, None),
+        ("cas", b"MISMATCH w-000000017\n"): (OK, CAS_MET, ONE),
+        ("cas", b"MISMATCH w-000000018\n"): (OK, CAS_MET, OTHER),
+        ("cas", b"NOT_FOUND\n"): (OK, CAS_MET, None),
         ("cas", b"ERR read-only: this node is a follower\n"): (REFUSED, CAS, None),
         ("cas", b"NO\n"): (UNKNOWN, CAS, None),
         ("put", b"ERR read-only, leader is on port 9001\n"): (REFUSED, PUT, None),

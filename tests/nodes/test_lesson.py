@@ -24,9 +24,9 @@ def test_a_leader_serves_and_says_who_it_is(new_store):
 
 def test_compare_and_set_changes_what_matches_and_nothing_else(new_store):
     with new_store().client() as ask:
-        assert ask("CAS city 5 Paris Rome") == "MISMATCH"
+        assert ask("CAS city 5 Paris Rome") == "NOT_FOUND"
         assert ask("PUT city Paris, France") == "OK"
-        assert ask("CAS city 5 Paris Rome") == "MISMATCH"
+        assert ask("CAS city 5 Paris Rome") == "MISMATCH Paris, France"
         assert ask("GET city") == "VALUE Paris, France"
         assert ask("CAS city 13 Paris, France Rome") == "OK"
         assert ask("GET city") == "VALUE Rome"
@@ -130,7 +130,7 @@ def test_the_lessons_own_text_runs(tmp_path, new_store):
         assert client(ports[1], "put", "testkey", "x") == ("ERR read-only: this node is a follower", 1)
         assert client(ports[1], "delete", "testkey") == ("ERR read-only: this node is a follower", 1)
         assert client(ports[0], "cas", "testkey", "testvalue", "two words") == ("OK", 0)
-        assert client(ports[0], "cas", "testkey", "testvalue", "other") == ("MISMATCH", 0)
+        assert client(ports[0], "cas", "testkey", "testvalue", "other") == ("MISMATCH two words", 0)
         assert client(ports[0], "get", "testkey") == ("two words", 0)
         assert client(ports[0], "ping") == ("PONG", 0)
     finally:

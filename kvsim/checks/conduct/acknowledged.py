@@ -86,7 +86,7 @@ def _note(
     allowed: dict[str, set[str | None]],
 ) -> None:
     value = write.value
-    if write.outcome.matched is False:
+    if write.missed:
         return  # it changed nothing
     if write.outcome.kind is Kind.OK:
         last[write.key] = Acknowledged(write, keeper, forwarded=keeper[0] != write.node)

@@ -28,7 +28,7 @@ def judge(record: Record) -> tuple[int, list[Finding]]:
 
 def _judged(record: Record, write: Operation) -> bool:
     """A store that replicates may say that it cannot know: what it lacks is nodes, not will. A mismatch is no acceptance either."""
-    if write.outcome.matched is False:
+    if write.missed:
         return False
     honest = write.outcome.reason is Reason.UNCERTAIN and "replicates" in record.capabilities(write.node)
     return not honest and write.outcome.reason is not Reason.UNREACHABLE

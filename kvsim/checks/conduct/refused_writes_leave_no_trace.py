@@ -16,7 +16,7 @@ def judge(record: Record) -> tuple[int, list[Finding]]:
 
 def _refused(write: Operation) -> bool:
     outcome = write.outcome
-    if outcome.matched is False or outcome.reason is Reason.UNRECOGNISED:
+    if write.missed or outcome.reason is Reason.UNRECOGNISED:
         return True
     return outcome.kind is Kind.REFUSED and outcome.reason is not Reason.UNREACHABLE
 

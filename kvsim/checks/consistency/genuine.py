@@ -8,18 +8,19 @@ from kvsim.checks.consistency.answer import Answer, Violation, answer, name_oper
 from kvsim.checks.consistency.picture import picture
 from kvsim.checks.verdict import Finding
 from kvsim.history.history import History
-from kvsim.history.operations import ABSENT, APPEND, CAS, GET, OK, PUT, REFUSED
+from kvsim.history.operations import ABSENT, APPEND, CAS, CAS_MET, GET, OK, PUT, REFUSED
 
 NAME = "genuine_reads"
 ABOUT = (
     "every value that was read had been written, or may have been: not refused, and not read before its write"
 )
 APPENDED = "reads of keys with appends"
+SHOWS = frozenset({GET, CAS_MET})
 PICTURES_KEPT = 3
 
 
 def genuine_reads(history: History) -> Answer:
-    """Judge every answered get of every node that showed a value."""
+    """Judge every answered get of every node that showed a value, and every compare-and-set that was told what it met."""
     operations = history.operations
     appended = {key for key, kind in zip(operations.key, operations.kind, strict=True) if kind == APPEND}
     writes = _earliest_writes(history)
@@ -27,7 +28,7 @@ def genuine_reads(history: History) -> Answer:
     judged, skipped = 0, 0
     columns = zip(operations.kind, operations.outcome, operations.value, operations.key, strict=True)
     for row, (kind, outcome, value, key) in enumerate(columns):
-        if kind != GET or outcome != OK or value == ABSENT:
+        if kind not in SHOWS or outcome != OK or value == ABSENT:
             continue
         if key in appended:
             skipped += 1

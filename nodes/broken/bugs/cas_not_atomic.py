@@ -1,6 +1,5 @@
 """A compare-and-set compares at once and sets a moment later, whatever has come between."""
 
-from kvstore import lines
 from kvstore.replies import Later
 from kvstore.session import OK, LineSession
 
@@ -17,7 +16,7 @@ class Session(LineSession):
         if refused:
             return refused
         if self.node.get(key) != expected:
-            return lines.MISMATCH
+            return super().do_cas(key, expected, value)
         later = Later()
         self.node.server.timers.after(GAP_S, lambda: self.set(later, key, value))
         return later

@@ -11,7 +11,7 @@ class Session(LineSession):
 
     def do_cas(self, key, expected, value):
         reply = super().do_cas(key, expected, value)
-        if reply == lines.MISMATCH:
+        if reply.startswith(lines.MISMATCH[:-1]):
             self.node.put(key, value)
         return reply
 

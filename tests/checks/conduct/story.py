@@ -46,7 +46,7 @@ class Story:
         return self.add("step_end", id=step_id, result=result, why=why)
 
     def asked(self, node: str, verb: str, outcome: Outcome, purpose: str = "step", **more: Any) -> Story:
-        """One operation on key k; a put writes `new` unless told otherwise."""
+        """One operation on key k; a put or a cas writes `new` unless told otherwise."""
         self.operations += 1
         at_s = len(self.events) / 1000
         fields = {
@@ -57,7 +57,7 @@ class Story:
             "incarnation": 1,
             "verb": verb,
             "key": "k",
-            "value": "new" if verb == "put" else None,
+            "value": "new" if verb in ("put", "cas") else None,
             "invoked_s": at_s,
             "completed_s": at_s + 0.0005,
             "connection": f"c -> {node}",

@@ -107,8 +107,8 @@ def ended(
     )
 
 
-def refused_on_n2(after: dict[str, Outcome], outcome: Outcome = READ_ONLY) -> Story:
-    return Story().up().step("2.1").read(NOBODY, "before").asked("n2", "put", outcome).read(after, "after")
+def refused_on_n2(after: dict[str, Outcome], outcome: Outcome = READ_ONLY, verb: str = "put") -> Story:
+    return Story().up().step("2.1").read(NOBODY, "before").asked("n2", verb, outcome).read(after, "after")
 
 
 CASES = {  # check → [(what happens, the story, its verdict)]
@@ -195,8 +195,13 @@ CASES = {  # check → [(what happens, the story, its verdict)]
         ("stored on the leader", lambda: refused_on_n2({**NOBODY, "n1": NEW}), Verdict.FAIL),
         ("nobody can be read", lambda: refused_on_n2(dict.fromkeys(NOBODY, TIMEOUT)), Verdict.UNKNOWN),
         ("accepted, so not judged here", lambda: refused_on_n2(NOBODY, OK), None),
-        ("no match, no trace", lambda: refused_on_n2(NOBODY, MISMATCH), Verdict.PASS),
-        ("no match, but stored", lambda: refused_on_n2({**NOBODY, "n1": NEW}, MISMATCH), Verdict.FAIL),
+        ("no match, no trace", lambda: refused_on_n2(NOBODY, MISMATCH, "cas"), Verdict.PASS),
+        (
+            "no key to match, but stored",
+            lambda: refused_on_n2({**NOBODY, "n1": NEW}, ABSENT, "cas"),
+            Verdict.FAIL,
+        ),
+        ("no match, but stored", lambda: refused_on_n2({**NOBODY, "n1": NEW}, MISMATCH, "cas"), Verdict.FAIL),
     ],
     "redirects_name_the_leader": [
         ("the true one", lambda: Story().up().asked("n2", "put", READ_ONLY), Verdict.PASS),
@@ -233,6 +238,11 @@ CASES = {  # check → [(what happens, the story, its verdict)]
     "acknowledged_writes_are_read": [
         ("read again", lambda: Story().up().asked("n1", "put", OK).asked("n1", "get", NEW), Verdict.PASS),
         ("gone", lambda: Story().up().asked("n1", "put", OK).asked("n1", "get", ABSENT), Verdict.FAIL),
+        (
+            "no key to match changes nothing",
+            lambda: Story().up().asked("n1", "cas", ABSENT, value="x").asked("n1", "get", ABSENT),
+            None,
+        ),
         (
             "no match changes nothing",
             lambda: (

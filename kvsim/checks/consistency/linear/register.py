@@ -2,7 +2,8 @@
 judged.
 
 What certainly did not happen is left out (but refused values are remembered, in case somebody reads one),
-and so are reads without an answer. A delete that found nothing is a read of "absent".
+and so are reads without an answer. A delete that found nothing is a read of "absent", and a compare-and-set
+that was told which value it met is a read of that.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from kvsim.history.operations import (
     ABSENT,
     APPEND,
     CAS,
+    CAS_MET,
     CAS_MISSED,
     DELETE_MISSED,
     GET,
@@ -27,7 +29,7 @@ from kvsim.history.operations import (
 )
 
 WRITES = frozenset({PUT, CAS, APPEND})
-OBSERVATIONS = frozenset({GET, CAS_MISSED, DELETE_MISSED})
+OBSERVATIONS = frozenset({GET, CAS_MET, CAS_MISSED, DELETE_MISSED})
 
 
 @dataclass(eq=False)
@@ -101,6 +103,8 @@ def register_of(operations: Operations, initial: int = ABSENT) -> Register:
             until = NEVER
         if kind == DELETE_MISSED:
             kind, value = GET, ABSENT
+        elif kind == CAS_MET:
+            kind = GET
         add(call, until, kind, value, expected, index)
     if len(register) == len(operations):
         register.index = range(
