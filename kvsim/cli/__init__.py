@@ -31,6 +31,8 @@ GROUPS = {  # what a user wants → command → what it does
         "restart": "stop nodes of the cluster that is up in order, and start them again",
         "pause": "stop every thread of nodes of the cluster that is up",
         "resume": "let paused nodes go on",
+        "partition": "part nodes of the cluster that is up from each other: kvsim partition n1 / n2 n3",
+        "heal": "let parted nodes reach each other again",
         "promote": "make a node of the cluster that is up the leader: kvsim promote n2",
         "record": "try things out on a fresh cluster and keep them as a scenario",
         "down": "stop the cluster that is up, whatever is left of it",

@@ -12,7 +12,10 @@ from kvsim.cli.arguments import add_cluster
 from kvsim.cli.files import load_running
 from kvsim.client.status import ask_status
 from kvsim.config.target import NAMED, named, parse_target
+from kvsim.config.yaml_tree import shown
 from kvsim.errors import Exit, NodeFailed, UsageError
+from kvsim.faults.links.standing import Standing, standing
+from kvsim.launcher.background import Background
 from kvsim.launcher.launcher import Launcher
 from kvsim.scenario.roles import RoleSeen
 from kvsim.scenario.targets import resolve, told
@@ -36,11 +39,25 @@ class Hands:
 
     launcher: Launcher
     nodes: tuple[str, ...]
+    background: Background
+
+    @contextlib.contextmanager
+    def links(self) -> Iterator[Standing]:
+        """The links between its nodes, while inside. Raises UsageError where they cannot be broken."""
+        if self.background.laid.carrier is None:
+            raise UsageError(
+                f"links cannot be broken here: kvsim down, then kvsim up --links (or say `links: proxied` in "
+                f"{shown(self.background.cluster.path)})"
+            )
+        with standing(self.background.laid.socket) as links:
+            yield links
 
 
 @contextlib.contextmanager
-def holding(arguments: argparse.Namespace, what: str, *, up: bool = True) -> Iterator[Hands]:
-    """Hold the cluster while inside. `up`: whether nodes that are up are meant.
+def holding(
+    arguments: argparse.Namespace, what: str, *, up: bool = True, who: Sequence[str] | None = None
+) -> Iterator[Hands]:
+    """Hold the cluster while inside. `up`: whether nodes that are up are meant; `who`: instead of the arguments' words.
 
     Raises UsageError when no cluster is up, or nobody is meant.
     """
@@ -51,13 +68,15 @@ def holding(arguments: argparse.Namespace, what: str, *, up: bool = True) -> Ite
             raise UsageError(f"no cluster is up for {arguments.cluster}; kvsim up starts it")
         mark, launcher = found
         try:
-            yield Hands(launcher, _meant(launcher, arguments.who, up))
+            words = arguments.who if who is None else who
+            yield Hands(launcher, meant(launcher, words, up) if words else (), background)
         finally:
             launcher.leave()
             background.write(mark, launcher)
 
 
-def _meant(launcher: Launcher, words: Sequence[str], up: bool) -> tuple[str, ...]:
+def meant(launcher: Launcher, words: Sequence[str], up: bool = True) -> tuple[str, ...]:
+    """The nodes that these words mean now. Raises UsageError."""
     names = ", ".join(launcher.nodes)
     try:
         target = named(tuple(words)) if set(words) <= set(launcher.nodes) else parse_target(" ".join(words))

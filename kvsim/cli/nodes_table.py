@@ -13,13 +13,16 @@ HEADS = ("node", "role", "state", "pid", "address", "data", "log")
 ASK_TIMEOUT_S = 1.0
 
 
-def print_nodes(launcher: Launcher, *, as_json: bool) -> bool:
-    """Print every node; True when all are up and answer."""
+def print_nodes(launcher: Launcher, *, as_json: bool, links: list[dict[str, object]] | None = None) -> bool:
+    """Print every node, and the links that are broken; True when all nodes are up and answer. `links` None: they cannot be broken."""
     rows = [_look(launcher, node) for node in launcher.nodes.values()]
     if as_json:
-        print(json.dumps({"cluster": launcher.cluster.name, "nodes": rows}, indent=1))
+        told = {} if links is None else {"links": links}
+        print(json.dumps({"cluster": launcher.cluster.name, "nodes": rows, **told}, indent=1))
     else:
         show(table(HEADS, [[str(row[head] or "-") for head in HEADS] for row in rows]))
+        for one in links or ():
+            print(f"{one['how']}: {one['says']}{'' if one['bit'] is not None else ': nobody tried yet'}")
     return all(row["state"] == "up" for row in rows)
 
 

@@ -16,12 +16,20 @@ from kvsim.launcher.background import Background, bring_up
 from kvsim.limits import settled
 from kvsim.process.pace import measured
 from kvsim.scenario.interrupt import Interrupted, orderly_interrupts
+from kvsim.scenario.standing import laying
+
+NO_NAMESPACES = "kvsim: `links: netns` is for runs; here nodes reach each other directly (--links puts a proxy on every link)"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     add_cluster(parser)
     add_program(parser)
     add_time_limits(parser)
+    parser.add_argument(
+        "--links",
+        action="store_true",
+        help="put a proxy on every link, as `links: proxied` in the cluster file does, so that kvsim partition can break it",
+    )
     add_json(parser)
 
 
@@ -34,9 +42,12 @@ def run(arguments: argparse.Namespace) -> int:
         found = background.found(lambda *_, **__: None)
         if found is not None:
             return _already(found[1], arguments)
+        if cluster.links == "netns" and not arguments.links:
+            print(NO_NAMESPACES, file=sys.stderr)
+        lay = laying("proxied" if arguments.links else cluster.links)
         try:
             with orderly_interrupts():
-                launcher = bring_up(background, lambda *_, **__: None)
+                launcher = bring_up(background, lambda *_, **__: None, lay)
         except Interrupted:
             print("kvsim: interrupted; everything that was started is stopped again", file=sys.stderr)
             return 130

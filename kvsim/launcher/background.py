@@ -12,13 +12,14 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from kvsim.config.cluster import Cluster
 from kvsim.config.names import Place
 from kvsim.errors import NodeFailed, UsageError
+from kvsim.launcher.laid import NOTHING, Laid
 from kvsim.launcher.launcher import Launcher
 from kvsim.launcher.node import Node, Note, Orphan
 from kvsim.logs.tail import LogFile
@@ -29,6 +30,7 @@ from kvsim.process.sockets import holder, listeners
 from kvsim.rundir import write_whole
 
 STATE, LOCK = "state.json", "lock"
+Laying = Callable[[str, Sequence[Place], Path], contextlib.AbstractContextManager[Laid]]
 
 
 class Busy(UsageError):
@@ -42,6 +44,7 @@ class Background:
         """`program` and `options` are what was chosen besides the file: later commands find the cluster started so."""
         self.cluster = cluster
         self.folder = _folder(cluster.path)
+        self.laid = NOTHING  # between the nodes; known once they were found or started
         self.chosen = {"program": program, "options": dict(options)}
 
     # --- state -------------------------------------------------------------------------------------------------------
@@ -67,26 +70,32 @@ class Background:
     def write(self, run: str, launcher: Launcher) -> None:
         nodes = {node.name: _node_state(node) for node in launcher.nodes.values()}
         state = {"cluster": str(self.cluster.path.resolve()), **self.chosen, "run": run, "nodes": nodes}
+        state["links"] = self.laid.to_json()
         write_whole(self.folder / STATE, json.dumps(state, indent=1) + "\n")
 
     # --- launchers ---------------------------------------------------------------------------------------------------
 
-    def fresh(self, note: Note) -> tuple[str, Launcher]:
-        """A launcher for starting the cluster on the ports of its file."""
-        run = uuid.uuid4().hex
+    @contextlib.contextmanager
+    def fresh(self, note: Note, laying: Laying) -> Iterator[tuple[str, Launcher]]:
+        """A launcher for starting the cluster on the ports of its file. What is laid between the nodes stays when all goes well inside."""
+        run, places = uuid.uuid4().hex, self._places()
         nodes = [
-            Node(place, Mark(run, place.node.name), self._node_folder(place.node.name))
-            for place in self._places()
+            Node(place, Mark(run, place.node.name), self._node_folder(place.node.name)) for place in places
         ]
-        return run, Launcher(self.cluster, nodes, note, die_with_parent=False)
+        with laying(run, places, self.folder) as self.laid:
+            yield run, self._launcher(nodes, note)
+
+    def _launcher(self, nodes: Sequence[Node], note: Note) -> Launcher:
+        return Launcher(self.cluster, nodes, note, die_with_parent=False, views=self.laid.views)
 
     def found(self, note: Note) -> tuple[str, Launcher] | None:
         """A launcher that holds the nodes which an earlier command left running; None when there is no state."""
         state = self.read()
         if state is None:
             return None
-        nodes = [self._found_node(place, state) for place in self._places(state)]
-        return state["run"], Launcher(self.cluster, nodes, note, die_with_parent=False)
+        places = self._places(state)
+        self.laid = Laid.from_json(state.get("links"), places)
+        return state["run"], self._launcher([self._found_node(place, state) for place in places], note)
 
     def held(self) -> Launcher:
         """`found` for a command that only looks. Raises UsageError when no cluster is up."""
@@ -203,20 +212,29 @@ def _node_state(node: Node) -> dict[str, Any]:
     }
 
 
-def bring_up(background: Background, note: Note) -> Launcher:
-    """Start a cluster in the background. On any failure everything that was started is stopped, and nothing is left but data that an
-    earlier `down --keep` had left.
+@contextlib.contextmanager
+def nothing_between(run: str, places: Sequence[Place], folder: Path) -> Iterator[Laid]:
+    """Nodes reach each other directly."""
+    yield NOTHING
+
+
+def bring_up(background: Background, note: Note, laying: Laying = nothing_between) -> Launcher:
+    """Start a cluster in the background, on what `laying` lays between its nodes. On any failure everything that was started is
+    stopped, and nothing is left but data that an earlier `down --keep` had left.
 
     Raises UsageError (ports in use), NodeFailed.
     """
     background.refuse_ports_in_use()
     kept = background.has_data()
-    run, launcher = background.fresh(note)
     try:
-        launcher.start_all(on_spawn=lambda: background.write(run, launcher))
-        background.write(run, launcher)
+        with background.fresh(note, laying) as (run, launcher):
+            try:
+                launcher.start_all(on_spawn=lambda: background.write(run, launcher))
+                background.write(run, launcher)
+            except BaseException:
+                launcher.stop_all()
+                raise
     except BaseException:
-        launcher.stop_all()
         background.forget(keep=kept)
         raise
     launcher.leave()
@@ -236,5 +254,6 @@ def take_down(background: Background, note: Note, *, keep: bool) -> Launcher | N
         raise NodeFailed(
             alive[0], f"{', '.join(alive)} would not end; its state is kept in {background.folder / STATE}"
         )
+    background.laid.take_away()
     background.forget(keep=keep)
     return launcher

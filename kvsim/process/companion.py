@@ -11,6 +11,7 @@ import select
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kvsim.waiting import Deadline
@@ -30,16 +31,16 @@ class Silent(Exception):
 class Companion:
     """One process that runs `python -m MODULE`. Close it, whatever happened."""
 
-    def __init__(self, module: str) -> None:
+    def __init__(self, module: str, arguments: Sequence[str] = (), more_env: Mapping[str, str] = {}) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
         self._got = b""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module],
+            [sys.executable, "-m", module, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
             start_new_session=True,  # Ctrl-C is kvsim's to handle
-            env={"PYTHONPATH": str(ROOT), "PATH": os.environ.get("PATH", os.defpath)},
+            env={"PYTHONPATH": str(ROOT), "PATH": os.environ.get("PATH", os.defpath), **more_env},
         )
 
     @property
@@ -71,6 +72,14 @@ class Companion:
             self._got += chunk
         line, _, self._got = self._got.partition(b"\n")
         return line
+
+    def leave(self) -> None:
+        """Hang up without ending it: for a process that stays."""
+        for stream in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):
+                stream.close()  # type: ignore[union-attr]
+        self._process.returncode = 0  # nobody waits for it any more
+        self._errors.close()
 
     def close(self) -> None:
         """End it. Safe to repeat."""

@@ -73,6 +73,6 @@ def _end(context: Context, step: Step, words: object, salt: str) -> tuple[str, .
 def _links(context: Context) -> Links:
     if context.links is None:
         raise NoTarget(
-            "links cannot be broken here: `links: proxied` or `links: netns` in the cluster file, and no --attach"
+            "links cannot be broken here: `links: proxied` or `links: netns` in the cluster file (with --attach: kvsim up --links)"
         )
     return context.links

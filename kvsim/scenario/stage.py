@@ -15,6 +15,7 @@ from kvsim.config.names import Place
 from kvsim.config.scenario import Scenario
 from kvsim.errors import UsageError
 from kvsim.faults.links.process import Links
+from kvsim.faults.links.standing import standing
 from kvsim.faults.preload.control import Control, prepared
 from kvsim.history.journal import Journal
 from kvsim.launcher.background import Background
@@ -98,11 +99,15 @@ def attached(job: Job, journal: Journal, interrupts: Interrupts) -> Iterator[Sta
                 f"no cluster is up for {job.cluster.path}; kvsim up starts it, or run without --attach"
             )
         mark, launcher = found
-        job.run.write_meta(meta_of(job, mark, list(launcher.places.values())))
+        job.run.write_meta(meta_of(job, mark, list(launcher.places.values()), launcher.views))
         for node in launcher.nodes.values():
             launcher.note_attached(node)
         try:
-            yield Stage(launcher)
+            if background.laid.carrier is None:
+                yield Stage(launcher)
+            else:
+                with standing(background.laid.socket) as links:
+                    yield Stage(launcher, links)
         finally:
             launcher.leave()
             background.write(mark, launcher)

@@ -1,8 +1,13 @@
-"""`kvsim kill|start|restart|pause|resume|top` on a cluster that is up, as a user calls them."""
+"""`kvsim kill|start|restart|pause|resume|partition|heal|promote|top` on a cluster that is up, as a user calls them."""
 
 from __future__ import annotations
 
 import json
+import signal
+
+from kvsim.process.identity import of
+from kvsim.process.leftovers import find
+from kvsim.waiting import Deadline, wait_until
 
 
 def states(project) -> dict[str, str]:
@@ -60,6 +65,87 @@ def test_promote_says_what_every_node_says_afterwards(project, root):
     assert (done.returncode, done.stdout.splitlines()[0]) == (0, "n2 promote: ok"), done.stderr
     assert "n2 says leader" in done.stdout and "n1 says follower" in done.stdout
     assert "one node can be promoted" in project.run("promote", "n1", "n3").stderr
+
+
+def links_of(project) -> list[dict]:
+    return json.loads(project.run("status", "--json").stdout)["links"]
+
+
+def test_a_partition_is_shown_with_evidence_until_it_is_healed(project, root):
+    up_replicated(project, root, "--links")
+    assert links_of(project) == []
+    parted = project.run("partition", "leader")
+    assert parted.returncode == 0, parted.stdout + parted.stderr
+    assert parted.stdout.startswith("parted: n1 | n2, n3\n") and "0 through" in parted.stdout
+    assert {one["link"]: one["bit"] for one in links_of(project)} == {"n1–n2": True, "n1–n3": True}
+    put = project.run("client", "n1", "put", "k", "v")
+    assert put.returncode == 2 and "may have happened" in put.stdout
+    assert project.run("partition", "n1", "/", "n3").returncode == 4  # broken already
+    assert "n1–n3: everything passes again" in project.run("heal", "n1", "/", "n3").stdout
+    assert [one["link"] for one in links_of(project)] == ["n1–n2"]
+    assert project.run("heal").returncode == 0
+    assert links_of(project) == []
+    assert "nothing to heal" in project.run("heal").stdout
+
+
+def test_a_follower_that_comes_back_is_still_reached_through_its_proxy(project, root):
+    up_replicated(project, root, "--links")
+    assert project.run("promote", "n2").returncode == 0
+    assert project.run("restart", "n3").returncode == 0
+    parted = project.run("partition", "n2", "/", "n1", "n3")
+    assert parted.returncode == 0 and "nobody tried" not in parted.stdout, parted.stdout
+
+
+def test_a_silent_link_is_not_called_broken_by_evidence(project, root):
+    up_replicated(project, root, "--links")
+    parted = project.run("partition", "n2", "/", "n3", "--within", "0.1")
+    assert parted.returncode == 2 and "nobody tried yet" in parted.stdout
+
+
+def test_links_that_cannot_be_broken_are_told_how_they_could(project, root):
+    up_replicated(project, root)
+    for command in (("partition", "n1"), ("heal",)):
+        refused = project.run(*command)
+        assert refused.returncode == 4 and "kvsim up --links" in refused.stderr
+
+
+def carrier_of(project) -> int:
+    return json.loads((project.folder / ".kvsim/state.json").read_text())["links"]["carrier"]["pid"]
+
+
+def test_down_ends_the_proxies_and_leaves_nothing(project, root):
+    up_replicated(project, root, "--links")
+    carrier = of(carrier_of(project))
+    assert project.run("down").returncode == 0
+    assert not carrier.alive() and not (project.folder / ".kvsim").exists()
+
+
+def test_proxies_that_are_gone_are_told(project, root):
+    up_replicated(project, root, "--links")
+    carrier = of(carrier_of(project))
+    carrier.signal(signal.SIGKILL)
+    wait_until(lambda: not carrier.alive(), Deadline.after(15), "the proxies to be dead")
+    gone = project.run("partition", "n1")
+    assert gone.returncode == 4 and "proxies of this cluster are gone" in gone.stderr
+    assert project.run("down").returncode == 0
+    assert not (project.folder / ".kvsim").exists()
+
+
+def test_an_up_that_fails_ends_its_proxies(project):
+    text = (project.folder / "cluster.yaml").read_text()
+    project.write("cluster.yaml", text.replace("program:", "options: {fsync: sometimes}\nprogram:"))
+    assert project.run("up", "--links").returncode == 1
+    assert not (project.folder / ".kvsim").exists()
+    assert not [one for one in find() if str(project.folder) in one.cmdline]
+
+
+def test_an_attached_run_breaks_the_links_of_the_cluster_that_is_up(project, root):
+    text = (project.folder / "cluster.yaml").read_text()
+    project.write("cluster.yaml", f"links: proxied\n{text.replace('/node.yaml', '/majority.yaml')}")
+    assert project.run("up").returncode == 0
+    steps = "- fault: {partition: leader alone, do: [{sleep: {for: 1s, why: let it last}}]}"
+    run = project.run("run", "--attach", project.scenario(steps, head="checks: [faults_have_receipts]"))
+    assert run.returncode == 0, run.stdout + run.stderr
 
 
 MUTE = (

@@ -6,31 +6,10 @@ Ends when its input does, so it never outlives kvsim. `child.py` is the other si
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
-from typing import Any
 
+from kvsim.faults.links.carried import DO, pump_of
 from kvsim.faults.links.orders import Orders, say
-from kvsim.faults.links.pump import Pump, Road
-from kvsim.faults.links.rules import WAYS, Rule
-
-
-def _set(pump: Pump, order: dict[str, Any]) -> Any:
-    for link in {link for link, _, _ in order["rules"]} if order["anew"] else ():
-        pump.forget(link)
-    for link, way, rule in order["rules"]:
-        pump.rule(link, way, Rule(**rule))
-    return "set"
-
-
-def _seen(pump: Pump, order: dict[str, Any]) -> Any:
-    return {link: {way: asdict(pump.links[link].seen[way]) for way in WAYS} for link in order["links"]}
-
-
-def _rules(pump: Pump, order: dict[str, Any]) -> Any:
-    return {link: {way: pump.links[link].rules[way].to_json() for way in WAYS} for link in order["links"]}
-
-
-DO = {"set": _set, "seen": _seen, "rules": _rules}
+from kvsim.faults.links.pump import Pump
 
 
 def _obey(orders: Orders, pump: Pump) -> None:
@@ -43,8 +22,7 @@ def main() -> int:
     plan = orders.first()
     if plan is None:
         return 0
-    roads = [Road(link, tuple(listen), tuple(target)) for link, listen, target in plan["roads"]]
-    pump = Pump(roads, plan["seed"])
+    pump = pump_of(plan)
     say(plan, "ready")
     pump.watch(sys.stdin.fileno(), lambda: _obey(orders, pump))
     while not orders.over:

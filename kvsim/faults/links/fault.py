@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from kvsim.errors import KvsimError
 from kvsim.faults.fault import FaultFailed, Healing, Receipt
@@ -50,6 +50,11 @@ class LinkFault:
         self._begun.extend(self._ways())
         self.links.set(dict.fromkeys(self._begun, self.rule), anew=True)
         return ()
+
+    def taken_up(self) -> Self:
+        """This fault as begun by somebody else, who left it: it can be looked at and healed."""
+        self._begun.extend(self._ways())
+        return self
 
     def end(self) -> Sequence[Receipt]:
         if not self._begun:

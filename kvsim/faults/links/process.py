@@ -13,6 +13,7 @@ from typing import Any, Self
 from kvsim.errors import RunInvalid
 from kvsim.faults.links.rules import Rule
 from kvsim.process.companion import Companion, Silent
+from kvsim.process.resident import Resident
 
 ANSWER_WITHIN_S = 10.0
 
@@ -30,11 +31,11 @@ class Links(ABC):
 
     says = "the links"  # for messages
 
-    def __init__(self, module: str, links: Iterable[str]) -> None:
-        """Start its process. Whoever derives from this says the first word to it, and closes it when that fails."""
+    def __init__(self, process: Companion | Resident, links: Iterable[str]) -> None:
+        """`process` carries them. Whoever derives from this says the first word to it, and closes it when that fails."""
         self.links = frozenset(links)
         self._asked = 0
-        self._process = Companion(module)
+        self._process = process
 
     def __enter__(self) -> Self:
         return self

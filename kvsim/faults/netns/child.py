@@ -12,6 +12,7 @@ from typing import Any
 
 from kvsim.errors import RunInvalid, UsageError
 from kvsim.faults.links.process import Flow, Links, Way, link
+from kvsim.process.companion import Companion
 from kvsim.process.netns import refusal
 
 WAITING = frozenset({"delay", "bandwidth", "stall"})  # the kinds of fault for which packets have to wait
@@ -44,7 +45,7 @@ class Network(Links):
             )
         self.nets: dict[str, int] = {}
         links = [link(one, other) for one in names for other in names if one != other]
-        super().__init__("kvsim.faults.netns", links)
+        super().__init__(Companion("kvsim.faults.netns"), links)
         try:
             built = self._ask({"hosts": list(names), "seed": seed})
             for name, handle in built["nets"].items():
