@@ -99,7 +99,10 @@ class Launcher:
     # --- looking -----------------------------------------------------------------------------------------------------
 
     def reap(self) -> list[Node]:
-        """Note the end of every node that has ended since the last look; return those whose end nobody asked for, tolerated or not."""
+        """Note the end of every node that has ended since the last look; return those whose end nobody asked for.
+
+        Those too whose end is tolerated.
+        """
         return self._cast.reap()
 
     def names(self, name: str) -> dict[str, Any]:

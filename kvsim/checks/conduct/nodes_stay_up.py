@@ -13,7 +13,9 @@ def judge(record: Record) -> tuple[int, list[Finding]]:
     died = [
         event
         for event in record.of_kind("exit")
-        if not event["wanted"] and not event.get("tolerated") and (event["node"], event["incarnation"]) in ready
+        if not event["wanted"]
+        and not event.get("tolerated")
+        and (event["node"], event["incarnation"]) in ready
     ]
     return len(ready), [Finding(_say(event), node=event["node"]) for event in died]
 
