@@ -23,6 +23,8 @@ from kvsim.cli.terminal import is_terminal, show
 from kvsim.config.scenario import Scenario
 from kvsim.config.variables import new_seed
 from kvsim.errors import Exit, UsageError
+from kvsim.faults.preload.build import NotBuilt, find_compiler
+from kvsim.scenario.stage import breaks_inside
 from kvsim.selftest.judge import Row, combined
 from kvsim.selftest.matrix import all_good, render, to_json
 from kvsim.selftest.table import Bug, Table, find_table, load_table
@@ -88,7 +90,24 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.list:
         show("\n".join(f"{bug.name}: {bug.says} ({bug.scenario.stem}, {bug.check})" for bug in bugs))
         return int(Exit.PASS)
-    return _judged(table, bugs, scenarios, arguments)
+    return _judged(table, *_possible(bugs, scenarios), arguments)
+
+
+def _possible(bugs: tuple[Bug, ...], scenarios: list[Scenario]) -> tuple[tuple[Bug, ...], list[Scenario]]:
+    """What can be run on this machine; what cannot is said. Raises NotBuilt when that is everything."""
+    try:
+        find_compiler()
+    except NotBuilt as error:
+        left = tuple(bug for bug in bugs if not any(map(breaks_inside, load_scenarios(bug.scenario))))
+        some = [scenario for scenario in scenarios if not breaks_inside(scenario)]
+        if not (left or some):
+            raise
+        gone = [bug.name for bug in bugs if bug not in left]
+        gone += [scenario.label for scenario in scenarios if scenario not in some]
+        if gone:
+            print(f"left out: {', '.join(gone)}: {error}", file=sys.stderr)
+        return left, some
+    return bugs, scenarios
 
 
 def _judged(

@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from kvsim.cli.files import load_cluster, load_scenario
+from kvsim.cli.files import load_cluster
 from kvsim.cli.selftest import own_scenarios
+from kvsim.config.scenario import Scenario
+from kvsim.faults.preload.build import NotBuilt, find_compiler
+from kvsim.scenario.stage import breaks_inside
 from kvsim.selftest.table import load_table
 
 ROOT = Path(__file__).parents[2]
@@ -44,6 +47,15 @@ def findings(proof: dict) -> list[str]:
     return [f"{c['name']}: {f['message']}" for c in proof["checks"] for f in c["findings"]]
 
 
+def unless_possible(scenario: Scenario) -> list:
+    """Faults of disks and clocks need a compiler."""
+    try:
+        find_compiler()
+    except NotBuilt as error:
+        return [pytest.mark.skip(reason=str(error))] if breaks_inside(scenario) else []
+    return []
+
+
 def runs() -> list:
     """Every scenario of the reference store with a seed, and those of fixed roles with several."""
     own = own_scenarios(TABLE)
@@ -54,7 +66,7 @@ def runs() -> list:
             one,
             seed,
             id=f"{one.path.relative_to(TABLE.scenarios).with_suffix('')}{one.label.removeprefix(one.name)}-{seed}",
-            marks=() if one in fixed and seed == 1 else pytest.mark.slow,
+            marks=[*([] if one in fixed and seed == 1 else [pytest.mark.slow]), *unless_possible(one)],
         )
         for one, seed in pairs
     ]

@@ -40,6 +40,8 @@ def bugs() -> list:
 @pytest.mark.parametrize("bug", bugs())
 def test_a_planted_bug_is_caught_by_its_check_and_again_offline(bug, tmp_path):
     done = kvsim("selftest", bug.name, "--json", "--out", tmp_path / "runs")
+    if "need a C compiler" in done.stderr:
+        pytest.skip(done.stderr)
     assert done.returncode == 0, done.stdout + done.stderr
     (row,) = json.loads(done.stdout)["bugs"]
     assert row["result"] == "caught"
