@@ -15,7 +15,7 @@ from kvsim.client.templates import FORMS
 from kvsim.config import cluster_words, names, program_words, protocol_words, scenario_words
 from kvsim.config.cluster_file import load_cluster
 from kvsim.config.program_file import load_program
-from kvsim.config.scenario_file import load_scenario
+from kvsim.config.scenario_file import load_scenarios
 from kvsim.config.schema import LANGUAGES, json_schema, reference_markdown
 from kvsim.errors import FileProblems, Problem
 
@@ -34,7 +34,7 @@ def accepted_by_reader(language: str, path: Path) -> bool:
         if language == "program":
             load_program(str(path), path.parent, problems)
         else:
-            {"cluster": load_cluster, "scenario": load_scenario}[language](path)
+            {"cluster": load_cluster, "scenario": load_scenarios}[language](path)
     except FileProblems as error:
         problems = error.problems
     return not problems
