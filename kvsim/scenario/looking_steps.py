@@ -66,6 +66,8 @@ def sleep(context: Context, step: Step, nodes: list[str]) -> StepResult:
 
 
 def check(context: Context, step: Step, nodes: list[str]) -> StepResult:
+    if not nodes:
+        return StepResult(Verdict.INVALID, "there is no node that could be looked at")
     aspect = next(name for name in CHECKS if step.fields.get(name) is not None)
     return timed(
         lambda: CHECKS[aspect](context, step, nodes),
@@ -75,12 +77,12 @@ def check(context: Context, step: Step, nodes: list[str]) -> StepResult:
 
 
 def _check_state(context: Context, step: Step, nodes: list[str]) -> StepResult:
-    if not nodes:
-        return StepResult(Verdict.INVALID, "there is no node whose state could be looked at")
     if not context.state.baseline:
         return StepResult(
             Verdict.INVALID, "no write was accepted before, so there is no state to compare with"
         )
+    if len(nodes) < 2 and step.fields["state"] == "same":
+        return StepResult(Verdict.INVALID, f"{nodes[0]} alone is the same as nobody: two nodes are needed")
     compare = {"unchanged": _unchanged, "same": _all_same}[str(step.fields["state"])]
     problems = []
     for key in list(context.state.baseline):

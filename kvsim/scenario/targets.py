@@ -28,7 +28,10 @@ def resolve(target: Target, seen: Mapping[str, RoleSeen], rng: random.Random, *,
         return Resolved((), problem=f"`{target}` is nobody: {told(seen)}")
     if target.which == THE and len(fitting) > 1:
         return Resolved((), problem=f"`{target}` is not one node: {told(seen)}")
-    return Resolved(tuple(_pick(target.which, fitting, len(seen), rng)), how=_how(target, fitting, seen))
+    picked = _pick(target.which, fitting, len(seen), rng)
+    if not picked:
+        return Resolved((), problem=f"`{target}` of {len(seen)} node{'s' * (len(seen) > 1)} is nobody")
+    return Resolved(tuple(picked), how=_how(target, fitting, seen))
 
 
 def _fitting(target: Target, seen: Mapping[str, RoleSeen], up: bool) -> list[str]:

@@ -56,6 +56,12 @@ def test_a_target_that_is_nobody_or_two_says_what_every_node_said():
     assert "not one node" in two.problem
 
 
+def test_a_minority_that_is_no_node_is_a_problem_and_not_a_step_at_nobody():
+    two = resolve(parse_target("minority"), seen(n1=(True, L), n2=(True, F)), random.Random(1))
+    assert two.nodes == ()
+    assert two.problem == "`minority` of 2 nodes is nobody"
+
+
 def test_a_node_that_is_down_is_meant_only_when_no_living_one_has_the_role():
     assert who("leader", seen(n1=(False, L), n2=(True, F))) == ("n1",)
     assert who("leader", seen(n1=(False, L), n2=(True, L))) == ("n2",)

@@ -31,16 +31,24 @@ def available(history: History, settle_ns: int = 1_000_000_000) -> Answer:
     operations, roles = history.operations, Roles(history.samples)
     shadow = _Shadow(history.faults, settle_ns)
     findings: list[Finding] = []
-    judged, touched = 0, 0
+    judged, touched, declined = 0, 0, 0
     for row in range(len(operations)):
         if shadow.touches(operations.call_ns[row], operations.return_ns[row]):
             touched += 1
             continue
+        unserved = _unserved(history, roles, row)
+        if operations.outcome[row] == REFUSED and not unserved:
+            declined += 1
+            continue
         judged += 1
-        if _unserved(history, roles, row):
+        if unserved:
             message = f"{whom(operations, row)} was not served although no fault lasted"
             findings.append(Violation(message, node=operations.operation(row).node or "", rows=(row,)))
-    return answer(NAME, ABOUT, judged, findings, unjudged={"operations that a fault touched": touched})
+    unjudged = {
+        "operations that a fault touched": touched,
+        "operations refused by whom may refuse them": declined,
+    }
+    return answer(NAME, ABOUT, judged, findings, unjudged=unjudged)
 
 
 def _unserved(history: History, roles: Roles, row: int) -> bool:

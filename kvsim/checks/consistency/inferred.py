@@ -17,7 +17,7 @@ from kvsim.checks.consistency.lives import Lives
 from kvsim.checks.consistency.picture import picture
 from kvsim.checks.consistency.precedence import Circle, circle
 from kvsim.checks.consistency.prefix import NAME as PREFIX
-from kvsim.checks.consistency.prefix import NO_LIFE
+from kvsim.checks.consistency.prefix import NEVER_WRITTEN, NO_LIFE
 from kvsim.checks.consistency.sessions import GUARANTEES
 from kvsim.checks.consistency.together import Nodes, Seen, finding_of, lapses_of_session
 from kvsim.checks.consistency.walked import Walked, walked
@@ -64,7 +64,9 @@ class _Judging:
         self.leaders = _marked(len(self.operations), leader_rows)
         self.walked: Walked = walked(self.operations, sessions)
         self.judged = Counter[str]()
-        self.unjudged = {name: {OUTSIDE: 0, DELETED: 0, NOT_LINEAR: 0, NO_LIFE: 0} for name in NAMES}
+        self.unjudged = {
+            name: {OUTSIDE: 0, DELETED: 0, NOT_LINEAR: 0, NEVER_WRITTEN: 0, NO_LIFE: 0} for name in NAMES
+        }
         self.findings: dict[str, list[Finding]] = {name: [] for name in NAMES}
         self.accused: dict[str, set[int]] = {name: set() for name in NAMES}  # keys with a finding
         self.seen: dict[int, Seen] = {}
@@ -79,6 +81,8 @@ class _Judging:
         writes = writes_of(operations, [row for row in reads if leaders[row]], rows)
         if writes is None or self.history.initial_number(key) != ABSENT:
             self._leave(rows, OUTSIDE)
+        elif not writes.row and not writes.deletes:
+            self._leave(rows, NEVER_WRITTEN)
         elif not writes.have_an_order():
             self._leave(rows, NOT_LINEAR)
         else:

@@ -71,5 +71,10 @@ def one_leader_per_epoch(history: History) -> Answer:
         for epoch, nodes in sorted(leaders.items())
         if len(nodes) > 1
     ]
-    unjudged = {"samples of leaders that name no epoch": nameless}
-    return answer(EPOCHS_NAME, EPOCHS_ABOUT, len(leaders), findings, unit="epochs", unjudged=unjudged)
+    alone = len({sample.node for sample in history.samples}) < 2
+    unjudged = {
+        "samples of leaders that name no epoch": nameless,
+        "epochs of a node that nobody else was asked beside": len(leaders) if alone else 0,
+    }
+    judged = 0 if alone else len(leaders)
+    return answer(EPOCHS_NAME, EPOCHS_ABOUT, judged, findings, unit="epochs", unjudged=unjudged)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from kvsim.checks.consistency.answer import Answer, Violation, answer, plural
+from kvsim.checks.consistency.clusters import WRITES
 from kvsim.checks.consistency.linear.core import NO_WRITE, core_of
 from kvsim.checks.consistency.linear.key import KeyAnswer, decide_key, joiner
 from kvsim.checks.consistency.linear.register import register_of
@@ -20,10 +21,20 @@ from kvsim.checks.consistency.picture import log_positions, picture
 from kvsim.checks.consistency.sentence import sentence
 from kvsim.checks.verdict import Finding, Verdict
 from kvsim.history.history import History
-from kvsim.history.operations import Operations
+from kvsim.history.operations import (
+    CAS,
+    CAS_MISSED,
+    DELETE_MISSED,
+    GET,
+    OK,
+    UNKNOWN,
+    Operations,
+)
 
 NAME = "linearizable"
 ABOUT = "each key behaves as one copy, and every operation happens at one instant between call and return"
+UNTOLD = "of keys that nobody both wrote and looked at"
+LOOKS = frozenset({GET, CAS, DELETE_MISSED, CAS_MISSED})
 KEYS_EXPLAINED = 5  # violations with a minimal set and a picture; of the others only the fact is told
 
 
@@ -39,7 +50,7 @@ def linearizable(
     whole = history.operations
     chosen = whole if rows is None else whole.select(rows)
     findings: list[Finding] = []
-    judged, undecided, methods = 0, Counter[str](), Counter[str]()
+    judged, untold, undecided, methods = 0, 0, Counter[str](), Counter[str]()
     for key, its_rows in chosen.rows_by_key().items():
         operations = chosen.of_key(key, its_rows)
         initial = history.initial_number(key)
@@ -51,11 +62,23 @@ def linearizable(
             findings.append(finding)
         if result.ruling.linearizable is None:
             undecided[_why(result.ruling)] += len(operations)
+        elif finding is None and not _tells(operations):
+            untold += len(operations)
         else:
             judged += len(operations)
-    unjudged = {f"of keys for which {why}": count for why, count in undecided.items()}
+    unjudged = {UNTOLD: untold} | {f"of keys for which {why}": count for why, count in undecided.items()}
     measured: Mapping[str, int] = {name: count for name, count in methods.items() if count}
     return answer(NAME, ABOUT, judged, findings, unjudged=unjudged, measured=measured)
+
+
+def _tells(operations: Operations) -> bool:
+    """Has the key been both written and looked at? Without that any store would do."""
+    seen = {
+        kind
+        for kind, outcome in zip(operations.kind, operations.outcome, strict=True)
+        if outcome == OK or (outcome == UNKNOWN and kind in WRITES)
+    }
+    return not seen.isdisjoint(WRITES) and not seen.isdisjoint(LOOKS)
 
 
 def _why(ruling: Ruling) -> str:

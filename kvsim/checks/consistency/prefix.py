@@ -22,14 +22,17 @@ NAME = "prefix"
 ABOUT = "each node's reads show ever longer prefixes of the leader's order, all keys together"
 PICTURES_KEPT = 3
 LOG_LACKS = "reads of a value that the log does not have"
+NEVER_WRITTEN = "operations on keys that nobody wrote"
 NO_LIFE = "reads whose node is not known, or that a kill or restart of it fell into"
 
 
 def prefix(history: History, order: Order, rows: Sequence[int] | None = None) -> Answer:
     """Judge the answered reads among `rows` (None: all) that tell their node."""
     findings: list[Finding] = []
-    judged, unjudged = 0, {LOG_LACKS: 0, NO_LIFE: 0}
-    for reads in _reads_by_life(history, rows, unjudged).values():
+    judged, unjudged = 0, {LOG_LACKS: 0, NEVER_WRITTEN: 0, NO_LIFE: 0}
+    for all_reads in _reads_by_life(history, rows, unjudged).values():
+        reads = [row for row in all_reads if history.operations.key[row] in order.of_key]
+        unjudged[NEVER_WRITTEN] += len(all_reads) - len(reads)
         known = [row for row in reads if order.first(*_seen(history, row)) is not None]
         unjudged[LOG_LACKS] += len(reads) - len(known)
         its_findings, its_judged = _sweep(history, order, known, len(findings))

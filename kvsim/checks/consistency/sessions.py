@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from kvsim.checks.consistency.answer import Answer, Violation, answer, whom
 from kvsim.checks.consistency.order import Order
 from kvsim.checks.consistency.picture import picture
+from kvsim.checks.consistency.prefix import NEVER_WRITTEN
 from kvsim.checks.verdict import Finding
 from kvsim.history.history import History
 from kvsim.history.operations import ABSENT, APPEND, CAS, DELETE, DELETE_MISSED, GET, OK, PUT
@@ -109,12 +110,13 @@ class _Walk:
         self.unjudged = {
             "deletes and appends, whose place in the log cannot be told": 0,
             "reads of a value that the log does not have": 0,
+            NEVER_WRITTEN: 0,
             "writes that the log does not have, or has twice": 0,
         }
-        self.floor, self.because = 0, -1
+        self.floor, self.because, self.bound = 0, -1, False
 
     def session(self, rows: Sequence[int]) -> None:
-        self.floor, self.because = 0, -1
+        self.floor, self.because, self.bound = 0, -1, False
         kind = self.history.operations.kind
         for row in rows:
             if kind[row] in (GET, DELETE_MISSED):
@@ -131,13 +133,16 @@ class _Walk:
         operations, rule = self.history.operations, self.guarantee
         key = operations.key[row]
         value = ABSENT if operations.kind[row] == DELETE_MISSED else operations.value[row]
+        if key not in self.order.of_key:
+            self._skip(NEVER_WRITTEN)
+            return
         somewhere = self.order.first(key, value)
         if somewhere is None:
             self._skip("reads of a value that the log does not have")
             return
         place: int | None = somewhere
         if rule.reads_bound:
-            self.judged += 1
+            self.judged += self.bound
             place = self.order.first(key, value, self.floor)
             if place is None:
                 self._violated(row, somewhere)
@@ -152,7 +157,7 @@ class _Walk:
             self._skip("writes that the log does not have, or has twice")
             return
         if rule.writes_bound:
-            self.judged += 1
+            self.judged += self.bound
             if place < self.floor:
                 self._violated(row, place)
                 return
@@ -160,6 +165,8 @@ class _Walk:
             self._raise(place, row)
 
     def _raise(self, place: int, row: int) -> None:
+        """From here on something is held against what the client does."""
+        self.bound = True
         if place > self.floor:
             self.floor, self.because = place, row
 

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from kvsim.checks.consistency.answer import Answer, Violation, answer, whom
+from kvsim.checks.consistency.clusters import WRITES
 from kvsim.checks.consistency.linear import columns
 from kvsim.checks.consistency.linear.register import Register, register_of
 from kvsim.checks.consistency.linear.zones import decide
@@ -25,6 +26,7 @@ from kvsim.history.operations import ABSENT, CAS, DELETE_MISSED, GET, OK, PUT, R
 
 NAME = "staleness"
 ABOUT = "reads show values that are not older than allowed"
+NEVER_WRITTEN = "reads of keys that nobody wrote"
 DELTA_OPERATIONS_MAX = 20_000  # of one key; Delta-atomicity asks the decider some thirty times
 
 
@@ -95,7 +97,7 @@ def stale_reads(history: History, order: Order, rows: Sequence[int] | None = Non
             insort(acknowledged[key], order.position(key, value) or 0)
             continue
         place = order.first(key, ABSENT if operations.kind[row] == DELETE_MISSED else value)
-        if place is not None:
+        if place is not None and (key in order.of_key or key in order.initial):
             behind = acknowledged[key]
             versions = len(behind) - bisect_right(behind, place)
             found.append(Stale(row, *_age(history, order, writes, row, place), versions))
@@ -167,6 +169,7 @@ def _by_shift(history: History, rows: Sequence[int] | None, limit_ns: int | None
     unjudged = {
         "reads of keys that no staleness explains, or that cannot be decided": 0,
         "reads of big keys": 0,
+        NEVER_WRITTEN: 0,
     }
     for key, its_rows in operations.rows_by_key().items():
         part = operations.of_key(key, its_rows)
@@ -175,6 +178,9 @@ def _by_shift(history: History, rows: Sequence[int] | None, limit_ns: int | None
             unjudged["reads of big keys"] += reads
             continue
         initial = history.initial_number(key)
+        if initial == ABSENT and not any(map(part.kind.count, WRITES)):
+            unjudged[NEVER_WRITTEN] += reads
+            continue
         fresh = columns.decide(part, initial).linearizable
         delta = 0 if fresh else delta_ns(register_of(part, initial))
         if delta is None:

@@ -102,7 +102,8 @@ def test_convergence_agrees_with_its_definition() -> None:
         held = {key: {final.value for final in finals if final.key == key} for key in keys}
         truth = all(len(held[key]) == 1 and (log is None or held[key] == {store.get(key)}) for key in keys)
         answer = converged(History(Operations(), finals=finals, leader_log=log))
-        assert (answer.verdict is Verdict.PASS) is truth and answer.judged == 2
+        tells = [key for key in keys if held[key] != {None} or (log and key in dict(log))]
+        assert bool(answer.findings) is not truth and answer.judged == len(tells)
         seen[truth] += 1
     assert min(seen.values()) > 50
 
