@@ -16,7 +16,7 @@ def examine(patient: Patient) -> Finding:
         return not_looked(str(error))
     except NodeFailed as error:
         return odd(
-            f"at an address of its own {str(error).splitlines()[0]}",
+            f"at an address of its own {str(error).splitlines()[0].partition('; last lines')[0]}",
             "it cannot live in a network namespace of its own, so `links: netns` is not for it",
             "pass `{host}` on in `start`, and listen there",
         )
