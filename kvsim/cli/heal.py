@@ -8,11 +8,12 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-from kvsim.cli import hands, sides
+from kvsim.cli import hands
 from kvsim.cli.arguments import add_cluster
 from kvsim.errors import Exit
 from kvsim.faults.links.fault import LinkFault
 from kvsim.faults.links.standing import broken
+from kvsim.live import sides
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

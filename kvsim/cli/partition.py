@@ -9,16 +9,15 @@ Exit status: 0 by evidence, 1 when something came through, 2 when nobody tried i
 from __future__ import annotations
 
 import argparse
-import contextlib
 
-from kvsim.cli import hands, sides
+from kvsim.cli import hands
 from kvsim.cli.arguments import add_cluster
 from kvsim.errors import Exit, UsageError
 from kvsim.faults.fault import Receipt
 from kvsim.faults.links.fault import LinkFault
 from kvsim.faults.links.rules import Rule
 from kvsim.faults.links.standing import broken
-from kvsim.waiting import Deadline, TimedOut, wait_until
+from kvsim.live import sides
 
 HOW = ("blackhole", "cut")
 TRIED_WITHIN_S = 2.0
@@ -54,24 +53,11 @@ def run(arguments: argparse.Namespace) -> int:
             raise UsageError(f"{'–'.join(already[0])} is broken already; kvsim heal first")
         fault = LinkFault("partition", flows, Rule(arguments.how), arguments.how, links)
         fault.begin()
-        receipts = _watched(fault, arguments.within)
+        receipts = fault.tried(arguments.within)
     print(f"parted: {' | '.join(', '.join(side) for side in found)}")
     for receipt in receipts:
         print(f"  {receipt.says}{'' if receipt.bit is not None else ': nobody tried yet'}")
     return int(_status(receipts))
-
-
-def _watched(fault: LinkFault, within_s: float) -> list[Receipt]:
-    """What there is to show once everybody has tried, or the time is over."""
-    receipts = list(fault.end())
-
-    def all_tried() -> bool:
-        receipts[:] = fault.end()
-        return all(receipt.bit is not None for receipt in receipts)
-
-    with contextlib.suppress(TimedOut):
-        wait_until(all_tried, Deadline.after(within_s), "somebody to try every link")
-    return receipts
 
 
 def _status(receipts: list[Receipt]) -> Exit:

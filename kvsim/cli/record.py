@@ -1,7 +1,9 @@
 """Try things out on a fresh private cluster, and keep them: every command becomes a step, every outcome its expectation.
 
 Reads commands from the terminal or from a pipe until `end` or Ctrl-D: put WHO KEY VALUE · get WHO KEY · delete WHO KEY ·
-kill WHO · stop WHO · start WHO · restart WHO. WHO is as in a scenario: n2, leader, each follower.
+kill WHO · stop WHO · start WHO · restart WHO · promote WHO · partition WHO / WHO · heal. WHO is as in a scenario: n2, leader,
+each follower. What is done between `partition` and `heal` becomes the steps inside a fault; `links: proxied` has to stand in the
+cluster file for that.
 """
 
 from __future__ import annotations
@@ -54,7 +56,10 @@ def run(arguments: argparse.Namespace) -> int:
     with opened(wanted) as made:
         for node in made.cluster.nodes.values():
             print(f"{node.name}  {node.address}  {node.role or 'no role'}", file=sys.stderr)
-        _session(recording, made.cluster)
+        try:
+            _session(recording, made.cluster)
+        finally:
+            _finish(recording)
     if not recording.steps:
         print("nothing was done, so nothing is written", file=sys.stderr)
         return int(Exit.INVALID)
@@ -70,6 +75,13 @@ def _session(recording: Recording, cluster) -> None:
                 print(said, flush=True)
         except KvsimError as error:
             print(f"{error}", file=sys.stderr)
+
+
+def _finish(recording: Recording) -> None:
+    """What is still parted is healed, whatever ended the session."""
+    if recording.partings:
+        for said in recording.heal():
+            print(said, flush=True)
 
 
 def _lines() -> Iterator[str]:

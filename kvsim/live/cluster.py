@@ -24,6 +24,7 @@ from kvsim.limits import Own
 from kvsim.live.asking import ask
 from kvsim.live.caller import caller
 from kvsim.live.reply import Reply
+from kvsim.live.sides import flows as across
 from kvsim.scenario.context import Context
 from kvsim.scenario.roles import RoleSeen, leaders
 from kvsim.scenario.subjects import subject
@@ -104,23 +105,20 @@ class LiveCluster:
         Needs `links: proxied` or `links: netns` in the cluster file; raises UsageError without. Its receipt is traffic that was
         refused, so it has one only when nodes spoke to one another meanwhile.
         """
+        with self.parted(across([tuple(node.name for node in side) for side in sides]), "cut"):
+            yield
+
+    @contextlib.contextmanager
+    def parted(self, flows: Sequence[tuple[str, str]], how: str) -> Iterator[LinkFault]:
+        """These flows (from, to), `client` among their ends, meet `cut` or `blackhole` while inside. Raises UsageError as `partition`."""
         links = self._context.links
         if links is None:
             raise UsageError(
                 "links cannot be broken here: write `links: proxied` or `links: netns` in the cluster file"
             )
-        names = [[node.name for node in side] for side in sides]
-        flows = tuple(
-            (one, other)
-            for here in names
-            for there in names
-            if here is not there
-            for one in here
-            for other in there
-        )
-        fault = LinkFault("partition", flows, Rule("cut"), "cut", links)
-        with self._broken(fault, [node for side in sides for node in side]):
-            yield
+        fault = LinkFault("partition", tuple(flows), Rule(how), how, links)
+        with self._broken(fault, [self.nodes[name] for name in fault.nodes]):
+            yield fault
 
     @contextlib.contextmanager
     def _broken(self, fault: Fault, nodes: Sequence[LiveNode]) -> Iterator[None]:

@@ -18,12 +18,26 @@ end
 """
 
 
-def record(project) -> subprocess.CompletedProcess[str]:
+PARTED = """put leader a one
+partition leader
+promote n2
+put n2 a two
+get n3 a
+partition n1 / n3
+heal
+put n1 a three
+get each a
+promote n3
+put leader a four
+"""
+
+
+def record(project, commands: str = COMMANDS) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "kvsim", "record", "scenarios/recorded.yaml"]
     return subprocess.run(
         command,
         cwd=project.folder,
-        input=COMMANDS,
+        input=commands,
         capture_output=True,
         text=True,
         timeout=60,
@@ -44,6 +58,28 @@ def test_a_session_becomes_a_scenario_that_passes(project):
     run = project.run("run", "scenarios/recorded.yaml")
     assert run.returncode == 0, run.stdout
     assert project.run("record", "scenarios/recorded.yaml").returncode == 4  # never over a file that is there
+
+
+def test_a_partition_and_a_promotion_by_hand_become_a_fault_and_its_steps(project, root):
+    text = (project.folder / "cluster.yaml").read_text()
+    project.write("cluster.yaml", "links: proxied\n" + text.replace("/node.yaml", "/majority.yaml"))
+    done = record(project, PARTED)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "parted: n1 | n2, n3" in done.stdout and "n1–n3 is parted already; heal first" in done.stderr
+    recorded = (project.folder / "scenarios/recorded.yaml").read_text()
+    assert "      blackhole: {from: [n1], to: [n2, n3]}\n" in recorded
+    assert "        - promote: {at: n2, expect: ok}\n" in recorded
+    assert (
+        "\n  - put: {at: n1, key: a, value: three, expect: {refused: read_only, names: leader}}\n" in recorded
+    )
+    run = project.run("run", "scenarios/recorded.yaml")
+    assert run.returncode == 0, run.stdout
+
+
+def test_links_that_cannot_be_parted_by_hand_are_told(project):
+    done = record(project, "put leader a one\npartition n1\nheal\n")
+    assert done.returncode == 0 and "links: proxied" in done.stderr
+    assert "nothing to heal" in done.stdout
 
 
 def test_a_film_is_written_again(project):

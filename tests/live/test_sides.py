@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kvsim.cli.sides import flows, sides
 from kvsim.errors import UsageError
+from kvsim.live.sides import flows, sides
 
 NODES = ("n1", "n2", "n3")
 

@@ -6,6 +6,7 @@ ends that said nothing to each other prove nothing, and say so.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -15,6 +16,7 @@ from kvsim.faults.fault import FaultFailed, Healing, Receipt
 from kvsim.faults.links.evidence import Total, tell
 from kvsim.faults.links.process import Links, Way, link
 from kvsim.faults.links.rules import PASS, Rule
+from kvsim.waiting import Deadline, TimedOut, wait_until
 
 CLIENT = "client"
 
@@ -61,6 +63,18 @@ class LinkFault:
             return ()
         seen = self.links.seen(self._names())
         return [self._receipt(one, other, seen) for one, other in self._ends()]
+
+    def tried(self, within_s: float) -> list[Receipt]:
+        """The receipts so far, once somebody has tried every link or the time is over."""
+        receipts: list[Receipt] = []
+
+        def all_tried() -> bool:
+            receipts[:] = self.end()
+            return all(receipt.bit is not None for receipt in receipts)
+
+        with contextlib.suppress(TimedOut):
+            wait_until(all_tried, Deadline.after(within_s), "somebody to try every link")
+        return receipts
 
     def heal(self) -> Sequence[Healing]:
         if not self._begun:
