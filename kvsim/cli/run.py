@@ -71,11 +71,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     at_least(arguments, jobs=1)
-    if arguments.jobs > 1 and arguments.attach:
-        raise UsageError(
-            "--attach: there is one cluster that is up, so runs on it cannot be beside each other (-j)"
-        )
     cases = load_cases(arguments.scenario, arguments)
+    if arguments.attach:
+        _refuse_what_is_up(arguments, cases)
     seed = arguments.seed if arguments.seed is not None else new_seed()
     if arguments.jobs > 1 and len(cases) > 1:
         ran = side_by_side(cases, arguments, seed, lambda one: _tell(arguments, one))
@@ -87,6 +85,20 @@ def run(arguments: argparse.Namespace) -> int:
         done = [(one.run, one.proof) for one in ran if one.run and one.proof]
         arguments.junit.write_text(junit(done), encoding="utf-8")
     return exit_status(ran, len(cases))
+
+
+def _refuse_what_is_up(arguments: argparse.Namespace, cases: Sequence[Case]) -> None:
+    """What cannot be had of a cluster that somebody else has started."""
+    if arguments.jobs > 1:
+        raise UsageError(
+            "--attach: there is one cluster that is up, so runs on it cannot be beside each other (-j)"
+        )
+    for scenario, _ in cases:
+        if scenario.instead.places:
+            said = ", ".join(f"`{name}`" for name in scenario.instead.places)
+            raise UsageError(
+                f"--attach: {scenario.label} says itself what is played ({said}), and the cluster that is up is as it was started"
+            )
 
 
 def _one_by_one(arguments: argparse.Namespace, cases: Sequence[Case], seed: int) -> list[Ran]:

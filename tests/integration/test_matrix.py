@@ -57,6 +57,7 @@ def test_one_cell_is_picked_and_its_run_can_be_made_again(project: Project) -> N
         (("--cell", "size=4"), "size is one of 2, 3"),
         (("-j", "0"), "--jobs 0: expected at least 1"),
         (("-j", "2", "--attach"), "there is one cluster that is up"),
+        (("--attach",), "mine[size=2-wanted=ok] says itself what is played (`nodes`)"),
     ],
 )
 def test_mistakes_before_anything_is_started(project: Project, words: tuple[str, ...], said: str) -> None:
