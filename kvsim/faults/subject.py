@@ -19,7 +19,7 @@ class Subject:
     `kill(signal)`, `stop()` and `start()` wait until it is so and raise NodeFailed when it does not become so. `ping(timeout)`
     asks once on a connection of its own: None for an answer, else what was seen instead. Inside `at_home()` the node is reached
     without any link between. `limits` say how long kvsim's own waits may take. `logged(pattern)`: the present
-    incarnation has logged such a line. `tolerate(why)`: the node may end by itself from now on; "": no longer.
+    incarnation has logged such a line. `tolerate(why)`: the node may end by itself from now on; "": no longer; True when it has done so.
     """
 
     name: str
@@ -35,5 +35,5 @@ class Subject:
     at_home: Callable[[], AbstractContextManager[None]]
     ping: Callable[[float], str | None]
     logged: Callable[[str], bool]
-    tolerate: Callable[[str], None]
+    tolerate: Callable[[str], bool]
     limits: Limits = PLAIN

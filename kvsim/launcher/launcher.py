@@ -91,10 +91,15 @@ class Launcher:
         """Let the nodes run on after kvsim has ended."""
         self._cast.guard.close()
 
-    def tolerate_end(self, name: str, why: str) -> None:
-        """From now on a node may end by itself, for this reason: what befalls it is a good one. With "" no longer."""
+    def tolerate_end(self, name: str, why: str) -> bool:
+        """From now on a node may end by itself, for this reason: what befalls it is a good one. With "" no longer.
+
+        Returns whether it has ended by itself until now.
+        """
         self._cast.reap()
-        self.nodes[name].end_tolerated = why
+        node = self.nodes[name]
+        node.end_tolerated = why
+        return node.process is not None and not node.up and not node.end_wanted
 
     # --- looking -----------------------------------------------------------------------------------------------------
 

@@ -31,10 +31,10 @@ def subject_of(launcher: Launcher, name: str, drop: Callable[[], None] = lambda:
         end = process.poll() if process else None
         return end.describe() if end else None if process else "was never started"
 
-    def tolerate(why: str) -> None:
+    def tolerate(why: str) -> bool:
         if not node.up:
             drop()
-        launcher.tolerate_end(name, why)
+        return launcher.tolerate_end(name, why)
 
     return Subject(
         name=name,

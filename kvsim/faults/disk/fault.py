@@ -91,14 +91,13 @@ class Disk:
 
     def _healing(self, subject: Subject) -> Healing:
         """A node that ends of what it met, perhaps only now, is started again; one that lives has to answer."""
-        seen = _answers_or_ends(subject)
-        ended = subject.ended()
-        subject.tolerate("")
-        if ended is None and seen is not None:
-            return Healing(subject.name, False, f"{subject.name}: its disk is whole, and {seen}")
-        back = started_again(subject)
-        whole, says = self.ways[subject.name].after()
-        return Healing(subject.name, back.healed and whole, f"{back.says if ended else subject.name}: {says}")
+        name, seen = subject.name, _answers_or_ends(subject)
+        by_itself = subject.tolerate("")
+        if subject.ended() is None and seen is not None:
+            return Healing(name, False, f"{name}: its disk is whole, and {seen}")
+        back = started_again(subject) if by_itself else Healing(name, True, name)
+        whole, says = self.ways[name].after()
+        return Healing(name, back.healed and whole, f"{back.says}: {says}")
 
 
 def _answers_or_ends(subject: Subject) -> str | None:

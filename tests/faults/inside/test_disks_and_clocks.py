@@ -77,6 +77,20 @@ def test_a_failing_step_inside_heals_too(play):
     assert {step["id"]: step["result"] for step in run.proof["steps"]}["1.2"] == "skipped"
 
 
+def test_a_node_that_the_scenario_ends_stays_down_when_its_disk_heals(play):
+    steps = (
+        fault("disk: {at: leader, how: failing}", DOUBT, "kill: n2")
+        + "- get: {at: n2, key: k, expect: unreachable}\n"
+    )
+    run = play(steps)
+    assert run.proof["verdict"] == "pass", run.text
+    steps = fault("disk: {at: n2, how: failing}\n    receipt: optional", "kill: n2") + fault(
+        "pause: n3", "get: {at: n1, key: k}"
+    )
+    run = play(steps + "- get: {at: n2, key: k, expect: unreachable}\n")
+    assert run.proof["verdict"] == "pass", run.text
+
+
 def test_the_receipt_stands_in_meta_and_the_library_is_named(play):
     import json
 
