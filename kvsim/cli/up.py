@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     options = options_of(arguments)
     limits = settled(arguments.time_limits, measured)
     cluster = load_cluster(arguments.cluster, arguments.program, options)
-    background = Background(limits.stretched(cluster), arguments.program, options)
+    background = Background(limits.stretched(cluster), arguments.program, options, limits)
     with background.locked("start it"):
         found = background.found(lambda *_, **__: None)
         if found is not None:

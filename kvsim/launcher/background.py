@@ -22,6 +22,7 @@ from kvsim.errors import NodeFailed, UsageError
 from kvsim.launcher.laid import NOTHING, Laid
 from kvsim.launcher.launcher import Launcher
 from kvsim.launcher.node import Node, Note, Orphan
+from kvsim.limits import PLAIN, Limits
 from kvsim.logs.tail import LogFile
 from kvsim.process.environment import Mark
 from kvsim.process.identity import Identity
@@ -40,9 +41,18 @@ class Busy(UsageError):
 class Background:
     """The place of one cluster file's running cluster."""
 
-    def __init__(self, cluster: Cluster, program: str | None = None, options: Mapping[str, str] = {}) -> None:
-        """`program` and `options` are what was chosen besides the file: later commands find the cluster started so."""
+    def __init__(
+        self,
+        cluster: Cluster,
+        program: str | None = None,
+        options: Mapping[str, str] = {},
+        limits: Limits = PLAIN,
+    ) -> None:
+        """`program` and `options` are what was chosen besides the file: later commands find the cluster started so. Those of
+        `limits` that the cluster holds are stretched already.
+        """
         self.cluster = cluster
+        self.limits = limits
         self.folder = _folder(cluster.path)
         self.laid = NOTHING  # between the nodes; known once they were found or started
         self.chosen = {"program": program, "options": dict(options)}
@@ -86,7 +96,9 @@ class Background:
             yield run, self._launcher(nodes, note)
 
     def _launcher(self, nodes: Sequence[Node], note: Note) -> Launcher:
-        return Launcher(self.cluster, nodes, note, die_with_parent=False, views=self.laid.views)
+        return Launcher(
+            self.cluster, nodes, note, die_with_parent=False, views=self.laid.views, limits=self.limits
+        )
 
     def found(self, note: Note) -> tuple[str, Launcher] | None:
         """A launcher that holds the nodes which an earlier command left running; None when there is no state."""

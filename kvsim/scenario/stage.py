@@ -91,7 +91,7 @@ def _node(place: Place, mark: Mark, run: RunDir, control: Control | None) -> Nod
 @contextlib.contextmanager
 def attached(job: Job, journal: Journal, interrupts: Interrupts) -> Iterator[Stage]:
     """A launcher for the cluster that is up, which is left as the scenario left it. Its logs are copied into the run."""
-    background = Background(job.cluster)
+    background = Background(job.cluster, limits=job.limits)
     with background.locked("attach to it"):
         found = background.found(journal.write)
         if found is None:
