@@ -16,6 +16,7 @@ from kvsim.faults.links.fault import LinkFault
 from kvsim.faults.links.pump import Road
 from kvsim.faults.links.rules import Rule
 from kvsim.faults.links.standing import Starting, broken, standing
+from kvsim.process.companion import Companion
 from kvsim.process.environment import Mark
 from kvsim.process.identity import Identity, of
 from kvsim.process.leftovers import find
@@ -87,6 +88,16 @@ def test_without_the_word_they_end_with_who_started_them(starting, tmp_path):
     assert not (tmp_path / SOCKET).exists()
     with pytest.raises(UsageError, match="kvsim down, then kvsim up"), standing(tmp_path / SOCKET):
         pass
+
+
+def test_a_command_that_is_gone_before_they_are_ready_leaves_nothing(tmp_path):
+    path = tmp_path / SOCKET
+    companion = Companion("kvsim.faults.links.keeper", [str(path)])
+    companion.send(b'{"roads": [], "seed": "s", "number": 1}\n')
+    process = of(companion.pid)
+    companion.close()  # does not wait for the word that it is ready
+    gone(process)
+    assert not path.exists()
 
 
 def test_they_end_when_their_folder_is_taken_away(starting, tmp_path):

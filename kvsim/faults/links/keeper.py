@@ -93,7 +93,9 @@ class Desk:
         self._hear(caller.fileno(), lambda: self._answer(caller, orders))
 
     def _answer(self, caller: socket.socket, orders: Orders) -> None:
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # whoever talks nonsense is hung up on
+        with contextlib.suppress(
+            OSError, ValueError, KeyError, TypeError
+        ):  # whoever talks nonsense is hung up on
             for order in orders.lines():
                 done = DO[order["do"]](self._pump, order)
                 caller.sendall(json.dumps([order["number"], done]).encode() + b"\n")
@@ -110,12 +112,17 @@ def main(path: Path) -> int:
         return 0
     pump = pump_of(plan)
     desk = Desk(pump, orders, path)
-    say(plan, "ready")
-    pump.watch(desk.fileno(), desk.serve)
-    while not desk.over:
-        pump.turn()
-    desk.leave()
-    pump.close()
+    try:
+        pump.watch(desk.fileno(), desk.serve)
+        with contextlib.suppress(
+            BrokenPipeError
+        ):  # whoever started it has gone already, which its input says as well
+            say(plan, "ready")
+        while not desk.over:
+            pump.turn()
+    finally:
+        desk.leave()
+        pump.close()
     return 0
 
 
