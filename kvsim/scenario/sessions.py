@@ -45,10 +45,11 @@ class Sessions:
         client = self._client(node)
         allowed_s = timeout_s or self.timeout_s
         strike, self.strike = (self.strike, None) if purpose == "step" else (None, self.strike)
-        if strike:
-            answer = strike(lambda told: client.ask(replace(request, when_sent=told), allowed_s))
-        else:
-            answer = client.ask(request, allowed_s)
+        answer = (
+            strike(lambda told: client.ask(replace(request, when_sent=told), allowed_s))
+            if strike
+            else client.ask(request, allowed_s)
+        )
         self._note_owner(node, answer.exchange.connection)
         return self._note(node, request, answer, step, purpose, phase, allowed_s)
 
