@@ -76,7 +76,7 @@ class Launcher:
         self._stopping.kill(name, signal)
 
     def was_killed(self, name: str, signal: str, why: str) -> None:
-        """Note that a node's tree was sent a signal by somebody else's hand, and wait until it is dead. Raises NodeFailed when it lives on."""
+        """Note that a node's tree was sent a signal by another hand, and wait until it is dead. Raises NodeFailed when it lives on."""
         self._stopping.was_killed(name, signal, why)
 
     def stop_all(self) -> None:
