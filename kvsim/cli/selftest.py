@@ -59,7 +59,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--storms",
         action="store_true",
-        help="only what needs faults or load to show, with 20 seeds each unless --seeds says otherwise",
+        help="only what needs faults or load to show, each bug in its storms too, with 20 seeds each unless --seeds says otherwise",
     )
     parser.add_argument(
         "--table",
@@ -85,7 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
     bugs = () if arguments.correct else table.chosen(arguments.bug)
     scenarios = [] if arguments.bug or arguments.list else own_scenarios(table)
     if arguments.storms:
-        bugs = tuple(bug for bug in bugs if is_storm(load_scenarios(bug.scenario)))
+        everywhere = [one for bug in bugs for one in (bug, *bug.storms)]
+        bugs = tuple(one for one in everywhere if is_storm(load_scenarios(one.scenario)))
         scenarios = [one for one in scenarios if is_storm([one])]
     if arguments.list:
         show("\n".join(f"{bug.name}: {bug.says} ({bug.scenario.stem}, {bug.check})" for bug in bugs))

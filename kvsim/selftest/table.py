@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kvsim.checks.promised import NAMES as OF_LOADS
@@ -20,12 +20,13 @@ PATH = Text("a path, as seen from this file")
 NAME = Text("a name", pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 BAD = {str(verdict): f"the check answers {verdict}" for verdict in Verdict if verdict is not Verdict.PASS}
 
+CHECK = Word((*CHECKS, *sorted(OF_LOADS)))
 BUG = Record(
     "bug",
     {
         "says": Field(Text("a sentence"), "what the bug does", required=True),
         "scenario": Field(NAME, "the scenario that shows it, in the folder `scenarios`", required=True),
-        "check": Field(Word((*CHECKS, *sorted(OF_LOADS))), "the check that must catch it", required=True),
+        "check": Field(CHECK, "the check that must catch it", required=True),
         "verdict": Field(Word(BAD), "what that check must answer", default="fail", shows="fail"),
         "finding": Field(
             Pattern(),
@@ -34,6 +35,11 @@ BUG = Record(
         ),
         "cluster": Field(PATH, "play the scenario on this cluster file", shows="the scenario's own"),
         "program": Field(PATH, "the node.yaml that plants it", shows="the table's `program`"),
+        "storms": Field(
+            MapOf(CHECK, key=r"[A-Za-z0-9][A-Za-z0-9_.-]*", key_means="a scenario in `scenarios`/storms"),
+            "storms that show it too → the check that must catch it there",
+            default={},
+        ),
         "options": Field(
             MapOf(Text("a text"), key=WORD, key_means="an option"), "further options", default={}
         ),
@@ -67,6 +73,7 @@ class Bug:
     finding: str = ""  # a pattern that one of the check's findings, `step: message`, must match
     cluster: Path | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    storms: tuple[Bug, ...] = ()  # the same bug in each storm that shows it too
     places: Mapping[str, Mark] = field(
         default_factory=dict, compare=False
     )  # where each option, and `bug`, is written
@@ -120,7 +127,8 @@ def load_table(path: Path) -> Table:
     program, scenarios = home / values["program"], home / values["scenarios"]
     bugs = tuple(_bug(name, row, home, program, scenarios) for name, row in values["bugs"].items())
     for bug in bugs:
-        for file in (bug.scenario, bug.program, bug.cluster):
+        played = (bug.scenario, *(storm.scenario for storm in bug.storms))
+        for file in (*played, bug.program, bug.cluster):
             if file is not None and not file.is_file():
                 where = values["bugs"][bug.name].node.mark
                 there = (one.stem for one in file.parent.glob("*.yaml"))
@@ -133,7 +141,7 @@ def load_table(path: Path) -> Table:
 
 
 def _bug(name: str, row: Values, home: Path, program: Path, scenarios: Path) -> Bug:
-    return Bug(
+    bug = Bug(
         name=name,
         says=row["says"],
         scenario=near(scenarios / f"{row['scenario']}.yaml"),
@@ -145,6 +153,18 @@ def _bug(name: str, row: Values, home: Path, program: Path, scenarios: Path) -> 
         options=row["options"],
         places=_places(row),
     )
+    storms = (
+        replace(
+            bug,
+            scenario=near(scenarios / "storms" / f"{storm}.yaml"),
+            check=check,
+            verdict=Verdict.FAIL,
+            finding="",
+            cluster=None,
+        )
+        for storm, check in row["storms"].items()
+    )
+    return replace(bug, storms=tuple(storms))
 
 
 def _places(row: Values) -> Mapping[str, Mark]:

@@ -33,7 +33,7 @@ def of_correct(scenarios: Sequence[Scenario], home: Path, seed: int) -> list[Tas
 
 def _of_bug(bug: Bug, seed: int) -> Task:
     trial = Trial(str(bug.scenario), seed, tuple(_planted(bug)))
-    return Task(bug.name, trial, lambda ran, proof: judge_bug(bug, ran, proof))
+    return Task(f"{bug.name} in {bug.scenario.stem}", trial, lambda ran, proof: judge_bug(bug, ran, proof))
 
 
 def _of_correct(scenario: Scenario, home: Path, seed: int) -> Task:
