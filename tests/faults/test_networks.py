@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -327,10 +328,18 @@ def test_only_the_links_of_the_fault_are_broken(line):
 def test_a_hub_that_is_gone_is_said_and_not_healed(line):
     fault = line.fault(Rule("blackhole"), "blackhole")
     fault.begin()
-    line.network._process.close()
+    line.network.close()
     with pytest.raises(RunInvalid, match="the hub and its rules have ended"):
         fault.end()
     assert fault.heal()[0].healed is False
+
+
+def test_a_hub_that_ended_by_itself_makes_the_run_invalid():
+    with (
+        pytest.raises(RunInvalid, match="the hub and its rules have ended"),
+        Network(["n1", "n2"], "1") as network,
+    ):
+        os.kill(network.pid, signal.SIGKILL)
 
 
 def test_a_namespace_goes_with_the_last_that_holds_it():

@@ -34,14 +34,19 @@ class Links(ABC):
     def __init__(self, process: Companion | Resident, links: Iterable[str]) -> None:
         """`process` carries them. Whoever derives from this says the first word to it, and closes it when that fails."""
         self.links = frozenset(links)
-        self._asked = 0
+        self._asked, self._closed = 0, False
         self._process = process
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, error: object, *_: object) -> None:
+        """Raises RunInvalid when its process has ended by itself: what nodes met then was not the scenario's doing."""
+        try:
+            if error is None and not self._closed:
+                self.rules(())
+        finally:
+            self.close()
 
     @property
     def pid(self) -> int:
@@ -70,6 +75,7 @@ class Links(ABC):
 
     def close(self) -> None:
         """End it. Safe to repeat."""
+        self._closed = True
         self._process.close()
 
     def _ask(self, order: Mapping[str, Any]) -> Any:
