@@ -54,14 +54,17 @@ def refusal() -> str | None:
     said: list[str | None] = [None]
 
     def attempt() -> None:
-        home = own()
         try:
-            os.close(leave_for_new())
-            enter(home)
+            home = own()
+            try:
+                os.close(leave_for_new())
+                enter(home)
+            finally:
+                os.close(home)
         except OSError as error:
             said[0] = f"{error.filename}: {error.strerror}"
-        finally:
-            os.close(home)
+        except AttributeError:
+            said[0] = "this system has no network namespaces"
 
     thread = threading.Thread(target=attempt)
     thread.start()
