@@ -33,12 +33,14 @@ class Hub:
         self._everybody = list(self.hosts.values())
         self.nets = build(self._everybody)
         run(LOAD, nft.skeleton(self._everybody))
-        self.device, self.holder, self.cannot_hold = -1, None, None
+        self.device = -1
+        self.holder: Holder | None = None
+        self.cannot_hold: str | None = None
         try:
             self.device = open_interface(nft.HOLDER)
             run(["ip", "-batch", "-"], at_holder())
             flows = {_flow(pair) for pair in pairs(self._everybody)}
-            self.holder: Holder | None = Holder(flows, seed, sender(self.device))
+            self.holder = Holder(flows, seed, sender(self.device))
         except OSError as error:
             self.cannot_hold = f"{DEVICE}: {error.strerror}"
         except CannotBuild as error:
