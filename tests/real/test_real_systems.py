@@ -12,8 +12,10 @@ pytestmark = pytest.mark.real
     [
         ("redis", "replicas"),
         ("redis", "survives"),
+        ("redis", "cas"),
         ("postgres", "replicas"),
         ("postgres", "survives"),
+        ("postgres", "cas"),
         ("etcd", "forwarding"),
         ("etcd", "forwarding_survives"),
     ],
