@@ -14,6 +14,7 @@ from kvsim.history.history_file import save
 from kvsim.history.operations import NEVER, Operations
 from kvsim.load.loop import Loop
 from kvsim.load.plan import LoadPlan
+from kvsim.load.recorder import told
 from kvsim.load.threads import Threads
 
 TELL_EVERY_S = 0.5
@@ -34,15 +35,15 @@ def drive(
         nonlocal due_s
         if time.monotonic() >= due_s:
             due_s = time.monotonic() + TELL_EVERY_S
-            tell(len(driver.recorder.operations))
+            tell(len(driver.recorder))
         return stop()
 
     driver = Loop(plan, look) if _can_wait(plan) else Threads(plan, look)
     driver.run()
     samples = driver.sampler.samples if isinstance(driver, Loop) else driver.samples
-    save(History(driver.recorder.operations, samples=tuple(samples), origin=plan.name), plan.out)
-    slowest_s = slowest_ns(driver.recorder.operations) / 1e9
-    return {**driver.recorder.told(), "samples": len(samples), "slowest_s": slowest_s}
+    operations = driver.recorder.operations
+    save(History(operations, samples=tuple(samples), origin=plan.name), plan.out)
+    return {**told(operations), "samples": len(samples), "slowest_s": slowest_ns(operations) / 1e9}
 
 
 def slowest_ns(operations: Operations) -> int:

@@ -13,6 +13,8 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from time import monotonic_ns
+from typing import NamedTuple
 
 from kvsim.client.connect import connect
 from kvsim.client.stream import StreamClient
@@ -35,6 +37,15 @@ READY = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR
 NOBODY = -1
 
 
+class Line(NamedTuple):
+    """One connection, with what is wanted of it for every operation at hand."""
+
+    sock: socket.socket
+    fd: int
+    send: Callable[[bytes], int]
+    recv: Callable[[int], bytes]
+
+
 @dataclass(eq=False, slots=True)
 class Worker:
     """One client: where it goes, and the operation it has under way on the connection `fd` (NOBODY: it has none under way)."""
@@ -42,7 +53,7 @@ class Worker:
     process: int
     writes_at: int
     reads_at: int
-    socks: dict[int, socket.socket] = field(default_factory=dict)
+    lines: dict[int, Line] = field(default_factory=dict)
     fd: int = NOBODY
     recv: Callable[[int], bytes] = field(default=bytes)
     node: int = 0
@@ -110,7 +121,7 @@ class Loop:
 
     def _look(self, workers: list[Worker], now: float) -> None:
         self._stopping = self._stopping or self._left == 0 or self.stop()
-        late = time.monotonic_ns() - self._timeout_ns
+        late = monotonic_ns() - self._timeout_ns
         for worker in workers:
             if worker.fd != NOBODY and worker.call_ns < late:
                 self._lost(worker)
@@ -126,7 +137,7 @@ class Loop:
 
     def _close(self, workers: list[Worker]) -> None:
         for worker in workers:
-            for node in list(worker.socks):
+            for node in list(worker.lines):
                 self._hang_up(worker, node)
         self.sampler.close()
         self._poll.close()
@@ -150,37 +161,26 @@ class Loop:
         if self._compares:
             verb, key, worker.expected = worker.last.meant(verb, key)
         node = worker.reads_at if verb == "get" else worker.writes_at
-        sock = worker.socks.get(node) or self._connect(worker, node)
-        if sock is None:
+        line = worker.lines.get(node) or self._connect(worker, node)
+        if line is None:
             self._left += 1
             self._elsewhere(worker, verb, node)
             self._rest(worker, time.monotonic() + RETRY_S)
             return
-        data = self._request(worker, self._speakers[node], verb, key)
-        worker.fd, worker.recv, worker.node, worker.verb, worker.key = (
-            sock.fileno(),
-            sock.recv,
-            node,
-            verb,
-            key,
-        )
-        worker.call_ns = time.monotonic_ns()
+        if verb in WRITING:
+            worker.value = value = self.plan.value(self._values)
+            self._values += 1
+            data = self._speakers[node].write(key, value, worker.expected)
+        else:
+            worker.value = None
+            data = self._speakers[node].other(verb, key)
+        worker.fd, worker.recv, worker.node, worker.verb, worker.key = line.fd, line.recv, node, verb, key
+        worker.call_ns = monotonic_ns()
         try:
-            if sock.send(data) != len(data):
+            if line.send(data) != len(data):
                 self._lost(worker)
         except OSError:
             self._lost(worker)
-
-    def _request(self, worker: Worker, speaker: Speaker, verb: str, key: int) -> bytes:
-        """The bytes; what writes gets the load's next value."""
-        if verb not in WRITING:
-            worker.value = None
-            return speaker.other(verb, key)
-        worker.value = value = self.plan.value(self._values)
-        self._values += 1
-        if worker.expected is not None:
-            return speaker.cas(key, worker.expected, value)
-        return speaker.put(key, value)
 
     def _receive(self, worker: Worker) -> None:
         try:
@@ -199,7 +199,7 @@ class Loop:
         if said is None:
             worker.got = data
             return
-        self._answered(worker, said, time.monotonic_ns())
+        self._answered(worker, said, monotonic_ns())
 
     def _answered(self, worker: Worker, said: Said, now_ns: int) -> None:
         outcome = said.outcome
@@ -259,8 +259,8 @@ class Loop:
 
     def _quiet(self, worker: Worker, fd: int) -> None:
         """Something came, or the connection ended, while nothing was asked on it: it is thrown away."""
-        for node, sock in list(worker.socks.items()):
-            if sock.fileno() == fd:
+        for node, line in list(worker.lines.items()):
+            if line.fd == fd:
                 self._hang_up(worker, node)
 
     def _turned_away(self, worker: Worker, said: Said) -> None:
@@ -288,22 +288,22 @@ class Loop:
 
     # --- connections -------------------------------------------------------------------------------------------------
 
-    def _connect(self, worker: Worker, node: int) -> socket.socket | None:
+    def _connect(self, worker: Worker, node: int) -> Line | None:
         try:
             sock = self._clients[node].hand_over(time.monotonic() + CONNECT_TIMEOUT_S)
         except Broken:
             return None
-        worker.socks[node] = sock
-        self._by_fd[sock.fileno()] = worker
-        self._poll.register(sock.fileno(), READY)
-        return sock
+        line = worker.lines[node] = Line(sock, sock.fileno(), sock.send, sock.recv)
+        self._by_fd[line.fd] = worker
+        self._poll.register(line.fd, READY)
+        return line
 
     def _hang_up(self, worker: Worker, node: int) -> None:
-        sock = worker.socks.pop(node, None)
-        if sock is not None:
-            self._by_fd.pop(sock.fileno(), None)
-            self._poll.unregister(sock.fileno())
-            sock.close()
+        line = worker.lines.pop(node, None)
+        if line is not None:
+            self._by_fd.pop(line.fd, None)
+            self._poll.unregister(line.fd)
+            line.sock.close()
 
 
 def _client(plan: LoadPlan, number: int) -> StreamClient:

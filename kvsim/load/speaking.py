@@ -73,18 +73,17 @@ class Speaker:
         self._cas = [self._around("cas", key) for key in plan.keys] if plan.compares else []
         self._shown: dict[str, Shown] = {}
 
-    def put(self, key: int, value: str) -> bytes:
-        around = self._put[key]
-        if around is None:
+    def write(self, key: int, value: str, expected: str | None = None) -> bytes:
+        """A put; a compare-and-set where a value is expected. Both values are of the load's own shape."""
+        if expected is None:
+            around = self._put[key]
+            if around is not None:
+                return around[0] + value.encode() + around[1]
             return self._encode("put", self._plan.keys[key], value)
-        return around[0] + value.encode() + around[1]
-
-    def cas(self, key: int, expected: str, value: str) -> bytes:
-        """A compare-and-set; both values are of the load's own shape."""
         around = self._cas[key]
-        if around is None:
-            return self._encode("cas", self._plan.keys[key], value, expected)
-        return around[0] + expected.encode() + around[1] + value.encode() + around[2]
+        if around is not None:
+            return around[0] + expected.encode() + around[1] + value.encode() + around[2]
+        return self._encode("cas", self._plan.keys[key], value, expected)
 
     def other(self, verb: str, key: int) -> bytes:
         """A request without a value."""

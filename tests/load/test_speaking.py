@@ -58,10 +58,10 @@ def test_requests_are_the_codecs_own(root, program):
     speaker, client = speaker_of(root, program)
     for key, name in enumerate(KEYS):
         fields = {"key": name, "value": ONE}
-        assert speaker.put(key, ONE) == client.codec.encode(Request("put", fields))
+        assert speaker.write(key, ONE) == client.codec.encode(Request("put", fields))
         assert speaker.other("get", key) == client.codec.encode(Request("get", {"key": name}))
         fields["expected"] = OTHER
-        assert speaker.cas(key, OTHER, ONE) == client.codec.encode(Request("cas", fields))
+        assert speaker.write(key, ONE, OTHER) == client.codec.encode(Request("cas", fields))
 
 
 def test_replies_mean_what_the_rules_say(root):
