@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import itertools
 import json
 import math
 import random
@@ -33,9 +34,12 @@ from kvsim.checks.consistency.linear.numpy_columns import numpy  # noqa: E402
 from kvsim.checks.consistency.linear.register import Register, register_of  # noqa: E402
 from kvsim.checks.consistency.linear.search import Budget, search  # noqa: E402
 from kvsim.checks.consistency.linearizable import linearizable  # noqa: E402
+from kvsim.evidence.verify import write_proof  # noqa: E402
 from kvsim.history import history_file  # noqa: E402
 from kvsim.history.history import FinalRead, History, RoleSample  # noqa: E402
 from kvsim.history.operations import CAS, DELETE, GET, NEVER, PUT, Operations  # noqa: E402
+from kvsim.history.outcome import Kind, Outcome  # noqa: E402
+from kvsim.rundir import RunDir  # noqa: E402
 from tests.checks.consistency.makers import operations_of, true_register  # noqa: E402
 
 PUT_GET = {PUT: 1.0, GET: 1.0}
@@ -49,6 +53,7 @@ CASES = {  # name → clients, mix, share of writes with an unknown outcome, is 
     "mixed, 50 in flight, 10 % unknown": (50, MIXED, 0.2, False),
 }
 PIPELINE_KEYS = 1_000
+END_S = 3_600.0  # when the final reads of the made run are: after its load
 
 
 def one_key(size: int, clients: int, mix: dict[int, float], unknown: float = 0.0) -> Operations:
@@ -192,6 +197,95 @@ def pipeline(report: Report, size: int) -> None:
             "s",
         )
         add(report, f"file to report, all checks, {name}", seconds(lambda: load_and_check(path), 1), "s")
+        whole_pipeline(report, history, Path(folder) / "run", name)
+
+
+def whole_pipeline(report: Report, history: History, folder: Path, name: str) -> None:
+    """From a run directory, as a run leaves it, to its proof: everything that `kvsim run` does once the nodes
+    are stopped. Beside reading the same columns and sorting their events, which no judge can do without.
+    """
+    run = run_directory(history, folder)
+    child = [sys.executable, __file__, "--judge", str(folder)]
+    told = json.loads(subprocess.run(child, check=True, capture_output=True, text=True).stdout)
+    floor = min(seconds(partial(read_and_sort, run.load("w")), 3))
+    add(
+        report,
+        f"whole pipeline: run directory to verdict, proof written, {name}",
+        [told["seconds"]],
+        "s",
+        "<= 15",
+    )
+    report.add("whole pipeline over reading and sorting the same file", told["seconds"] / floor, "x")
+    report.add(f"whole pipeline, peak memory of the process, {name}", told["megabytes"], "MB")
+
+
+def run_directory(history: History, folder: Path) -> RunDir:
+    """A run of three nodes and one load, without anything else that a run can have."""
+    run = RunDir(folder)
+    run.load("w").parent.mkdir(parents=True)
+    history_file.save(history, run.load("w"))
+    words = {"writes": "durable_at_leader", "leader_reads": "linearizable", "follower_reads": "prefix"}
+    plan = {"program": "p", "capabilities": [], "role_log": {}, "clean_exits": [0], "lasting": True}
+    nodes = {
+        node: {**plan, "id": at, "role": role, "address": f"127.0.0.1:{at}", "ports": [at], "promises": words}
+        for at, (node, role) in enumerate((("n1", "leader"), ("n2", "follower")), 1)
+    }
+    meta = dict.fromkeys(("kvsim", "when", "scenario", "title", "scenario_file", "again"), "")
+    run.write_meta({**meta, "seed": 1, "vars": {}, "variables": {}, "attached": False, "nodes": nodes})
+    started = {"id": "1.1", "name": "w", "epoch_ns": 0, "minima": {}, "clients": 5, "at": "leader"}
+    step = {"id": "1.1", "group": "g", "verb": "load", "line": 1, "text": "load", "targets": []}
+    events = [
+        {"event": "step", **step},
+        {"event": "load_start", **started, "key_count": PIPELINE_KEYS, "mix": {"put": 50, "get": 50}},
+        {"event": "step_end", "id": "1.1", "result": "pass", "why": ""},
+        {"event": "load_stop", "name": "w", "counts": {"ok": len(history.operations)}},
+        *map(final_event, itertools.count(1), history.finals),
+        {"event": "end", "how": "finished"},
+    ]
+    run.journal.write_text("".join(json.dumps({"t": at, **one}) + "\n" for at, one in enumerate(events)))
+    for file in (run.scenario, run.cluster):
+        file.write_text("")
+    return run
+
+
+def final_event(number: int, final: FinalRead) -> dict[str, object]:
+    """A read after the load, as the journal holds it."""
+    outcome = Outcome(Kind.OK, value=final.value, found=final.value is not None)
+    at_s = END_S + number / 1e6
+    return {
+        "event": "operation",
+        "id": number,
+        "step": "",
+        "purpose": "final",
+        "node": final.node,
+        "incarnation": 1,
+        "verb": "get",
+        "key": final.key,
+        "sent": "",
+        "received": "",
+        "invoked_s": at_s,
+        "completed_s": at_s,
+        "connection": "",
+        "outcome": outcome.to_json(),
+    }
+
+
+def read_and_sort(path: Path) -> None:
+    """The columns of times, and the order of all calls and returns."""
+    operations = history_file.load(path).operations
+    sorted(itertools.chain(operations.call_ns, operations.return_ns))
+
+
+def tell_judging(folder: Path) -> None:
+    """The child's part of `whole_pipeline`."""
+    took = seconds(lambda: judge_run(RunDir(folder)), 1)[0]
+    print(json.dumps({"seconds": took, "megabytes": status_kilobytes("VmHWM") / 1024}))
+
+
+def judge_run(run: RunDir) -> None:
+    proof = write_proof(run)
+    if proof.load is None or proof.load.named("linearizable").verdict != "pass":
+        raise SystemExit(f"the proof is wrong: {proof.verdict}")
 
 
 def parse_lines(lines: tuple[str, ...]) -> None:
@@ -254,16 +348,22 @@ def decided_last(register: Register) -> int:
 def main() -> int:
     options = parser(__doc__)
     options.add_argument("--quick", action="store_true", help="a tenth of the size, to see that it runs")
+    options.add_argument("--judge", type=Path, help=argparse.SUPPRESS)
+    options.add_argument("--only-pipeline", action="store_true", help="only the way from a file to a verdict")
     options.add_argument("--memory", type=Path, help=argparse.SUPPRESS)
     chosen = options.parse_args()
+    if chosen.judge:
+        tell_judging(chosen.judge)
+        return 0
     if chosen.memory:
         tell_memory(chosen.memory)
         return 0
     size, runs = (100_000, min(chosen.runs, 3)) if chosen.quick else (1_000_000, chosen.runs)
     report = Report(chosen.json)
-    million(report, size, runs)
-    growth(report, (size // 100, size), runs)
-    against_search(report, size // 100)
+    if not chosen.only_pipeline:
+        million(report, size, runs)
+        growth(report, (size // 100, size), runs)
+        against_search(report, size // 100)
     pipeline(report, size)
     if numpy() is None and not chosen.json:
         print("# numpy is not installed; its figures were not measured")

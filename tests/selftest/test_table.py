@@ -100,3 +100,17 @@ def test_choosing_keeps_the_order_asked_for_and_names_what_is_unknown():
     assert TABLE.chosen([]) == TABLE.bugs
     with pytest.raises(UsageError, match="did you mean `two_leaders`"):
         TABLE.chosen(["two_leader"])
+
+
+def test_a_bug_is_also_played_in_the_storms_that_it_names(tmp_path):
+    (bug,) = TABLE.chosen(["drops_every_hundredth"])
+    (storm,) = bug.storms
+    assert (storm.name, storm.scenario.name, storm.check) == (bug.name, "durable.yaml", "load_prefix")
+    assert (storm.program, storm.planted, storm.finding) == (bug.program, bug.planted, "")
+    wrong = tmp_path / "bugs.yaml"
+    wrong.write_text(
+        f"program: {BROKEN}/node.yaml\ncorrect: {TABLE.correct}\nscenarios: {TABLE.scenarios}\n"
+        "bugs:\n  b: {says: x, scenario: roles, check: one_leader, storms: {durabel: load_prefix}}\n"
+    )
+    with pytest.raises(FileProblems, match=r"there is no file .*durabel\.yaml; did you mean .*durable"):
+        load_table(wrong)
