@@ -98,7 +98,6 @@ class _Reader:
         programs = self.read_programs(values, nodes, reading)
         _check_names(values, reading)
         _check_host(values, reading)
-        _check_host(values, reading)
         _check_ports(nodes, reading)
         if self.override is None:
             _check_node_ports(nodes, programs, reading)
@@ -193,12 +192,6 @@ def _check_names(values: Values, reading: Reading) -> None:
     for key, _ in nodes.entries if values.wrote("nodes") and isinstance(nodes, Fields) else ():
         if key.text in RESERVED:
             reading.say(key, f"a node cannot be called `{key.text}`: that is a word for a target")
-
-
-def _check_host(values: Values, reading: Reading) -> None:
-    if values.wrote("host") and values.get("links") == "netns":
-        message = "host: with `links: netns` each node has an address of its own; leave it out"
-        reading.say(values.at("host"), message)
 
 
 def _check_host(values: Values, reading: Reading) -> None:

@@ -60,12 +60,6 @@ NOT_CARRIED: dict[str, dict[str, str]] = {
     "netns": {"slice": "packets pass whole there"},
 }
 
-# `links:` in the cluster file → what cannot be done to them, and why
-NOT_CARRIED: dict[str, dict[str, str]] = {
-    "proxied": {},
-    "netns": {"slice": "packets pass whole there"},
-}
-
 LINKS: dict[str, Kind] = {
     "cut": _link("reset the connections of links, and every new one"),
     "blackhole": _link(
