@@ -1,19 +1,22 @@
 """How much one load process drives against Redis, its history kept, over `redis-benchmark` at the same number of clients.
 
 Neither pipelines. The load records key, value, node, outcome and two monotonic times of every operation in columns; what it
-costs to save them is not counted, as redis-benchmark saves nothing. Needs redis-server and redis-benchmark.
+costs to save them is not counted, as redis-benchmark saves nothing. On a machine that is busy with other things the rates say who was
+scheduled; the processor time an operation (whole processes: start, history and saving too) says it there. Needs redis-server and
+redis-benchmark.
 """
 
 from __future__ import annotations
 
 import contextlib
 import re
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from _figures import Report, parser, summary
@@ -88,6 +91,15 @@ def drive(port: int, clients: int, processes: int) -> float:
     return sum(map(len, columns)) / ((end - begin) / 1e9)
 
 
+def with_cpu_us(drive: Callable[[], float]) -> tuple[float, float]:
+    """Operations a second, and microseconds of processor time an operation of the processes that made them."""
+    begin = resource.getrusage(resource.RUSAGE_CHILDREN)
+    rate = drive()
+    end = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent_s = end.ru_utime + end.ru_stime - begin.ru_utime - begin.ru_stime
+    return rate, spent_s / OPERATIONS * 1e6
+
+
 def main() -> int:
     arguments = parser(__doc__).parse_args()
     report = Report(arguments.json)
@@ -104,15 +116,22 @@ def main() -> int:
 def _measure(report: Report, port: int, clients: int, runs: int) -> None:
     """Redis' own, one process, two processes, in turn, so that the machine's moods hit all alike."""
     rounds = [
-        (benchmark(port, clients), drive(port, clients, 1), drive(port, clients, 2)) for _ in range(runs)
+        (
+            with_cpu_us(lambda: benchmark(port, clients)),
+            with_cpu_us(lambda: drive(port, clients, 1)),
+            drive(port, clients, 2),
+        )
+        for _ in range(runs)
     ]
-    peer, _ = summary([one[0] for one in rounds])
-    rate, _ = summary([one[1] for one in rounds])
-    ratio, spread = summary([one[1] / one[0] for one in rounds])
-    two, two_spread = summary([one[2] / one[1] for one in rounds])
+    peer, _ = summary([theirs for (theirs, _), _, _ in rounds])
+    rate, _ = summary([ours for _, (ours, _), _ in rounds])
+    ratio, spread = summary([ours / theirs for (theirs, _), (ours, _), _ in rounds])
+    cpu, cpu_spread = summary([ours / theirs for (_, theirs), (_, ours), _ in rounds])
+    two, two_spread = summary([both / ours for _, (ours, _), both in rounds])
     report.add(f"load.redis_benchmark.{clients}", peer, "operations/s")
     report.add(f"load.kvsim.{clients}", rate, "operations/s")
     report.add(f"load.ratio.{clients}", ratio, "of redis-benchmark", ">= 1", spread)
+    report.add(f"load.cpu.{clients}", cpu, "of redis-benchmark's an operation", "", cpu_spread)
     report.add(f"load.two_processes.{clients}", two, "of one process", ">= 1", two_spread)
 
 
