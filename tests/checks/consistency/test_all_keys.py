@@ -32,7 +32,7 @@ def played(rng: random.Random, *, deletes: bool) -> tuple[History, list[int], li
         if rng.random() < 0.25:
             operations.add(call, back, 10 + number, key, "get", store.get(key), node="n1")
             continue
-        value = None if deletes and rng.random() < 0.25 else f"v{number}"
+        value = None if deletes and rng.random() < 0.4 else f"v{number}"
         kind, lost = ("delete" if value is None else "put"), rng.random() < 0.2
         outcome = "unknown" if lost else "ok"
         operations.add(call, None if lost else back, process, key, kind, value, outcome=outcome, node="n1")

@@ -9,7 +9,7 @@ import random
 from collections import Counter
 
 from kvsim.checks.consistency.chains import node_chains, session_chains
-from kvsim.checks.consistency.clusters import writes_of
+from kvsim.checks.consistency.clusters import Writes, writes_of
 from kvsim.checks.consistency.inferred import by_key
 from kvsim.checks.consistency.linear.register import Register, register_of
 from kvsim.checks.consistency.lost_writes import lost_by_final_read, lost_writes
@@ -94,6 +94,24 @@ def test_an_order_is_found_exactly_when_there_is_one() -> None:
         assert (circle(writes, chains) is None) is truth, list(operations)
         seen[truth] += 1
     assert min(seen.values()) > 200
+
+
+def test_real_time_allows_an_order_exactly_when_no_two_values_exclude_each_other() -> None:
+    rng, seen = random.Random(23), Counter[bool]()
+    for _ in range(5_000):
+        writes, horizon = Writes(), rng.choice([6, 12, 40])
+        for value in range(1, rng.randrange(2, 7)):
+            call = rng.randrange(horizon)
+            back = NEVER if rng.random() < 0.15 else call + rng.randrange(1 + horizon // 2)
+            read = call + rng.randrange(horizon) if rng.random() < 0.5 else -1
+            writes.last[value] = max(call, read)
+            writes.first[value] = min(back, read + rng.randrange(4)) if read >= 0 else back
+        pairs = itertools.combinations(writes.first, 2)
+        before = {(u, v): writes.first[u] < writes.last[v] for u in writes.first for v in writes.first}
+        truth = not any(before[u, v] and before[v, u] for u, v in pairs)
+        assert writes.have_an_order() is truth, writes
+        seen[truth] += 1
+    assert min(seen.values()) > 500
 
 
 def test_a_follower_that_goes_back_is_shown_by_its_two_reads() -> None:
