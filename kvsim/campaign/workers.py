@@ -63,7 +63,9 @@ def workers(scheduler: str | None, jobs: int, scratch: Path) -> Iterator[Any]:
         yield client
 
 
-def hand_out(client: Any, trials: Iterable[Trial], limit_s: float, came: Came) -> list[Lost]:
+def hand_out(
+    client: Any, trials: Iterable[Trial], limit_s: float, came: Came, task: Callable[..., Any] = work
+) -> list[Lost]:
     """Make all trials on the client's workers; `came` gets each as it comes back, in this thread. Those that never came.
 
     A trial whose worker dies is given to another by Dask; one that took several workers with it is given up and is lost.
@@ -76,7 +78,7 @@ def hand_out(client: Any, trials: Iterable[Trial], limit_s: float, came: Came) -
     def submit(trial: Trial) -> Any:
         mine[trial.key] = trial
         return client.submit(
-            work, trial.to_json(), limit_s, str(Path.cwd()), key=f"kvsim-{trial.key}", pure=False
+            task, trial.to_json(), limit_s, str(Path.cwd()), key=f"kvsim-{trial.key}", pure=False
         )
 
     coming = distributed.as_completed(
