@@ -111,7 +111,6 @@ def name_operation(operations: Operations, row: int) -> str:
         "cas": f"cas({expected} → {value})",
         "cas_missed": f"cas({expected} → {value}) → not {expected}",
         "cas_met": f"cas({expected} → …) → met {value}",
-        "cas_met": f"cas({expected} → …) → met {value}",
     }[operation.kind]
     if operation.outcome == "refused":
         return f"{text} (refused)"
