@@ -23,6 +23,7 @@ from kvsim.checks.verdict import Finding, Verdict
 from kvsim.history.history import History
 from kvsim.history.operations import (
     CAS,
+    CAS_MET,
     CAS_MISSED,
     DELETE_MISSED,
     GET,
@@ -34,7 +35,7 @@ from kvsim.history.operations import (
 NAME = "linearizable"
 ABOUT = "each key behaves as one copy, and every operation happens at one instant between call and return"
 UNTOLD = "of keys that nobody both wrote and looked at"
-LOOKS = frozenset({GET, CAS, DELETE_MISSED, CAS_MISSED})
+LOOKS = frozenset({GET, CAS, DELETE_MISSED, CAS_MISSED, CAS_MET})
 KEYS_EXPLAINED = 5  # violations with a minimal set and a picture; of the others only the fact is told
 
 

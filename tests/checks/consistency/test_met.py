@@ -1,0 +1,40 @@
+"""A compare-and-set that was told which value it met is judged as a read of that value, and is named as what it was."""
+
+from __future__ import annotations
+
+import pytest
+
+from kvsim.checks.consistency.judge import check
+from kvsim.checks.verdict import Verdict
+from kvsim.history.history import History
+from kvsim.history.operations import Operations
+
+PROMISES = {"writes": "acked_by_leader", "leader_reads": "linearizable"}
+
+
+def told(met: str | None, kind: str = "cas_met") -> dict[str, object]:
+    """Check name → its answer on: put a, put b, then a compare-and-set from a that met `met`."""
+    operations = Operations()
+    operations.add(0, 1, 1, "k", "put", "a", node="n1")
+    operations.add(2, 3, 1, "k", "put", "b", node="n1")
+    operations.add(4, 5, 2, "k", kind, met, expected="x", node="n1")
+    return {one.name: one for one in check(History(operations), PROMISES).checks}
+
+
+def test_what_is_current_may_be_met():
+    assert told("b")["linearizable"].verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("met", ["a", None, "nobody's"])
+def test_what_is_not_current_may_not(met):
+    found = told(met)["linearizable"]
+    assert found.verdict is Verdict.FAIL and "cas('x' → …) → met" in found.findings[0].message
+
+
+def test_what_nobody_wrote_is_no_genuine_read():
+    assert told("nobody's")["genuine_reads"].verdict is Verdict.FAIL
+    assert told("b")["genuine_reads"].verdict is Verdict.PASS
+
+
+def test_one_that_was_not_told_only_says_what_it_did_not_meet():
+    assert told("new", "cas_missed")["linearizable"].verdict is Verdict.PASS
