@@ -20,6 +20,8 @@ NEVER = 1 << 62  # a return time that never came
 GET, PUT, DELETE, CAS, DELETE_MISSED, CAS_MISSED, APPEND, CAS_MET = range(8)
 KINDS = ("get", "put", "delete", "cas", "delete_missed", "cas_missed", "append", "cas_met")
 
+READS = frozenset({GET, DELETE_MISSED, CAS_MET})  # their `value` is what the key held, by the answer
+
 # what became of it, in the order of kvsim.history.outcome
 OK, REFUSED, UNKNOWN = range(3)
 OUTCOMES = ("ok", "refused", "unknown")

@@ -12,9 +12,7 @@ from collections.abc import Collection, Sequence
 from kvsim.checks.consistency.lives import Lives
 from kvsim.checks.consistency.precedence import Chain, Point
 from kvsim.checks.consistency.sessions import GUARANTEES
-from kvsim.history.operations import CAS_MISSED, DELETE_MISSED, GET, NOWHERE, OK, Operations
-
-READS = frozenset({GET, DELETE_MISSED})
+from kvsim.history.operations import CAS_MISSED, NOWHERE, OK, READS, Operations
 
 
 def node_chains(operations: Operations, reads: Sequence[int], lives: Lives | None = None) -> list[Chain]:

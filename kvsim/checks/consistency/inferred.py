@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 
 from kvsim.checks.consistency.answer import Answer, Violation, answer, whom
-from kvsim.checks.consistency.chains import READS, node_chains, session_chains
+from kvsim.checks.consistency.chains import node_chains, session_chains
 from kvsim.checks.consistency.clusters import Writes, writes_of
 from kvsim.checks.consistency.lives import Lives
 from kvsim.checks.consistency.picture import picture
@@ -23,7 +23,7 @@ from kvsim.checks.consistency.together import Nodes, Seen, finding_of, lapses_of
 from kvsim.checks.consistency.walked import Walked, walked
 from kvsim.checks.verdict import Finding
 from kvsim.history.history import History
-from kvsim.history.operations import ABSENT, NEVER, OK
+from kvsim.history.operations import ABSENT, NEVER, OK, READS
 
 ABOUT_PREFIX = (
     "each node's reads walk forward along some order of the writes that the leader's own operations allow"

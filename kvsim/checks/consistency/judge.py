@@ -37,9 +37,8 @@ from kvsim.checks.consistency.sessions import session_guarantee
 from kvsim.checks.consistency.staleness import staleness
 from kvsim.checks.verdict import Verdict
 from kvsim.history.history import FaultSpan, History
-from kvsim.history.operations import CAS_MET, DELETE_MISSED, GET, NOWHERE, OK
+from kvsim.history.operations import NOWHERE, OK, READS
 
-READS = frozenset({GET, CAS_MET, DELETE_MISSED})
 CERTIFIED_UP_TO = 100_000  # operations; a proof takes two or three times as long as the answer
 
 

@@ -9,9 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kvsim.checks.consistency.sessions import GUARANTEES
-from kvsim.history.operations import CAS_MISSED, DELETE_MISSED, GET, NEVER, OK, Operations
-
-READS = frozenset({GET, DELETE_MISSED})
+from kvsim.history.operations import CAS_MISSED, NEVER, OK, READS, Operations
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import pytest
 
 from kvsim.checks.consistency.judge import check
 from kvsim.checks.verdict import Verdict
-from kvsim.history.history import History
+from kvsim.history.history import History, RoleSample
 from kvsim.history.operations import Operations
 
 PROMISES = {"writes": "acked_by_leader", "leader_reads": "linearizable"}
@@ -38,3 +38,15 @@ def test_what_nobody_wrote_is_no_genuine_read():
 
 def test_one_that_was_not_told_only_says_what_it_did_not_meet():
     assert told("new", "cas_missed")["linearizable"].verdict is Verdict.PASS
+
+
+def test_it_binds_a_client_as_a_read_does():
+    """n2 shows b to a compare-and-set and then a to a read: a follower that went back, whoever asked how."""
+    operations = Operations()
+    operations.add(0, 1, 1, "k", "put", "a", node="n1")
+    operations.add(2, 3, 1, "k", "put", "b", node="n1")
+    operations.add(4, 5, 2, "k", "cas_met", "b", expected="x", node="n2")
+    operations.add(6, 7, 2, "k", "get", "a", node="n2")
+    history = History(operations, samples=tuple(RoleSample(at, "n1", "leader") for at in (0, 9)))
+    found = check(history, {**PROMISES, "follower_reads": "prefix"})
+    assert next(one for one in found.checks if one.name == "prefix").verdict is Verdict.FAIL
