@@ -51,7 +51,9 @@ class Project:
         return [sys.executable, "-m", "kvsim", *map(str, words)]
 
     def run(self, *words: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self.words(*words), cwd=self.folder, capture_output=True, text=True, timeout=300)
+        return subprocess.run(
+            self.words(*words), cwd=self.folder, capture_output=True, text=True, timeout=300
+        )
 
     def start(self, *words: object) -> subprocess.Popen[str]:
         return subprocess.Popen(
