@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -24,6 +23,7 @@ from kvsim.config.scenario import Scenario
 from kvsim.config.variables import new_seed
 from kvsim.errors import Exit, UsageError
 from kvsim.faults.preload.build import NotBuilt, find_compiler
+from kvsim.launcher.net import scratch
 from kvsim.scenario.stage import breaks_inside
 from kvsim.selftest.judge import Row, combined
 from kvsim.selftest.matrix import all_good, render, to_json
@@ -179,8 +179,8 @@ def _folder(kept: Path | None) -> Iterator[Path]:
         kept.mkdir(parents=True, exist_ok=True)
         yield kept.resolve()
         return
-    with tempfile.TemporaryDirectory(prefix="kvsim-selftest-") as temporary:
-        yield Path(temporary)
+    with scratch("kvsim-selftest-") as temporary:
+        yield temporary
 
 
 @contextlib.contextmanager

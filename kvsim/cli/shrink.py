@@ -11,7 +11,6 @@ import json
 import os
 import shlex
 import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from kvsim.config.program_file import find_program
 from kvsim.config.scenario_text import text_of, with_values
 from kvsim.config.yaml_tree import Fields, Scalar, read_file
 from kvsim.errors import Exit, FileProblems, UsageError
+from kvsim.launcher.net import scratch
 from kvsim.repeat.amounts import told
 from kvsim.repeat.shrink import Shrinking, Shrunk, first_failure, holds_with_reference, shrink
 from kvsim.rundir import RunDir, find_run
@@ -64,8 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
     target = arguments.out or Path(f"{meta['scenario'].partition('[')[0]}-{meta['seed']}.yaml")
     if target.exists():
         raise UsageError(f"{target} is there already; --out names another file")
-    with tempfile.TemporaryDirectory(prefix="kvsim-shrink-") as folder:
-        shrunk = _shrunk(arguments, found, meta, Path(folder))
+    with scratch("kvsim-shrink-") as folder:
+        shrunk = _shrunk(arguments, found, meta, folder)
     again = shlex.join(["kvsim", "run", str(target), *_arguments(meta), "--seed", str(meta["seed"])])
     _write(target, shrunk, Path(meta["cluster_file"]), again)
     said = {"file": str(target), "again": again, **_figures(shrunk)}

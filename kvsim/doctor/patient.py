@@ -6,7 +6,6 @@ Every wait has a limit: ready times are the program's own, requests have three s
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -20,6 +19,7 @@ from kvsim.config.program import Probe, Program, Role
 from kvsim.faults.netns.child import Network
 from kvsim.faults.preload.control import Control, prepared
 from kvsim.launcher.launcher import Launcher
+from kvsim.launcher.net import scratch
 from kvsim.launcher.node import Node, Preload
 from kvsim.process import netns
 from kvsim.process.environment import Mark
@@ -82,17 +82,16 @@ class Patient:
         With `inside` the library for faults of disks and clocks is loaded into it; raises NotBuilt where there is none. With `apart`
         each node lives in a network namespace with an address of its own; raises NoNetwork where that cannot be had.
         """
-        nodes = self._cast()
+        nodes, mark = self._cast(), uuid.uuid4().hex
         extra = sum(len(node.program.ports) for node in nodes)
         with (
-            tempfile.TemporaryDirectory(prefix="kvsim-doctor-") as name,
+            scratch("kvsim-doctor-", mark) as folder,
             reserve(len(nodes) + extra) as reservation,
             contextlib.ExitStack() as stack,
         ):
-            folder = Path(name)
             folder.chmod(0o755)  # for programs that run as another user
             network = stack.enter_context(_apart(nodes)) if apart else None
-            ward = self._ward(nodes, folder, list(reservation.ports), network)
+            ward = self._ward(nodes, mark, folder, list(reservation.ports), network)
             if inside:
                 ward.control = stack.enter_context(_prepared(folder, ward.launcher))
             try:
@@ -111,10 +110,11 @@ class Patient:
             for at, role in enumerate(roles, 1)
         ]
 
-    def _ward(self, nodes: list[NodeSpec], folder: Path, ports: list[int], network: Network | None) -> Ward:
+    def _ward(
+        self, nodes: list[NodeSpec], mark: str, folder: Path, ports: list[int], network: Network | None
+    ) -> Ward:
         cluster = Cluster("doctor", folder / "cluster.yaml", tuple(nodes))
-        mark, events = uuid.uuid4().hex, []
-        held = []
+        events, held = [], []
         for node in nodes:
             place = Place(
                 node,

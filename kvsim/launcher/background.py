@@ -21,6 +21,7 @@ from kvsim.config.names import Place
 from kvsim.errors import NodeFailed, UsageError
 from kvsim.launcher.laid import NOTHING, Laid
 from kvsim.launcher.launcher import Launcher
+from kvsim.launcher.net import Net
 from kvsim.launcher.node import Node, Note, Orphan
 from kvsim.limits import PLAIN, Limits
 from kvsim.logs.tail import LogFile
@@ -232,14 +233,15 @@ def nothing_between(run: str, places: Sequence[Place], folder: Path) -> Iterator
 
 def bring_up(background: Background, note: Note, laying: Laying = nothing_between) -> Launcher:
     """Start a cluster in the background, on what `laying` lays between its nodes. On any failure everything that was started is
-    stopped, and nothing is left but data that an earlier `down --keep` had left.
+    stopped, and nothing is left but data that an earlier `down --keep` had left. A SIGKILL meanwhile is a failure, too.
 
     Raises UsageError (ports in use), NodeFailed.
     """
     background.refuse_ports_in_use()
     kept = background.has_data()
     try:
-        with background.fresh(note, laying) as (run, launcher):
+        made = background.folder / STATE if kept else background.folder
+        with background.fresh(note, laying) as (run, launcher), Net(run, [made]):
             try:
                 launcher.start_all(on_spawn=lambda: background.write(run, launcher))
                 background.write(run, launcher)

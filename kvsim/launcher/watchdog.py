@@ -1,7 +1,7 @@
 """The last net under a run: tidies up after a kvsim that was killed with SIGKILL.
 
-Run as a script, `watchdog.py RUN_ID SAYING FOLDER…`, by the shell that net.py leaves waiting on a pipe from kvsim, when that pipe ended
-without a word. Every process that carries the run's mark is killed (by pidfd, so never a stranger) and the folders, which kvsim
+Run as a script, `watchdog.py RUN_ID SAYING PATH…`, by the shell that net.py leaves waiting on a pipe from kvsim, when that pipe ended
+without a word. Every process that carries the run's mark is killed (by pidfd, so never a stranger) and the paths, which kvsim
 made, are removed; then SAYING, if any, is said on stderr. Imports next to nothing, for its start-up.
 """
 
@@ -9,8 +9,10 @@ import contextlib
 import os
 import signal
 import sys
+import time
 
 SWEEPS = 200
+TRIES, PAUSE_S = 100, 0.05  # for a folder in which others, who die as well, are still writing
 
 
 def carries(pid: int, mark: bytes) -> bool:
@@ -43,19 +45,25 @@ def kill(pid: int, mark: bytes) -> None:
         os.close(handle)
 
 
+def gone(path: str) -> bool:
+    """Whether the file or folder is no longer there, after one more attempt to remove it."""
+    with contextlib.suppress(OSError):
+        remove(path)
+    return not os.path.lexists(path)
+
+
 def remove(path: str) -> None:
-    """Remove a folder and all in it; follows no link."""
+    """Remove a file, or a folder and all in it; follows no link."""
+    if os.path.islink(path) or not os.path.isdir(path):
+        os.unlink(path)
+        return
     for name in os.listdir(path):
-        inside = os.path.join(path, name)
-        if os.path.isdir(inside) and not os.path.islink(inside):
-            remove(inside)
-        else:
-            os.unlink(inside)
+        remove(os.path.join(path, name))
     os.rmdir(path)
 
 
-def main(run: str, saying: str, folders: list[str]) -> None:
-    """Kill until a look finds nobody, then remove the folders, then say so."""
+def main(run: str, saying: str, paths: list[str]) -> None:
+    """Kill until a look finds nobody, then remove the paths, then say so."""
     mark = b"KVSIM_RUN=" + run.encode()
     for _ in range(SWEEPS):
         pids = marked(mark)
@@ -63,11 +71,11 @@ def main(run: str, saying: str, folders: list[str]) -> None:
             break
         for pid in pids:
             kill(pid, mark)
-    for folder in folders:
-        try:
-            remove(folder)
-        except OSError:
-            continue
+    for _ in range(TRIES):
+        paths = [path for path in paths if not gone(path)]
+        if not paths:
+            break
+        time.sleep(PAUSE_S)
     if saying:
         with contextlib.suppress(OSError):  # whoever listened has gone as well
             os.write(2, saying.encode() + b"\n")

@@ -82,6 +82,25 @@ def test_a_port_in_use_is_named_with_its_holder_and_nothing_is_started(project):
     assert project.run("status").returncode == 4
 
 
+def test_an_up_that_is_killed_leaves_no_node_and_no_state(project):
+    never_ready = "{program: slow, start: [sleep, '60'], ready: {log: never, within: 60s}, speak: lines}"
+    ports = project.ports
+    cluster = project.write(
+        "slow.yaml",
+        f"cluster: slow\nprogram: {never_ready}\nnodes:\n  n1: {{role: leader, port: {ports[0]}}}\n",
+    )
+    up = project.start("up", "--cluster", cluster)
+    state = project.folder / ".kvsim" / "state.json"
+    wait_until(
+        lambda: state.exists() and '"pid"' in state.read_text(), Deadline.after(30), "a node that is started"
+    )
+    node = identity_of(json.loads(state.read_text())["nodes"]["n1"]["process"]["pid"])
+    up.kill()
+    up.communicate(timeout=30)
+    wait_until(lambda: not state.parent.exists(), Deadline.after(30), "the state to be removed")
+    assert not node.alive
+
+
 def test_client_speaks_to_nodes_by_name_and_its_exit_status_tells_the_outcome(project):
     project.run("up")
     put = project.run("client", "n1", "put", "k", "two words")
