@@ -98,7 +98,7 @@ def test_an_up_that_is_killed_leaves_no_node_and_no_state(project):
     up.kill()
     up.communicate(timeout=30)
     wait_until(lambda: not state.parent.exists(), Deadline.after(30), "the state to be removed")
-    wait_until(lambda: not node.alive, Deadline.after(30), "the node, which was killed, to be gone")
+    wait_until(lambda: not node.alive(), Deadline.after(30), "the node, which was killed, to be gone")
 
 
 def test_client_speaks_to_nodes_by_name_and_its_exit_status_tells_the_outcome(project):
