@@ -14,23 +14,17 @@ import resource
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
+from _driving import drive, program
 from _figures import Report, parser, summary
 
-from kvsim.config.program_file import load_program
-from kvsim.history.history_file import load
-from kvsim.load.child import LoadProcess
-from kvsim.load.plan import LoadPlan, NodePlan
 from kvsim.process.ports import reserve
 
-ROOT = Path(__file__).parent.parent
 OPERATIONS = 100_000
+REDIS = program("redis/node.yaml")
 CLIENTS = (10, 50)
-WITHIN_S = 120.0
 
 
 @contextlib.contextmanager
@@ -54,47 +48,10 @@ def benchmark(port: int, clients: int) -> float:
     return float(re.findall(r'"SET","([0-9.]+)"', said)[0])
 
 
-def planned(port: int, clients: int, folder: Path, number: int = 0) -> LoadPlan:
-    problems: list = []
-    program = load_program(str(ROOT / "nodes/redis/node.yaml"), ROOT, problems)
-    node = NodePlan("n1", "127.0.0.1", port, program, 1, {}, (port,))
-    return LoadPlan(
-        name="bench",
-        out=folder / f"{number}.history",
-        nodes=(node,),
-        writes_at=("n1",),
-        reads_at=("n1",),
-        follow=False,
-        clients=clients,
-        mix={"put": 1},
-        keys=("key:000000000000",),
-        skew=0.0,
-        rate=None,
-        timeout_s=5.0,
-        seed="1",
-        process=number * 1000,
-        tag=f"{number}-",
-        stop_after=OPERATIONS,
-    )
-
-
-def drive(port: int, clients: int, processes: int) -> float:
-    """Operations a second of all load processes together, between the first call and the last answer."""
-    with tempfile.TemporaryDirectory() as folder:
-        plans = [planned(port, clients // processes, Path(folder), number) for number in range(processes)]
-        children = [LoadProcess(plan) for plan in plans]
-        for child in children:
-            child.wait(WITHIN_S)
-        columns = [load(plan.out).operations for plan in plans]
-    begin = min(min(one.call_ns) for one in columns)
-    end = max(max(one.return_ns) for one in columns)
-    return sum(map(len, columns)) / ((end - begin) / 1e9)
-
-
-def with_cpu_us(drive: Callable[[], float]) -> tuple[float, float]:
+def with_cpu_us(measure: Callable[[], float]) -> tuple[float, float]:
     """Operations a second, and microseconds of processor time an operation of the processes that made them."""
     begin = resource.getrusage(resource.RUSAGE_CHILDREN)
-    rate = drive()
+    rate = measure()
     end = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent_s = end.ru_utime + end.ru_stime - begin.ru_utime - begin.ru_stime
     return rate, spent_s / OPERATIONS * 1e6
@@ -118,8 +75,8 @@ def _measure(report: Report, port: int, clients: int, runs: int) -> None:
     rounds = [
         (
             with_cpu_us(lambda: benchmark(port, clients)),
-            with_cpu_us(lambda: drive(port, clients, 1)),
-            drive(port, clients, 2),
+            with_cpu_us(lambda: drive(REDIS, port, clients, OPERATIONS)),
+            drive(REDIS, port, clients, OPERATIONS, processes=2),
         )
         for _ in range(runs)
     ]

@@ -1,14 +1,14 @@
 """The reference store beside Redis, in one run: throughput, durable writes, replication, memory, restart, snapshots.
 
-`redis-benchmark` is the load for both (Debian packages redis-server and redis-tools). Every ratio is the median of pairs
-measured one after the other, since the machine drifts. Servers get ports and folders of their own and are gone afterwards.
+`redis-benchmark` is the load for both (Debian packages redis-server and redis-tools); against etcd (etcd-server) it is kvsim's
+own. Every ratio is the median of pairs measured one after the other, since the machine drifts. Servers get ports and folders
+of their own and are gone afterwards.
 
     python benchmarks/store.py [--json] [--runs 5] [--requests 100000] [--keys 1000000] [--only NAME]
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 import socket
@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import _peers
+from _driving import drive, program
 from _figures import Report, parser, summary
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -317,65 +319,42 @@ def measure_restart(report: Report, options, place: Path) -> None:
     )
 
 
-PEER = """
-import sys, threading, time
-from pysyncobj import SyncObj, SyncObjConf
-from pysyncobj.batteries import ReplDict
-mine, others, writers, count = sys.argv[1], sys.argv[2].split(","), int(sys.argv[3]), int(sys.argv[4])
-data = ReplDict()
-quick = SyncObjConf(appendEntriesUseBatch=True, autoTickPeriod=0.001, appendEntriesPeriod=0.001)
-node = SyncObj(mine, others, consumers=[data], conf=quick)
-while node._getLeader() is None:
-    time.sleep(0.01)
-if writers:
-    done, lock, full = 0, threading.Semaphore(writers), threading.Event()
-    def acked(*_):
-        global done
-        done += 1
-        lock.release()
-        if done == count:
-            full.set()
-    began = time.perf_counter()
-    for number in range(count):
-        lock.acquire()
-        data.set("key:%012d" % number, "v" * 32, callback=acked)
-    full.wait(60)
-    print(done / (time.perf_counter() - began), flush=True)
-else:
-    time.sleep(600)
-"""
-
-
 def bench_peers(report: Report, options, folder: Path) -> None:
-    """PySyncObj's replicated dictionary (three nodes, in memory) beside majority, with as many writes outstanding."""
-    if importlib.util.find_spec("pysyncobj") is None:
-        print("# PySyncObj is not installed: no figure for it", file=sys.stderr)
-        return
-    for writers in (10, 50):
-        with cluster(folder, "majority", "--fsync=never") as ports:
-            ours, _ = summary([rate(ports[0], "set", 20_000, writers) for _ in range(options.runs)])
-        theirs, spread = summary([pysyncobj_rate(writers) for _ in range(options.runs)])
-        detail = f"{ours:,.0f} against {theirs:,.0f} per s, {spread}"
-        report.add(
-            f"set, {writers} outstanding, majority against PySyncObj in memory",
-            ours / theirs,
-            "ratio",
-            ">= 1.0",
-            detail,
-        )
+    """Majority beside peers of three nodes each: PySyncObj's replicated dictionary, and etcd."""
+    if _peers.has_pysyncobj():
+        against_pysyncobj(report, options, folder)
+    if _peers.has_etcd():
+        against_etcd(report, options, folder)
 
 
-def pysyncobj_rate(writers: int) -> float:
-    addresses = [f"127.0.0.1:{free_port() + number * 7}" for number in range(3)]
-    with ExitStack() as stack:
-        nodes = []
-        for number, mine in enumerate(addresses):
-            others = ",".join(address for address in addresses if address != mine)
-            argv = [sys.executable, "-c", PEER, mine, others, str(writers if number == 0 else 0), "5000"]
-            nodes.append(subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True))
-            stack.callback(nodes[-1].wait)
-            stack.callback(nodes[-1].kill)
-        return float(nodes[0].communicate(timeout=120)[0])
+def against_pysyncobj(report: Report, options, folder: Path) -> None:
+    """In memory, with as many writes outstanding: redis-benchmark's here, its own there."""
+    with cluster(folder, "majority", "--fsync=never") as ports:
+        for writers in (10, 50):
+            paired(
+                report,
+                f"set, {writers} outstanding, majority against PySyncObj in memory",
+                options.runs,
+                ">= 1.0",
+                lambda n=writers: rate(ports[0], "set", 20_000, n),
+                lambda n=writers: _peers.pysyncobj_rate(n),
+            )
+
+
+def against_etcd(report: Report, options, folder: Path) -> None:
+    """On disk at a majority, written to at the leader by kvsim's load, which speaks lines here and etcd's JSON gateway there."""
+    ours, theirs = program("kvstore/majority.yaml"), program("etcd/node.yaml")
+    with cluster(folder, "majority", "--fsync=always") as ports, _peers.etcd(folder) as leader:
+        for clients in (10, 50):
+            count = options.requests // 20
+            paired(
+                report,
+                f"put, {clients} clients, fsync=always, majority against etcd through its JSON gateway",
+                options.runs,
+                ">= 1.0",
+                lambda c=clients, n=count: drive(ours, ports[0], c, n),
+                lambda c=clients, n=count: drive(theirs, leader, c, n),
+            )
 
 
 PARTS = {
