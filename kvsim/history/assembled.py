@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from kvsim.history.history import FaultSpan, FinalRead, History, RoleSample
+from kvsim.history.history import ENDS_A_LIFE, FaultSpan, FinalRead, History, RoleSample
 from kvsim.history.operations import COLUMNS, NEVER, NOWHERE, Operations
 from kvsim.history.outcome import Kind
 
@@ -32,7 +32,7 @@ def assemble(record: Record, loads: Iterable[History]) -> History | None:
     return History(
         operations=operations,
         samples=(*_as_configured(record, epoch_ns), *(s for history in histories for s in history.samples)),
-        faults=tuple(_spans(record, epoch_ns)),
+        faults=(*_spans(record, epoch_ns), *_downtimes(record, epoch_ns)),
         finals=() if record.cut_short else tuple(_finals(finals, epoch_ns)),  # perhaps not the last ones
     )
 
@@ -89,6 +89,34 @@ def _spans(record: Record, epoch_ns: int) -> Iterable[FaultSpan]:
         if fault.bit and fault.began_s is not None:
             end = NEVER if fault.ended_s is None else _ns(fault.ended_s, epoch_ns)
             yield FaultSpan(fault.kind, fault.nodes, _ns(fault.began_s, epoch_ns), end)
+
+
+def _downtimes(record: Record, epoch_ns: int) -> Iterable[FaultSpan]:
+    """What steps (`kill`, `stop`, `restart`) did to nodes outside of faults while loads ran: from the signal until the node is
+    ready again, which may be never.
+    """
+    loads_end_s = max((event.at_s for event in record.of_kind("load_stop")), default=0.0)
+    for end in record.of_kind("exit"):
+        node, start = end["node"], (end["node"], end["incarnation"])
+        signals = [
+            event for event in record.of_kind("signal") if (event["node"], event["incarnation"]) == start
+        ]
+        began_s = min([end.at_s, *(event.at_s for event in signals)])
+        later = (event.at_s for event in record.of_kind("ready") if event["node"] == node)
+        again_s = next((at_s for at_s in later if at_s > end.at_s), None)
+        if not end["wanted"] or began_s > loads_end_s or _ended_by_a_fault(record, node, began_s, end.at_s):
+            continue
+        kind = "kill" if any(event["signal"] == "SIGKILL" for event in signals) else "restart"
+        yield FaultSpan(
+            kind, (node,), _ns(began_s, epoch_ns), NEVER if again_s is None else _ns(again_s, epoch_ns)
+        )
+
+
+def _ended_by_a_fault(record: Record, node: str, began_s: float, ended_s: float) -> bool:
+    return any(
+        fault.kind in ENDS_A_LIFE and node in fault.nodes and fault.lasted(began_s, ended_s)
+        for fault in record.faults
+    )
 
 
 def _ns(seconds: float, epoch_ns: int) -> int:

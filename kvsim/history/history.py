@@ -28,6 +28,11 @@ class RoleSample:
     asked_ns: int | None = None
 
 
+ENDS_A_LIFE = frozenset(
+    {"kill", "restart", "crash", "disk"}
+)  # faults in which a node's process ends, or may end
+
+
 @dataclass(frozen=True)
 class FaultSpan:
     """One fault that really bit: its kind (kill, pause, cut, …), whom it hit, and from when to when it

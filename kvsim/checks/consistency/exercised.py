@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from kvsim.checks.consistency.answer import Answer, Violation, answer, plural
 from kvsim.checks.verdict import Finding, Verdict
 from kvsim.history.history import History
-from kvsim.history.operations import ABSENT, GET, OK
+from kvsim.history.operations import ABSENT, GET, NEVER, OK
 
 NAME = "exercised"
 ABOUT = "enough was tried before, during and after each fault, and something written was read"
@@ -35,7 +35,9 @@ def exercised(history: History, minima: Minima = Minima()) -> Answer:
     findings: list[Finding] = []
     for fault in history.faults:
         begun, ended = bisect_left(calls, fault.began_ns), bisect_left(calls, fault.ended_ns)
-        counts = {"before": begun, "during": ended - begun, "after": len(calls) - ended}
+        counts = {"before": begun, "during": ended - begun}
+        if fault.ended_ns != NEVER:  # of a node that stayed down there is no after
+            counts["after"] = len(calls) - ended
         for phase, count in counts.items():
             wanted = getattr(minima, phase)
             if count < wanted:

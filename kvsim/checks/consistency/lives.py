@@ -5,19 +5,17 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 
-from kvsim.history.history import History
+from kvsim.history.history import ENDS_A_LIFE, History
 from kvsim.history.operations import NOWHERE
-
-NEW_LIFE = frozenset({"kill", "restart", "crash", "disk"})  # after these a node may have to catch up again
 
 
 class Lives:
-    """When each node of a history, by number, may have begun anew: at both ends of such a fault."""
+    """When each node of a history, by number, may have begun anew and has to catch up: at both ends of such a fault."""
 
     def __init__(self, history: History) -> None:
         self.begins: dict[int, list[int]] = defaultdict(list)
         for fault in history.faults:
-            for name in fault.nodes if fault.kind in NEW_LIFE else ():
+            for name in fault.nodes if fault.kind in ENDS_A_LIFE else ():
                 number = history.operations.nodes.numbers.get(name, NOWHERE)
                 self.begins[number] += [fault.began_ns, fault.ended_ns]
         for times in self.begins.values():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -14,7 +15,7 @@ from kvsim.checks.consistency.genuine import genuine_reads
 from kvsim.checks.consistency.leader_only import one_leader_per_epoch, writes_only_at_leader
 from kvsim.checks.verdict import Verdict
 from kvsim.history.history import FaultSpan, FinalRead, History, RoleSample
-from kvsim.history.operations import Operations
+from kvsim.history.operations import NEVER, Operations
 
 
 def sampled(rng: random.Random) -> tuple[History, list[list[tuple[str, int]]]]:
@@ -152,6 +153,14 @@ def test_too_little_is_invalid_and_says_what_is_missing(minima: Minima, said: st
     assert answer.verdict is Verdict.INVALID
     assert [finding.message for finding in answer.findings] == [said]
     assert exercised(faulty()).verdict is Verdict.PASS
+
+
+def test_nothing_is_asked_for_after_a_fault_that_never_ended() -> None:
+    history = faulty()
+    (fault,) = history.faults
+    for_ever = replace(history, faults=(replace(fault, ended_ns=NEVER),))
+    assert exercised(for_ever, Minima(after=100)).verdict is Verdict.PASS
+    assert exercised(for_ever, Minima(during=100)).verdict is Verdict.INVALID
 
 
 def test_invented_refused_and_premature_values_are_named() -> None:
