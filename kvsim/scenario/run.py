@@ -44,7 +44,9 @@ class Done:
 
 
 def run_scenario(scenario: Scenario, cluster: Cluster, options: Options, show: Show) -> Done:
-    """Run a scenario and judge it. Raises UsageError when nothing could be started, RunInvalid when nothing can be recorded."""
+    """Run a scenario and judge it. Raises UsageError when nothing could be started, RunInvalid when nothing can be recorded,
+    KeyboardInterrupt when there is nothing to judge because it was interrupted at once.
+    """
     seed = options.seed if options.seed is not None else new_seed()
     run = new_run(options.out or cluster.root / "runs", scenario.folder)
     shutil.copyfile(scenario.path, run.scenario)
@@ -53,6 +55,8 @@ def run_scenario(scenario: Scenario, cluster: Cluster, options: Options, show: S
     job = Job(limits.stretched(scenario), limits.stretched(cluster), options, seed, run, show, limits)
     with noted_if_broken_off(job):
         _record(job)
+        if not run.meta.exists():  # interrupted before anything had its place
+            raise KeyboardInterrupt
         return Done(run, write_proof(run))
 
 
