@@ -143,10 +143,8 @@ def test_a_mistake_on_the_command_line_is_answered_in_words(project, words, hint
 def test_a_program_that_cannot_be_started_is_named(project, start, hint):
     project.write("plain.txt", "not a program")
     project.write("folder/file", "")
-    project.write(
-        "node.yaml",
-        f"program: odd\nstart: {start}\nrequests: {{get: 'GET {{key}}'}}\ncapabilities: [roles]\n",
-    )
+    requests = "{put: 'PUT {key} {value}', get: 'GET {key}', delete: 'DELETE {key}'}"
+    project.write("node.yaml", f"program: odd\nstart: {start}\nrequests: {requests}\ncapabilities: [roles]\n")
     done = project.run("run", "scenarios/roles.yaml", "--program", "./node.yaml")
     assert done.returncode == 4, done.stdout + done.stderr
     assert hint in done.stderr
