@@ -92,9 +92,9 @@ class Patient:
             folder.chmod(0o755)  # for programs that run as another user
             network = stack.enter_context(_apart(nodes)) if apart else None
             ward = self._ward(nodes, mark, folder, list(reservation.ports), network)
-            if inside:
-                ward.control = stack.enter_context(_prepared(folder, ward.launcher))
             try:
+                if inside:
+                    ward.control = stack.enter_context(_prepared(folder, ward.launcher))
                 ward.launcher.start_all()
                 yield ward
             finally:
