@@ -114,10 +114,10 @@ class Segment:
     def read_all(self):
         """Return the whole file."""
         parts, at = [], 0
-        while part := posix.pread(self.fd, 1 << 24, at):
+        while part := posix.pread(self.fd, self.size - at, at):
             parts.append(part)
             at += len(part)
-        return b"".join(parts)
+        return b"".join(parts)  # one part as a rule, which `join` hands back uncopied
 
     def read(self, offset):
         """Return whole records from `offset`, about READ_BYTES of them and at least one; b"" at the end."""
