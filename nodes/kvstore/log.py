@@ -41,8 +41,8 @@ class Log:
             try:
                 segment = Segment.open(path)
             except BadSegment as error:
-                self._damaged(path, 0, error, later)
-                posix.unlink(path)
+                self._damaged(path, 0, error, later or whole_record_behind(bytes_of(path), 0))
+                self._unlink([path, *later])
                 return
             self.segments.append(segment)
             if not self._follows(segment) and len(self.segments) == 1 and self.start[0]:
@@ -265,6 +265,15 @@ def whole_record_behind(data, at):
         else:
             return at
     return 0
+
+
+def bytes_of(path):
+    """Return what a file holds."""
+    fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    try:
+        return posix.read(fd, posix.fstat(fd).st_size)
+    finally:
+        posix.close(fd)
 
 
 def remove_file(path):

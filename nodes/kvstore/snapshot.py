@@ -1,8 +1,8 @@
 """The whole state at one index, as a file: what lets old log segments go. Knows files; knows no sockets, no roles.
 
     header: magic 4 | index 8 | epoch 4 | chain 4 | crc32 of these 4
-    chunks: size 4 | crc32 4 | marshal of [keys, values], both lists of bytes      a chunk of size 0 ends the
-    file
+    chunks: size 4 | crc32 4 | marshal of [keys, values], both lists of bytes
+    end:    a chunk of size 0 and crc32 0, and nothing behind it
 
 `marshal` because it reads a million keys several times faster than anything else an interpreter brings; its
 version 2 has not changed in twenty years, and nothing is unmarshalled before its checksum was compared.
@@ -20,7 +20,7 @@ HEADER = Struct("<4sQIII")
 CHUNK = Struct("<II")
 MAGIC = b"kvP1"
 PREFIX = "snapshot-"
-CHUNK_KEYS = 20_000
+CHUNK_KEYS = 1000  # of the largest keys and values no more than one read gives, which is 2 GiB
 MARSHAL_VERSION = 2
 
 
@@ -52,6 +52,8 @@ def decode(read):
             raise BadSnapshot("it has no end")
         size, crc = CHUNK.unpack(mark)
         if not size:
+            if crc or read(1):  # a mark that was damaged or never written, not the end
+                raise BadSnapshot(f"there is more behind chunk {number}, where it ends")
             return data, index, epoch, chain
         packed = read(size)
         if len(packed) < size or crc32(packed) != crc:
@@ -70,7 +72,8 @@ def read_file(path):
     """Return what `decode` returns, from a file; raises BadSnapshot."""
     fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     try:
-        return decode(lambda size: posix.read(fd, size))
+        size_max = posix.fstat(fd).st_size  # a damaged length must not ask for more memory than that
+        return decode(lambda size: posix.read(fd, min(size, size_max)))
     finally:
         posix.close(fd)
 

@@ -84,6 +84,42 @@ def test_damage_before_the_end_stops_the_start_and_repair_says_what_is_lost(tmp_
     assert state_of(tmp_path) == states[2]
 
 
+def test_whichever_byte_of_the_log_is_damaged_it_serves_a_whole_prefix_or_refuses(tmp_path):
+    states = filled(tmp_path / "whole")
+    whole = only_log(tmp_path / "whole").read_bytes()
+    last = whole.rindex(record.MAGIC)
+    for at in range(len(whole)):
+        folder = tmp_path / "damaged"
+        folder.mkdir()
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << at % 8
+        (folder / "log-0000000000000001").write_bytes(damaged)
+        if at < last:
+            with pytest.raises(StartError, match=r"is damaged at offset \d+: "):
+                Engine(str(folder))
+            assert only_log(folder).read_bytes() == damaged
+        else:  # the last record, as a crash may have left it
+            assert state_of(folder) == states[-2]
+        shutil.rmtree(folder)
+
+
+def test_repair_drops_what_lies_behind_a_damaged_segment(tmp_path):
+    engine = Engine(str(tmp_path))
+    for number in range(3):
+        engine.put(b"k", b"%d" % number)
+        engine.commit()
+        engine.log.roll()
+    engine.close()
+    paths = sorted(tmp_path.glob("log-*"))
+    damaged = bytearray(paths[1].read_bytes())
+    damaged[4] ^= 1
+    paths[1].write_bytes(damaged)
+    with pytest.raises(StartError, match="its header is damaged"):
+        Engine(str(tmp_path))
+    assert state_of(tmp_path, repair=lambda said: None) == {b"k": b"0"}
+    assert state_of(tmp_path) == {b"k": b"0"}
+
+
 def test_a_damaged_snapshot_stops_the_start(tmp_path):
     filled(tmp_path)
     path = tmp_path / "snapshot-0000000000000003"
@@ -103,6 +139,25 @@ def test_snapshots_come_back_as_they_were(data, index):
         return raw[cursor[0] - size : cursor[0]]
 
     assert snapshot.decode(read) == (data, index, 7, 9)
+
+
+def test_a_snapshot_cut_lengthened_or_damaged_anywhere_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(snapshot, "CHUNK_KEYS", 3)
+    whole = b"".join(snapshot.encode({b"k%d" % n: b"v" * n for n in range(10)}, 3, 7, 9))
+    path = tmp_path / "snapshot"
+    path.write_bytes(whole)
+    assert len(snapshot.read_file(str(path))[0]) == 10
+    flipped = [
+        whole[:at] + bytes([whole[at] ^ 1 << bit]) + whole[at + 1 :]
+        for at in range(len(whole))
+        for bit in range(8)
+    ]
+    blanked = [whole[:at] + bytes(8) + whole[at + 8 :] for at in range(len(whole) - 16)]
+    cut = [whole[:size] for size in range(len(whole))]
+    for damaged in {*flipped, *blanked, *cut, whole + b"\0"} - {whole}:
+        path.write_bytes(damaged)
+        with pytest.raises(snapshot.BadSnapshot):
+            snapshot.read_file(str(path))
 
 
 def take_snapshot(engine):
