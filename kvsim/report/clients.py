@@ -15,12 +15,17 @@ def thinned(outcomes: array, limit: int, proving: Collection[int] = ()) -> tuple
     """
     unknown = outcomes.count(UNKNOWN)
     spared = UNKNOWN if unknown <= limit else -1
-    every = -(-(len(outcomes) - (unknown if spared == UNKNOWN else 0)) // limit) or 1
+    rows = range(len(outcomes))
+    others = [row for row in rows if outcomes[row] != spared]
+    every = -(-len(others) // limit) or 1
     if every == 1:
-        return 1, range(len(outcomes))
-    return every, [
-        row for row, outcome in enumerate(outcomes) if outcome == spared or not row % every or row in proving
-    ]
+        return 1, rows
+    shown = {
+        *others[::every],
+        *(row for row in rows if outcomes[row] == spared),
+        *(row for row in proving if row in rows),
+    }
+    return every, sorted(shown)
 
 
 def lanes_of(clients: Iterable[int], calls: Iterable[int], returns: Iterable[int]) -> dict[int, int]:

@@ -261,7 +261,8 @@ def test_a_terminal_is_drained_before_stop_returns(stage) -> None:
 def test_pidfds_never_use_up_the_open_files(stage) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     children = [stage.run("sleep", "60") for _ in range(40)]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
+    few = max(int(entry.name) for entry in Path("/proc/self/fd").iterdir()) + 20
+    resource.setrlimit(resource.RLIMIT_NOFILE, (few, hard))
     try:
         results = stop_all([Target(child, steps=LONG) for child in children])
     finally:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from kvsim.doctor.finding import Finding, ill, well
 from kvsim.doctor.patient import Patient
-from kvsim.doctor.wire import codec_of, connection, encode, still_serves, vanish
+from kvsim.doctor.wire import NoReply, codec_of, connection, encode, still_serves, vanish
 
 CLIENTS, REQUESTS = 10, 50
 
@@ -12,11 +14,14 @@ CLIENTS, REQUESTS = 10, 50
 def examine(patient: Patient) -> Finding:
     with patient.ward() as ward:
         data = encode(codec_of(ward), "get", key="doctor") if patient.can("get") else b"gone"
-        for at in range(CLIENTS):
-            with connection(ward) as opened:
-                opened.sendall(data * REQUESTS)
-                if at % 2:  # a reset, and in turn an orderly end that its answers run into
-                    vanish(opened)
+        with contextlib.suppress(
+            NoReply, OSError
+        ):  # it has died of an earlier one: what it died of is told below
+            for at in range(CLIENTS):
+                with connection(ward) as opened:
+                    opened.sendall(data * REQUESTS)
+                    if at % 2:  # a reset, and in turn an orderly end that its answers run into
+                        vanish(opened)
         trouble = still_serves(ward)
     if trouble:
         return ill(
