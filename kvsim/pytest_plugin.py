@@ -194,15 +194,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture
 def cluster_factory(request: pytest.FixtureRequest) -> Iterator[Callable[..., LiveCluster]]:
-    """Start clusters for a test: `cluster_factory(cluster="cluster.yaml", program=None, judge=True, **options)`.
+    """Start clusters for a test: `cluster_factory(cluster="cluster.yaml", program=None, judge=True, preload=False, **options)`.
 
     Each runs on ports of its own and is stopped, judged and filmed after the test. With `judge`, a check that fails makes the test
-    an error, even when the test itself had nothing to complain of. `options` are what `kvsim run -o NAME=VALUE` sets.
+    an error, even when the test itself had nothing to complain of. `preload` is for clusters whose disks and clocks are going to be
+    broken: kvsim's library is loaded into their nodes. `options` are what `kvsim run -o NAME=VALUE` sets.
     """
     with contextlib.ExitStack() as stack:
         request.node.stash[CLUSTERS] = stack
-        yield lambda cluster=None, *, program=None, judge=True, **options: _open(
-            request, stack, cluster, program, judge, options
+        yield lambda cluster=None, *, program=None, judge=True, preload=False, **options: _open(
+            request, stack, cluster, program, judge, preload, options
         )
 
 
@@ -218,6 +219,7 @@ def _open(
     cluster: str | Path | None,
     program: str | None,
     judge: bool,
+    preload: bool,
     options: dict[str, object],
 ) -> LiveCluster:
     from kvsim.live.opening import Wanted, opened
@@ -232,6 +234,7 @@ def _open(
         options={name: str(value) for name, value in options.items()},
         seed=config.getoption("kvsim_seed"),
         time_limits=_limits(config),
+        preload=preload,
         again=shlex.join(["pytest", item.nodeid]),
     )
     made = stack.enter_context(_judged(item, judge, opened(wanted)))

@@ -14,11 +14,16 @@ from typing import TypeVar
 from kvsim.config.program import Role
 from kvsim.errors import NodeFailed, UsageError
 from kvsim.faults import down
+from kvsim.faults.clock import Clock
+from kvsim.faults.disk.fault import Disk
+from kvsim.faults.disk.rule import CALLS, HOW, SLOW_S, Rule
 from kvsim.faults.fault import Fault
+from kvsim.faults.links import rules as links_rules
 from kvsim.faults.links.fault import LinkFault
-from kvsim.faults.links.rules import Rule
 from kvsim.faults.pause import Pause
+from kvsim.faults.preload.control import Control
 from kvsim.faults.scope import scope
+from kvsim.faults.subject import Subject
 from kvsim.history.record import Operation
 from kvsim.limits import Own
 from kvsim.live.asking import ask
@@ -87,15 +92,40 @@ class LiveCluster:
     @contextlib.contextmanager
     def paused(self, *nodes: LiveNode) -> Iterator[None]:
         """Every process of the nodes is stopped (SIGSTOP) while inside; on leaving they run on and answer again."""
-        with self._broken(Pause(tuple(subject(self._context, node.name) for node in nodes)), nodes):
+        with self._broken(Pause(self._subjects(nodes)), nodes):
             yield
 
     @contextlib.contextmanager
     def killed(self, *nodes: LiveNode, signal: str = "KILL") -> Iterator[None]:
         """The nodes are dead while inside; on leaving they are started again."""
-        with self._broken(
-            down.kill(tuple(subject(self._context, node.name) for node in nodes), signal), nodes
-        ):
+        with self._broken(down.kill(self._subjects(nodes), signal), nodes):
+            yield
+
+    @contextlib.contextmanager
+    def disk(
+        self,
+        *nodes: LiveNode,
+        how: str,
+        calls: Sequence[str] = tuple(CALLS),
+        percent: int = 100,
+        by_s: float = SLOW_S,
+    ) -> Iterator[None]:
+        """The disks of the nodes are `full`, `failing` (`percent` of the `calls`, among write and sync) or `slow` (each sync by `by_s`)
+        while inside. Raises UsageError for other words, and where the cluster was not opened with `preload`.
+        """
+        wrong = [word for word in calls if word not in CALLS]
+        if how not in HOW or wrong:
+            raise UsageError(
+                f"disk: {wrong[0] if wrong else how!r}: expected {', '.join(CALLS if wrong else HOW)}"
+            )
+        rule = Rule(how, tuple(calls), percent, by_s, self.seed + self._count)
+        with self._broken(Disk(self._subjects(nodes), rule, self._control), nodes):
+            yield
+
+    @contextlib.contextmanager
+    def clock(self, *nodes: LiveNode, by_s: float, rate: float = 1.0) -> Iterator[None]:
+        """The wall clocks of the nodes are wrong by `by_s` seconds, and go `rate` times as fast, while inside. As `disk`."""
+        with self._broken(Clock(self._subjects(nodes), by_s, rate, self._control), nodes):
             yield
 
     @contextlib.contextmanager
@@ -116,9 +146,20 @@ class LiveCluster:
             raise UsageError(
                 "links cannot be broken here: write `links: proxied` or `links: netns` in the cluster file"
             )
-        fault = LinkFault("partition", tuple(flows), Rule(how), how, links)
+        fault = LinkFault("partition", tuple(flows), links_rules.Rule(how), how, links)
         with self._broken(fault, [self.nodes[name] for name in fault.nodes]):
             yield fault
+
+    def _subjects(self, nodes: Sequence[LiveNode]) -> tuple[Subject, ...]:
+        return tuple(subject(self._context, node.name) for node in nodes)
+
+    @property
+    def _control(self) -> Control:
+        if self._context.control is None:
+            raise UsageError(
+                "disks and clocks cannot be broken here: open the cluster with `cluster_factory(preload=True)`"
+            )
+        return self._context.control
 
     @contextlib.contextmanager
     def _broken(self, fault: Fault, nodes: Sequence[LiveNode]) -> Iterator[None]:

@@ -47,6 +47,7 @@ class Wanted:
     seed: int | None = None
     again: str = ""
     time_limits: str = CALIBRATED
+    preload: bool = False  # what breaks disks and clocks
 
 
 @dataclass
@@ -92,7 +93,15 @@ def _started(wanted: Wanted, cluster: Cluster, run: RunDir, journal: Journal) ->
     scenario = Scenario(wanted.name, wanted.name, wanted.file, cluster.path, ())
     seed = wanted.seed if wanted.seed is not None else new_seed()
     limits = settled(wanted.time_limits, measured)
-    job = Job(scenario, limits.stretched(cluster), Options(), seed, run, lambda *_: None, limits)
+    job = Job(
+        scenario,
+        limits.stretched(cluster),
+        Options(preload=wanted.preload),
+        seed,
+        run,
+        lambda *_: None,
+        limits,
+    )
     with contextlib.ExitStack() as stack:
         for tries_left in reversed(range(START_TRIES)):
             stage = stack.enter_context(private_cluster(job, journal, Interrupts()))

@@ -9,7 +9,7 @@ from typing import Any
 from kvsim.config.scenario import Step
 from kvsim.faults.clock import Clock
 from kvsim.faults.disk.fault import Disk
-from kvsim.faults.disk.rule import CALLS, Rule
+from kvsim.faults.disk.rule import CALLS, SLOW_S, Rule
 from kvsim.faults.fault import Fault
 from kvsim.faults.preload.control import Control
 from kvsim.scenario.context import Context
@@ -17,7 +17,6 @@ from kvsim.scenario.meaning import NoTarget, who
 from kvsim.scenario.subjects import subject
 
 Settings = Mapping[str, Any]
-SLOW_S = 0.05
 
 
 def disk(context: Context, step: Step, settings: Settings) -> Fault:

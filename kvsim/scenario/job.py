@@ -42,6 +42,9 @@ class Options:
     arguments: tuple[str, ...] = ()  # what else the command that repeats the run needs
     listen: Listen | None = None  # hears of every event of the run as it goes
     broken_off: Callable[[RunDir], None] = lambda run: None  # told when kvsim itself breaks the run off
+    preload: bool = (
+        False  # the library for faults of disks and clocks, though no step of the scenario asks for it
+    )
     time_limits: str = CALIBRATED  # how they are meant: a word of kvsim.limits
 
 

@@ -47,7 +47,8 @@ def private_cluster(job: Job, journal: Journal, interrupts: Interrupts) -> Itera
         GROUNDS[cluster.links](job) as ground,
         contextlib.ExitStack() as stack,
     ):
-        control = stack.enter_context(_control(run, ground.places)) if breaks_inside(job.scenario) else None
+        preload = job.options.preload or breaks_inside(job.scenario)
+        control = stack.enter_context(_control(run, ground.places)) if preload else None
         run.write_meta(meta_of(job, mark.run, ground.places, ground.views, control))
         nodes = [_node(place, mark, run, control) for place in ground.places]
         for node in nodes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 import zipfile
 from importlib.metadata import entry_points
@@ -11,6 +12,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+
+from kvsim.faults.preload.build import COMPILERS
 
 pytest_plugins = "pytester"
 
@@ -186,6 +189,36 @@ def test_what_the_nodes_did_is_judged_even_when_the_test_has_no_complaint(projec
     result = run(project)
     result.assert_outcomes(passed=2, errors=1)
     assert "nodes_stay_up: " in result.stdout.str()
+
+
+@pytest.mark.skipif(not any(map(shutil.which, COMPILERS)), reason="no C compiler")
+def test_disks_and_clocks_are_broken_by_a_python_test_as_by_a_scenario(project):
+    project.makepyfile(
+        """
+        import json
+        import pytest
+        from kvsim.errors import UsageError
+
+        def test_a_full_disk_is_no_refusal_that_was_made_up(cluster_factory):
+            cluster = cluster_factory(preload=True, judge=False)
+            leader = cluster.leader
+            with cluster.disk(leader, how="full"):
+                assert not leader.put("k", "v").ok
+            with cluster.clock(leader, by_s=-30):
+                leader.get("k")
+            events = [json.loads(line) for line in (cluster.run_directory / "history.jsonl").read_text().splitlines()]
+            assert [e["bit"] for e in events if e["event"] == "fault_receipt"] == [True, True]
+
+        def test_mistakes(cluster_factory):
+            cluster = cluster_factory(preload=True)
+            with pytest.raises(UsageError, match="full, failing, slow"), cluster.disk(cluster.leader, how="ful"):
+                pass
+            without = cluster_factory()
+            with pytest.raises(UsageError, match="preload=True"), without.clock(without.leader, by_s=1):
+                pass
+        """
+    )
+    run(project).assert_outcomes(passed=2)
 
 
 def test_another_program_for_the_whole_suite_and_a_skip_with_its_reason(project):

@@ -10,6 +10,7 @@ from typing import Any
 HOW = {"full": 1, "failing": 2, "slow": 3}  # as in preload/library/control.h
 CALLS = {"write": 1, "sync": 2}
 CERTAIN = 1 << 32  # of `chance`
+SLOW_S = 0.05  # where nobody says how slow
 SEED_MASK = (1 << 64) - 1
 
 
