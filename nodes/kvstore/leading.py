@@ -161,11 +161,11 @@ class Leading:
         self.links.append(link)
         link.send(b"M", frames.encode_members(self.node.cluster.meta.members)[frames.HEADER.size :])
         self.send_beat(link)
-        place = self.engine.log.find(index, chain)
-        if place is not None:
+        found = self.engine.log.find(index, chain)
+        if found is not None:
             self.say(f"follower {place} is at index {index}, this node at {self.engine.log.last}")
             link.send(b"W", frames.REWIND.pack(index, chain))
-            link.start_at(place)
+            link.start_at(found)
         elif index + 1 < self.engine.log.segments[0].first:
             self.say(f"follower {place} is at index {index}, too far behind for the log")
             link.feed_from_disk()
