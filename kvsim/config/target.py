@@ -13,6 +13,7 @@ from kvsim.config.spelling import did_you_mean
 
 NODE_NAME = r"[a-z][a-z0-9_-]*"
 EACH, ANY, THE, MAJORITY, MINORITY, NAMED = "each", "any", "the", "majority", "minority", "named"
+AHEAD = "most advanced"
 WORDS = {  # the words of a target → (which, role)
     "leader": (THE, Role.LEADER),
     "follower": (THE, Role.FOLLOWER),
@@ -25,6 +26,7 @@ WORDS = {  # the words of a target → (which, role)
     "all followers": (EACH, Role.FOLLOWER),
     "any follower": (ANY, Role.FOLLOWER),
     "one follower": (ANY, Role.FOLLOWER),
+    "most advanced follower": (AHEAD, Role.FOLLOWER),
     "majority": (MAJORITY, None),
     "minority": (MINORITY, None),
 }
@@ -36,6 +38,7 @@ MEANINGS = {  # for the reference page
     "each leader": "every node that says it is the leader",
     "any": "one node, drawn from the seed; also `random`",
     "any follower": "one follower, drawn from the seed; also `one follower`",
+    "most advanced follower": "the follower that names the highest epoch and, in it, the highest index: the one to promote",
     "majority": "more than half of the nodes, drawn from the seed",
     "minority": "as many as can be without a majority, drawn from the seed",
     "n2": "the node of that name; several: `n1, n3` or `[n1, n3]`",
@@ -47,7 +50,7 @@ RESERVED = frozenset(
 
 @dataclass(frozen=True)
 class Target:
-    """`which`: the | each | any | majority | minority | named. `role` narrows it; `names` for named. `str()` gives the words.
+    """`which`: the | each | any | most advanced | majority | minority | named. `role` narrows it; `names` for named. `str()`: its words.
 
     `the leader` must be exactly one; `each` is every node asked (of that role), one after another; `any` is one of them, drawn
     from the seed; `majority` and `minority` are drawn from the seed too.
@@ -67,7 +70,7 @@ class Target:
     @property
     def single(self) -> bool:
         """True when it stands for one node."""
-        return self.which in (THE, ANY) or (self.which == NAMED and len(self.names) == 1)
+        return self.which in (THE, ANY, AHEAD) or (self.which == NAMED and len(self.names) == 1)
 
 
 def parse_target(text: str) -> Target:

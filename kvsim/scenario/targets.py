@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kvsim.config.target import ANY, EACH, MAJORITY, MINORITY, NAMED, THE, Target
+from kvsim.config.target import AHEAD, ANY, EACH, MAJORITY, MINORITY, NAMED, THE, Target
 from kvsim.scenario.roles import RoleSeen
 
 
@@ -28,6 +28,8 @@ def resolve(target: Target, seen: Mapping[str, RoleSeen], rng: random.Random, *,
         return Resolved((), problem=f"`{target}` is nobody: {told(seen)}")
     if target.which == THE and len(fitting) > 1:
         return Resolved((), problem=f"`{target}` is not one node: {told(seen)}")
+    if target.which == AHEAD:
+        return _most_advanced(target, [seen[name] for name in fitting])
     picked = _pick(target.which, fitting, len(seen), rng)
     if not picked:
         return Resolved((), problem=f"`{target}` of {len(seen)} node{'s' * (len(seen) > 1)} is nobody")
@@ -45,6 +47,27 @@ def _pick(which: str, fitting: list[str], total: int, rng: random.Random) -> lis
     sizes = {THE: 1, EACH: len(fitting), ANY: 1, MAJORITY: total // 2 + 1, MINORITY: (total - 1) // 2}
     count = min(sizes[which], len(fitting))
     return fitting if count == len(fitting) else sorted(rng.sample(fitting, count), key=fitting.index)
+
+
+def _most_advanced(target: Target, fitting: list[RoleSeen]) -> Resolved:
+    """By epoch, then by index in it; the first of those that are equal."""
+    places = {one.node: place for one in fitting if (place := _place(one)) is not None}
+    if not places:
+        return Resolved(
+            (), problem=f"`{target}`: nobody says how far it is (`index` in `fields` of its status)"
+        )
+    node = max(places, key=places.__getitem__)
+    epoch, index = places[node]
+    return Resolved((node,), how=f"says index {index} of epoch {epoch}")
+
+
+def _place(one: RoleSeen) -> tuple[int, int] | None:
+    """The epoch (0 for who knows none) and the index a node says it is at; None when it says no number."""
+    fields = one.fields or {}
+    try:
+        return int(fields.get("epoch") or 0), int(fields["index"])
+    except (KeyError, ValueError):
+        return None
 
 
 def _how(target: Target, fitting: list[str], seen: Mapping[str, RoleSeen]) -> str:

@@ -47,4 +47,13 @@ def test_words_that_mean_nothing(words: str, said: str) -> None:
 
 def test_which_targets_are_one_node() -> None:
     single = {words for words in [*WORDS, "n1", "n1, n2"] if parse_target(words).single}
-    assert single == {"leader", "follower", "any", "random", "any follower", "one follower", "n1"}
+    assert single == {
+        "leader",
+        "follower",
+        "any",
+        "random",
+        "any follower",
+        "one follower",
+        "most advanced follower",
+        "n1",
+    }

@@ -95,3 +95,30 @@ def test_a_start_means_the_nodes_that_are_down():
     assert down("leader") == (
         "n1",
     )  # none of the role is down: whoever has it, and the launcher says that it is up
+
+
+def told(**places: tuple[str, str] | None) -> dict[str, RoleSeen]:
+    """Followers, each with the epoch and index it names."""
+    return {
+        name: RoleSeen(name, True, F, "says", fields=dict(zip(("epoch", "index"), place or (), strict=False)))
+        for name, place in places.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("followers", "node"),
+    [
+        (told(n2=("1", "558"), n3=("1", "559")), "n3"),
+        (told(n2=("2", "9"), n3=("1", "559")), "n2"),
+        (told(n2=("1", "10"), n3=("1", "9")), "n2"),  # as numbers
+        (told(n2=None, n3=("1", "0")), "n3"),
+        (told(n2=("1", "7"), n3=("1", "7")), "n2"),
+    ],
+)
+def test_the_most_advanced_follower_is_the_one_to_promote(followers, node):
+    assert who("most advanced follower", followers) == (node,)
+
+
+def test_nobody_is_most_advanced_where_nobody_says_how_far_it_is():
+    found = resolve(parse_target("most advanced follower"), THREE, random.Random(1))
+    assert not found.nodes and "`index`" in found.problem
