@@ -86,8 +86,12 @@ def test_a_group_goes_with_whatever_is_in_it(groups):
     assert not any(folder.exists() for folder in group.folders.values())
 
 
-EATS = """python() { PYTHON -I -S -c "$1"; }
-for n in 1 2 3 4; do python 'import time; x = bytearray(60 << 20); print("has it", flush=True); time.sleep(5)' & done; wait
+EATS = """exec PYTHON -I -S -c '
+import os, subprocess, sys
+words = [sys.executable, "-I", "-S", "-c", "x = bytearray(60 << 20); input()"]
+held = [subprocess.Popen(words, stdin=subprocess.PIPE) for _ in range(4)]
+os.wait()  # until one of them is ended; the others end with their input
+'
 """
 BURNS = "for n in 1 2 3 4; do (while :; do :; done) & done; wait"
 BOMB = "bomb() { bomb | bomb & }; bomb; sleep 3"

@@ -53,7 +53,7 @@ def test_it_learns_that_its_input_is_over(script):
 
 def test_closing_ends_one_that_does_not_listen(script, monkeypatch):
     monkeypatch.setattr(companion, "LEAVE_S", 0.05)
-    one = script("import time\nprint(flush=True)\ntime.sleep(600)")
+    one = script("import signal\nprint(flush=True)\nsignal.pause()")
     one.line(10)
     one.close()
     one.close()
