@@ -1,22 +1,29 @@
-"""What every benchmark prints: the machine on the first line, then a row a figure, tab-separated, or JSON with `--json`.
+"""What every benchmark prints: the machine on the first line, then one row a figure.
 
-Columns: name, value, unit, goal, met or short, and the spread of the runs the median was taken from.
+Rows are tab-separated, or JSON with `--json`. Columns: name, value, unit, goal, `met` or `short`,
+and the spread of the runs that the median was taken from.
 """
 
 from __future__ import annotations
 
 import argparse
+import compileall
+import contextlib
 import json
 import os
 import platform
 import statistics
-from collections.abc import Callable, Sequence
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured figure. `goal` is a bound such as `<= 3` or `>= 0.85`; empty where there is none."""
+    """One measured figure. `goal` is a bound such as `<= 3` or `>= 0.85`, or empty."""
 
     name: str
     value: float
@@ -68,12 +75,29 @@ class Report:
 
 def machine() -> str:
     """This machine in one line."""
-    return f"{os.cpu_count()} cores, {platform.system()} {platform.release()}, Python {platform.python_version()}"
+    system = f"{platform.system()} {platform.release()}"
+    return f"{os.cpu_count()} cores, {system}, Python {platform.python_version()}"
 
 
 def parser(text: str | None) -> argparse.ArgumentParser:
     """The options that every benchmark has."""
-    made = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made = argparse.ArgumentParser(
+        description=text, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     made.add_argument("--json", action="store_true", help="print JSON for scripts")
     made.add_argument("--runs", type=int, default=5, help="runs for each median (default: 5)")
     return made
+
+
+@contextlib.contextmanager
+def unpacked(revision: str) -> Iterator[Path]:
+    """An older commit of this repository in a temporary folder, its byte-code compiled."""
+    root = Path(__file__).parent.parent
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as archive:
+        argv = ["git", "archive", "--format=tar", revision]
+        subprocess.run(argv, cwd=root, stdout=archive, check=True)
+        archive.seek(0)
+        with tarfile.open(fileobj=archive) as packed:
+            packed.extractall(folder)
+        compileall.compile_dir(folder, quiet=1)
+        yield Path(folder)

@@ -1,9 +1,9 @@
-"""How fast consistency is judged: one key with a million operations, growth with length, memory, and the
-whole way from a file to a report.
+"""The speed of the consistency checks: a key with a million operations, growth with length, memory,
+and the whole way from a file to a report.
 
-Against what: the seconds that issue and documentation promise; reading the same history as JSON lines (a
-floor that every checker with a textual history pays); and the search that other checkers are built on, on
-histories it still manages.
+Compared with the seconds that the documentation states; with reading the same history as JSON
+lines, which every checker of textual histories must do; and with the search that other checkers are
+built on, on histories of a size it can decide.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -27,25 +27,38 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from _figures import Report, parser, summary  # noqa: E402
 
-from kvsim.checks.consistency.judge import check  # noqa: E402
-from kvsim.checks.consistency.linear.certificate import linearize  # noqa: E402
-from kvsim.checks.consistency.linear.key import decide_key  # noqa: E402
-from kvsim.checks.consistency.linear.numpy_columns import numpy  # noqa: E402
-from kvsim.checks.consistency.linear.register import Register, register_of  # noqa: E402
-from kvsim.checks.consistency.linear.search import Budget, search  # noqa: E402
+from kvsim.checks.consistency.check import check  # noqa: E402
 from kvsim.checks.consistency.linearizable import linearizable  # noqa: E402
-from kvsim.evidence.verify import write_proof  # noqa: E402
-from kvsim.history import history_file  # noqa: E402
+from kvsim.checks.linearizability.certificate import linearize  # noqa: E402
+from kvsim.checks.linearizability.decide import decide_key  # noqa: E402
+from kvsim.checks.linearizability.register import Register, register_of  # noqa: E402
+from kvsim.history import binary_file, edn, formats  # noqa: E402
+from kvsim.history.formats import kvsim_jsonl  # noqa: E402
 from kvsim.history.history import FinalRead, History, RoleSample  # noqa: E402
-from kvsim.history.operations import CAS, DELETE, GET, NEVER, PUT, Operations  # noqa: E402
-from kvsim.history.outcome import Kind, Outcome  # noqa: E402
-from kvsim.rundir import RunDir  # noqa: E402
-from tests.checks.consistency.makers import operations_of, true_register  # noqa: E402
+from kvsim.history.numpy_module import numpy  # noqa: E402
+from kvsim.history.operations import (  # noqa: E402
+    CAS,
+    DELETE,
+    GET,
+    NEVER,
+    PUT,
+    Operation,
+    Operations,
+)
+from kvsim.history.outcome import Outcome, OutcomeKind  # noqa: E402
+from kvsim.history.run_record import RunRecord  # noqa: E402
+from kvsim.proof.verify import write_proof  # noqa: E402
+from kvsim.run_directory import RunDirectory  # noqa: E402
+from tests.checks.linearizability.history_builders import operations_of, true_register  # noqa: E402
+from tests.checks.linearizability.wing_gong import Budget, search  # noqa: E402
 
 PUT_GET = {PUT: 1.0, GET: 1.0}
 MIXED = {PUT: 3.0, DELETE: 1.0, CAS: 1.0, GET: 5.0}
 COLUMNS_GOAL, NUMPY_GOAL, MIXED_GOAL = "<= 2", "<= 0.2", "<= 6"
-CASES = {  # name → clients, mix, share of writes with an unknown outcome, is there a stale read in it
+REPORT_GOAL, MIXED_REPORT_GOAL, PLAIN_REPORT_GOAL = "<= 2", "<= 3", "<= 6"
+MILLION, TEN_MILLION = 1_000_000, 10_000_000
+# Name → clients, mix, share of writes with an unknown outcome, whether there is a stale read.
+CASES = {
     "put/get, 5 in flight": (5, PUT_GET, 0.0, False),
     "put/get, 50 in flight": (50, PUT_GET, 0.0, False),
     "put/get, 50 in flight, 10 % unknown": (50, PUT_GET, 0.2, False),
@@ -53,7 +66,8 @@ CASES = {  # name → clients, mix, share of writes with an unknown outcome, is 
     "mixed, 50 in flight, 10 % unknown": (50, MIXED, 0.2, False),
 }
 PIPELINE_KEYS = 1_000
-END_S = 3_600.0  # when the final reads of the made run are: after its load
+# The time of the final reads of the generated run: after its load.
+END_S = 3_600.0
 
 
 def one_key(size: int, clients: int, mix: dict[int, float], unknown: float = 0.0) -> Operations:
@@ -61,31 +75,35 @@ def one_key(size: int, clients: int, mix: dict[int, float], unknown: float = 0.0
 
 
 def with_stale_read(operations: Operations) -> Operations:
-    """The last read two thirds into the history shows a value that was overwritten long before."""
+    """Let a read after two thirds of the history return a value overwritten long before."""
     size = len(operations)
     reads = [
-        row for row in range(size * 2 // 3, size) if operations.kind[row] == GET and operations.value[row]
+        row
+        for row in range(size * 2 // 3, size)
+        if operations.kind[row] == GET and operations.value[row]
     ]
     old = [
-        row for row in range(size // 3) if operations.kind[row] == PUT and operations.return_ns[row] != NEVER
+        row
+        for row in range(size // 3)
+        if operations.kind[row] == PUT and operations.return_ns[row] != NEVER
     ]
     operations.value[reads[0]] = operations.value[old[-1]]
     return operations
 
 
 def expect(operations: Operations, wanted: bool, *, use_numpy: bool = False) -> Callable[[], None]:
-    """A run of the decider that also looks at the answer: a fast wrong answer is no figure."""
+    """A call of the decider that also checks its result."""
 
     def run() -> None:
         answer = decide_key(operations, use_numpy=use_numpy)
-        if answer.ruling.linearizable is not wanted:
+        if answer.decision.linearizable is not wanted:
             raise SystemExit(f"the decider is wrong: {answer}")
 
     return run
 
 
 def seconds(work: Callable[[], object], runs: int) -> list[float]:
-    """How long `work` took, each of several times."""
+    """The seconds of each of `runs` calls of `work`."""
     took = []
     for _ in range(runs):
         begin = time.perf_counter()
@@ -95,7 +113,7 @@ def seconds(work: Callable[[], object], runs: int) -> list[float]:
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
-    """How long one processor was busy with `work`: what a machine that does nothing else needs."""
+    """The processor seconds of one call of `work`."""
     begin = time.process_time()
     work()
     return time.process_time() - begin
@@ -107,20 +125,29 @@ def add(report: Report, name: str, values: list[float], unit: str, goal: str = "
 
 
 def million(report: Report, size: int, runs: int) -> None:
-    """One key: columns, numpy where it is installed, mixed operations, memory, and a stale read hidden
-    among the rest.
-    """
+    """One key: columns, numpy if installed, mixed operations, memory, and a single stale read."""
     name = f"{size:,} operations"
     for case, (clients, mix, unknown, stale) in CASES.items():
         operations = one_key(size, clients, mix, unknown)
         if stale:
             operations = with_stale_read(operations)
         goal = MIXED_GOAL if mix is MIXED else COLUMNS_GOAL
-        add(report, f"linearizable, {name}, {case}", seconds(expect(operations, not stale), runs), "s", goal)
+        add(
+            report,
+            f"linearizable, {name}, {case}",
+            seconds(expect(operations, not stale), runs),
+            "s",
+            goal,
+        )
         if numpy() is not None and mix is PUT_GET:
             took = seconds(expect(operations, not stale, use_numpy=True), runs)
             add(report, f"linearizable with numpy, {name}, {case}", took, "s", NUMPY_GOAL)
-        report.add(f"memory beyond the history, {name}, {case}", extra_megabytes(operations), "MB", "<= 250")
+        report.add(
+            f"memory beyond the history, {name}, {case}",
+            extra_megabytes(operations),
+            "MB",
+            "<= 250",
+        )
         if stale:
             history = History(operations)
             took = seconds(partial(linearizable, history, use_numpy=False), runs)
@@ -138,17 +165,17 @@ def million(report: Report, size: int, runs: int) -> None:
 
 
 def extra_megabytes(operations: Operations) -> float:
-    """Peak memory of deciding beyond the history, in a process that did nothing before but read it."""
+    """Peak memory of deciding, without the history, in a process that only read the history."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "history.bin"
-        history_file.save(History(operations), path)
+        binary_file.save(History(operations), path)
         child = [sys.executable, __file__, "--memory", str(path)]
         return float(subprocess.run(child, check=True, capture_output=True, text=True).stdout)
 
 
-def tell_memory(path: Path) -> None:
-    """The child's part of `extra_megabytes`. Linux: the peak is reset through /proc."""
-    operations = history_file.load(path).operations
+def print_memory(path: Path) -> None:
+    """The child process of `extra_megabytes`. Linux: the peak is reset through /proc."""
+    operations = binary_file.load(path).operations
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")
     before = status_kilobytes("VmRSS")
@@ -164,11 +191,13 @@ def status_kilobytes(field: str) -> int:
 
 
 def growth(report: Report, sizes: tuple[int, int], runs: int) -> None:
-    """The exponent with which time grows with length: log-log slope between the ends."""
+    """The exponent with which time grows with length: the log-log slope between two sizes."""
     for case, mix in (("put/get", PUT_GET), ("mixed", MIXED)):
         took = [min(seconds(expect(one_key(size, 20, mix), True), runs)) for size in sizes]
         slope = math.log(took[1] / took[0]) / math.log(sizes[1] / sizes[0])
-        report.add(f"growth exponent, {sizes[0]:,} to {sizes[1]:,} operations, {case}", slope, "", "<= 1.2")
+        report.add(
+            f"growth exponent, {sizes[0]:,} to {sizes[1]:,} operations, {case}", slope, "", "<= 1.2"
+        )
 
 
 def against_search(report: Report, size: int) -> None:
@@ -178,7 +207,10 @@ def against_search(report: Report, size: int) -> None:
         zones = min(seconds(expect(operations, True), 5))
         searched = seconds(partial(searched_order, register_of(operations)), 1)[0]
         report.add(
-            f"over the search, {size:,} operations, {clients} in flight", searched / zones, "x", ">= 1"
+            f"over the search, {size:,} operations, {clients} in flight",
+            searched / zones,
+            "x",
+            ">= 1",
         )
 
 
@@ -193,63 +225,175 @@ def pipeline(report: Report, size: int) -> None:
     name = f"{size:,} operations on {PIPELINE_KEYS:,} keys"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "history.bin"
-        add(report, f"history written, {name}", seconds(lambda: history_file.save(history, path), 3), "s")
-        add(report, f"history read, {name}", seconds(lambda: history_file.load(path), 3), "s")
-        lines = tuple(history_file.json_lines(history))
-        add(report, f"JSON lines parsed only, {name}", seconds(partial(parse_lines, lines), 1), "s")
         add(
             report,
-            f"file to report, linearizable only, {name}",
-            seconds(lambda: load_and_decide(path), 1),
+            f"history written, {name}",
+            seconds(lambda: binary_file.save(history, path), 3),
             "s",
         )
-        add(report, f"file to report, all checks, {name}", seconds(lambda: load_and_check(path), 1), "s")
+        add(report, f"history read, {name}", seconds(lambda: binary_file.load(path), 3), "s")
+        lines = tuple(kvsim_jsonl.write(history))
+        add(report, f"JSON lines parsed only, {name}", seconds(partial(parse_lines, lines), 1), "s")
         whole_pipeline(report, history, Path(folder) / "run", name)
 
 
+def text_formats(report: Report, size: int) -> None:
+    """Reading each text format, beside parsing the same text without making a history of it."""
+    operations = list(cluster_history(size).operations)
+    texts = {
+        "kvsim-jsonl": (kvsim_jsonl.write(cluster_history(size)), parse_json),
+        "porcupine-jsonl": (map(porcupine_line, operations), parse_json),
+        "jepsen-edn": (jepsen_lines(operations, edn_line), parse_edn),
+        "jepsen-log": (jepsen_lines(operations, log_line), parse_log),
+    }
+    for name, (lines, parse) in texts.items():
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "history"
+            path.write_text("".join(line + "\n" for line in lines))
+            parsed = min(cpu_seconds(partial(parse, path)) for _ in range(3))
+            read = min(cpu_seconds(partial(formats.read, name, path)) for _ in range(3))
+        shown = f"{name}, {size:,} operations"
+        report.add(f"read, {shown}", read, "s of CPU")
+        report.add(f"read over parsing it only, {shown}", read / parsed, "x", "<= 2")
+
+
+def porcupine_line(operation: Operation) -> str:
+    is_put = operation.kind == "put"
+    fields = {
+        "ClientId": operation.process,
+        "Input": {
+            "op": int(is_put),
+            "key": operation.key,
+            "value": operation.value if is_put else "",
+        },
+        "Call": operation.call_ns,
+        "Output": {"value": "" if is_put else operation.value or ""},
+        "Return": operation.return_ns,
+    }
+    return json.dumps(fields)
+
+
+def jepsen_lines(
+    operations: list[Operation], line: Callable[[Operation, bool, int], str]
+) -> Iterator[str]:
+    """The invocations and completions in order of time."""
+    ends = [(operation, operation.call_ns, False) for operation in operations]
+    ends += [(operation, operation.return_ns or 0, True) for operation in operations]
+    for operation, time_ns, done in sorted(ends, key=lambda end: (end[1], end[2])):
+        yield line(operation, done, time_ns)
+
+
+def edn_line(operation: Operation, done: bool, time_ns: int) -> str:
+    process, type_, f, value = jepsen_parts(operation, done)
+    return f"{{:process {process}, :type {type_}, :f {f}, :value {value}, :time {time_ns}}}"
+
+
+def log_line(operation: Operation, done: bool, time_ns: int) -> str:
+    return "INFO  jepsen.util - " + "\t".join(jepsen_parts(operation, done))
+
+
+def jepsen_parts(operation: Operation, done: bool) -> tuple[str, str, str, str]:
+    """Process, type, function and value of an event."""
+    f = ":read" if operation.kind == "get" else ":write"
+    has_value = operation.value is not None and (done or f == ":write")
+    value = json.dumps(operation.value) if has_value else "nil"
+    pair = f"[{json.dumps(operation.key)} {value}]"
+    return str(operation.process), ":ok" if done else ":invoke", f, pair
+
+
+def parse_json(path: Path) -> None:
+    with path.open() as lines:
+        for line in lines:
+            json.loads(line)
+
+
+def parse_edn(path: Path) -> None:
+    with path.open() as lines:
+        for _ in edn.values(lines):
+            pass
+
+
+def parse_log(path: Path) -> None:
+    """The parts of each line, and its value as EDN."""
+    with path.open() as lines:
+        for line in lines:
+            edn.parse(line.rsplit("\t", 1)[1])
+
+
 def whole_pipeline(report: Report, history: History, folder: Path, name: str) -> None:
-    """From a run directory, as a run leaves it, to its proof: everything that `kvsim run` does once the nodes
-    are stopped. Beside reading the same columns and sorting their events, which no judge can do without.
+    """From a run directory to its proof: all that `kvsim run` does after it stopped the nodes.
+
+    Compared with reading the same columns and sorting their events, which every checker must do.
     """
     run = run_directory(history, folder)
     child = [sys.executable, __file__, "--judge", str(folder)]
-    told = json.loads(subprocess.run(child, check=True, capture_output=True, text=True).stdout)
+    measured = json.loads(subprocess.run(child, check=True, capture_output=True, text=True).stdout)
     floor = min(cpu_seconds(partial(read_and_sort, run.load("w"))) for _ in range(3))
     add(
         report,
         f"whole pipeline: run directory to verdict, proof written, {name}",
-        [told["seconds"]],
+        [measured["seconds"]],
         "s of CPU",
         "<= 15",
     )
-    report.add("whole pipeline over reading and sorting the same file", told["seconds"] / floor, "x")
-    report.add(f"whole pipeline, peak memory of the process, {name}", told["megabytes"], "MB")
+    report.add(
+        "whole pipeline over reading and sorting the same file", measured["seconds"] / floor, "x"
+    )
+    report.add(f"whole pipeline, peak memory of the process, {name}", measured["megabytes"], "MB")
 
 
-def run_directory(history: History, folder: Path) -> RunDir:
-    """A run of three nodes and one load, without anything else that a run can have."""
-    run = RunDir(folder)
+def run_directory(history: History, folder: Path) -> RunDirectory:
+    """A run of two nodes and one load, with nothing else."""
+    run = RunDirectory(folder)
     run.load("w").parent.mkdir(parents=True)
-    history_file.save(history, run.load("w"))
-    words = {"writes": "durable_at_leader", "leader_reads": "linearizable", "follower_reads": "prefix"}
-    plan = {"program": "p", "capabilities": [], "role_log": {}, "clean_exits": [0], "lasting": True}
-    nodes = {
-        node: {**plan, "id": at, "role": role, "address": f"127.0.0.1:{at}", "ports": [at], "promises": words}
-        for at, (node, role) in enumerate((("n1", "leader"), ("n2", "follower")), 1)
+    binary_file.save(history, run.load("w"))
+    guarantees = {
+        "writes": "durable_at_leader",
+        "leader_reads": "linearizable",
+        "follower_reads": "prefix",
     }
-    meta = dict.fromkeys(("kvsim", "when", "scenario", "title", "scenario_file", "again"), "")
-    run.write_meta({**meta, "seed": 1, "vars": {}, "variables": {}, "attached": False, "nodes": nodes})
+    plan = {
+        "program": "p",
+        "capabilities": [],
+        "role_log": {},
+        "clean_exits": [0],
+        "connections": "promised",
+    }
+    nodes = {
+        node: {
+            **plan,
+            "id": number,
+            "role": role,
+            "address": f"127.0.0.1:{number}",
+            "ports": [number],
+            "guarantees": guarantees,
+        }
+        for number, (node, role) in enumerate((("n1", "leader"), ("n2", "follower")), 1)
+    }
+    meta = dict.fromkeys(
+        ("kvsim", "when", "scenario", "title", "scenario_file", "repeat_command"), ""
+    )
+    run.write_meta(
+        {**meta, "seed": 1, "vars": {}, "variables": {}, "attached": False, "nodes": nodes}
+    )
     started = {"id": "1.1", "name": "w", "epoch_ns": 0, "minima": {}, "clients": 5, "at": "leader"}
     step = {"id": "1.1", "group": "g", "verb": "load", "line": 1, "text": "load", "targets": []}
     events = [
         {"event": "step", **step},
-        {"event": "load_start", **started, "key_count": PIPELINE_KEYS, "mix": {"put": 50, "get": 50}},
+        {
+            "event": "load_start",
+            **started,
+            "key_count": PIPELINE_KEYS,
+            "mix": {"put": 50, "get": 50},
+        },
         {"event": "step_end", "id": "1.1", "result": "pass", "why": ""},
         {"event": "load_stop", "name": "w", "counts": {"ok": len(history.operations)}},
         *map(final_event, itertools.count(1), history.finals),
         {"event": "end", "how": "finished"},
     ]
-    run.journal.write_text("".join(json.dumps({"t": at, **one}) + "\n" for at, one in enumerate(events)))
+    run.journal.write_text(
+        "".join(json.dumps({"t": at_s, **event}) + "\n" for at_s, event in enumerate(events))
+    )
     for file in (run.scenario, run.cluster):
         file.write_text("")
     return run
@@ -257,7 +401,7 @@ def run_directory(history: History, folder: Path) -> RunDir:
 
 def final_event(number: int, final: FinalRead) -> dict[str, object]:
     """A read after the load, as the journal holds it."""
-    outcome = Outcome(Kind.OK, value=final.value, found=final.value is not None)
+    outcome = Outcome(OutcomeKind.OK, value=final.value, found=final.value is not None)
     at_s = END_S + number / 1e6
     return {
         "event": "operation",
@@ -279,19 +423,19 @@ def final_event(number: int, final: FinalRead) -> dict[str, object]:
 
 def read_and_sort(path: Path) -> None:
     """The columns of times, and the order of all calls and returns."""
-    operations = history_file.load(path).operations
+    operations = binary_file.load(path).operations
     sorted(itertools.chain(operations.call_ns, operations.return_ns))
 
 
-def tell_judging(folder: Path) -> None:
-    """The child's part of `whole_pipeline`."""
-    took = cpu_seconds(lambda: judge_run(RunDir(folder)))
+def print_judging(folder: Path) -> None:
+    """The child process of `whole_pipeline`."""
+    took = cpu_seconds(lambda: judge_run(RunDirectory(folder)))
     print(json.dumps({"seconds": took, "megabytes": status_kilobytes("VmHWM") / 1024}))
 
 
-def judge_run(run: RunDir) -> None:
-    proof = write_proof(run)
-    if proof.load is None or proof.load.named("linearizable").verdict != "pass":
+def judge_run(run: RunDirectory) -> None:
+    proof = write_proof(run, RunRecord.load(run))
+    if proof.load is None or proof.load.result_of("linearizable").verdict != "pass":
         raise SystemExit(f"the proof is wrong: {proof.verdict}")
 
 
@@ -300,20 +444,80 @@ def parse_lines(lines: tuple[str, ...]) -> None:
         json.loads(line)
 
 
-def load_and_decide(path: Path) -> None:
-    if linearizable(history_file.load(path)).verdict != "pass":
-        raise SystemExit("the verdict is wrong")
+def file_to_report(report: Report, size: int) -> None:
+    """From kvsim's binary file to the report of all checks, each in a process of its own."""
+    histories = {
+        f"{PIPELINE_KEYS:,} keys on two nodes": partial(cluster_history, size),
+        "one key": lambda: History(one_key(size, 50, PUT_GET)),
+        "one key, mixed, 10 % unknown": lambda: History(one_key(size, 50, MIXED, 0.2)),
+    }
+    for case, make in histories.items():
+        mixed = "mixed" in case
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "history.bin"
+            binary_file.save(make(), path)
+            for fast in (True, False) if numpy() is not None else (False,):
+                took, megabytes = measured_report(path, fast=fast)
+                how = "with numpy" if fast else "without numpy"
+                name = f"file to report {how}, {size:,} operations, {case}"
+                goal = (MIXED_REPORT_GOAL if mixed else REPORT_GOAL) if fast else PLAIN_REPORT_GOAL
+                scaled = goal if size == MILLION else ""
+                if size == TEN_MILLION:
+                    scaled = "<= 25"
+                report.add(name, took, "s of CPU", scaled)
+                memory_goal = {MILLION: "<= 300", TEN_MILLION: "<= 2000"}.get(size, "")
+                # None is set for mixed operations.
+                memory_goal = "" if mixed else memory_goal
+                report.add(f"peak memory, {name}", megabytes, "MB", memory_goal)
+
+
+def report_growth(report: Report, sizes: tuple[int, ...]) -> None:
+    """The exponents with which the time from a file to its report grows: over all sizes, and
+    between neighbours."""
+    took = []
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "history.bin"
+            binary_file.save(cluster_history(size), path)
+            runs = [measured_report(path, fast=numpy() is not None)[0] for _ in range(3)]
+            took.append(min(runs))
+    measured = list(zip(sizes, took, strict=True))
+    for (fewer, faster), (more, slower) in itertools.pairwise(measured):
+        slope = math.log(slower / faster) / math.log(more / fewer)
+        report.add(f"growth exponent, file to report, {fewer:,} to {more:,} operations", slope, "")
+    slope = math.log(took[-1] / took[0]) / math.log(sizes[-1] / sizes[0])
+    name = f"growth exponent, file to report, {sizes[0]:,} to {sizes[-1]:,} operations, all sizes"
+    report.add(name, slope, "", "<= 1.15")
+
+
+def measured_report(path: Path, *, fast: bool) -> tuple[float, float]:
+    """Processor seconds of reading and judging a file, and the peak memory of the process in MB."""
+    child = [sys.executable, __file__, "--report", str(path)] + ([] if fast else ["--plain"])
+    found = json.loads(subprocess.run(child, check=True, capture_output=True, text=True).stdout)
+    return found["seconds"], found["megabytes"]
+
+
+def print_report(path: Path, *, plain: bool) -> None:
+    """The child process of `measured_report`. Without numpy: as if it were not installed."""
+    if plain:
+        sys.modules["numpy"] = None  # type: ignore[assignment]
+    took = cpu_seconds(lambda: load_and_check(path))
+    print(json.dumps({"seconds": took, "megabytes": status_kilobytes("VmHWM") / 1024}))
 
 
 def load_and_check(path: Path) -> None:
-    words = {"writes": "durable_at_leader", "leader_reads": "linearizable", "follower_reads": "prefix"}
-    report = check(history_file.load(path), words)
+    """Judge as the run it is: by what two nodes guarantee, or as one store."""
+    history = binary_file.load(path)
+    guarantees = {"leader_reads": "linearizable"}
+    if history.samples:
+        guarantees |= {"writes": "durable_at_leader", "follower_reads": "prefix"}
+    report = check(history, guarantees)
     if report.verdict != "pass":
         raise SystemExit(f"the report is wrong: {report.verdict}")
 
 
 def cluster_history(size: int) -> History:
-    """A leader that is right and a follower that is never behind: many keys, sampled roles, final reads."""
+    """A correct leader and a follower without lag: many keys, sampled roles, final reads."""
     operations = Operations()
     each = size // PIPELINE_KEYS
     last: dict[int, tuple[int, int]] = {}
@@ -321,17 +525,23 @@ def cluster_history(size: int) -> History:
         register = true_register(random.Random(key), each, 5, PUT_GET)
         final = max(register.until) + 1
         busy_until = [-1] * 8
-        for at in range(each):
-            kind, value = ("put" if register.kind[at] == PUT else "get"), register.value[at]
+        for index in range(each):
+            kind, value = ("put" if register.kind[index] == PUT else "get"), register.value[index]
             text = f"{key}-{value}" if value else None
-            times = register.call[at], register.until[at]
-            node = "n2" if kind == "get" and at % 9 == 0 else "n1"
+            times = register.call[index], register.until[index]
+            node = "n2" if kind == "get" and index % 9 == 0 else "n1"
             process = next(number for number, busy in enumerate(busy_until) if busy < times[0])
             busy_until[process] = times[1]
             operations.add(*times, 8 * key + process, f"key{key}", kind, text, node=node)
         end = decided_last(register)
         operations.add(
-            final, final, 8 * key + 7, f"key{key}", "get", f"{key}-{end}" if end else None, node="n1"
+            final,
+            final,
+            8 * key + 7,
+            f"key{key}",
+            "get",
+            f"{key}-{end}" if end else None,
+            node="n1",
         )
         last[key] = final, end
     end_ns = max(operations.return_ns) + 1
@@ -354,24 +564,51 @@ def decided_last(register: Register) -> int:
 
 def main() -> int:
     options = parser(__doc__)
-    options.add_argument("--quick", action="store_true", help="a tenth of the size, to see that it runs")
+    options.add_argument(
+        "--quick", action="store_true", help="a tenth of the size, to see that it runs"
+    )
     options.add_argument("--judge", type=Path, help=argparse.SUPPRESS)
-    options.add_argument("--only-pipeline", action="store_true", help="only the way from a file to a verdict")
+    options.add_argument(
+        "--only-pipeline", action="store_true", help="only the way from a file to a verdict"
+    )
+    options.add_argument(
+        "--ten-million", action="store_true", help="only the reports of ten million operations"
+    )
+    options.add_argument(
+        "--only-text", action="store_true", help="only the time to read the text formats"
+    )
     options.add_argument("--memory", type=Path, help=argparse.SUPPRESS)
+    options.add_argument("--report", type=Path, help=argparse.SUPPRESS)
+    options.add_argument("--plain", action="store_true", help=argparse.SUPPRESS)
     chosen = options.parse_args()
     if chosen.judge:
-        tell_judging(chosen.judge)
+        print_judging(chosen.judge)
         return 0
     if chosen.memory:
-        tell_memory(chosen.memory)
+        print_memory(chosen.memory)
         return 0
-    size, runs = (100_000, min(chosen.runs, 3)) if chosen.quick else (1_000_000, chosen.runs)
+    if chosen.report:
+        print_report(chosen.report, plain=chosen.plain)
+        return 0
+    size, runs = (100_000, min(chosen.runs, 3)) if chosen.quick else (MILLION, chosen.runs)
     report = Report(chosen.json)
+    if chosen.only_text:
+        text_formats(report, size // 10)
+        report.close()
+        return 0
+    if chosen.ten_million:
+        file_to_report(report, TEN_MILLION)
+        report_growth(report, (10_000, 100_000, MILLION, TEN_MILLION))
+        report.close()
+        return 0
     if not chosen.only_pipeline:
         million(report, size, runs)
         growth(report, (size // 100, size), runs)
         against_search(report, size // 100)
+    file_to_report(report, size)
+    report_growth(report, (10_000, 100_000, size) if size > 100_000 else (10_000, size))
     pipeline(report, size)
+    text_formats(report, size // 10)
     if numpy() is None and not chosen.json:
         print("# numpy is not installed; its figures were not measured")
     report.close()

@@ -1,15 +1,18 @@
-"""The reference store beside Redis, in one run: throughput, durable writes, replication, memory, restart, snapshots.
+"""The reference store beside Redis: throughput, durable writes, replication, memory, restart,
+snapshots.
 
-`redis-benchmark` is the load for both (Debian packages redis-server and redis-tools); against etcd (etcd-server) it is kvsim's
-own. Every ratio is the median of pairs measured one after the other, since the machine drifts. Servers get ports and folders
-of their own and are gone afterwards.
+`redis-benchmark` is the load for both (Debian packages redis-server and redis-tools). Against etcd
+(etcd-server) it is kvsim's own load. Each ratio is the median of pairs measured one after the
+other, because the machine's speed changes.
 
-    python benchmarks/store.py [--json] [--runs 5] [--requests 100000] [--keys 1000000] [--only NAME]
+    python benchmarks/store.py [--json] [--runs 5] [--requests 100000] [--keys 1000000] [--only
+    PART]
 """
 
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import socket
 import subprocess
@@ -20,9 +23,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import _peers
-from _driving import drive, program
+import _other_stores
 from _figures import Report, parser, summary
+from _load import drive, program_of
 
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = ROOT / "nodes" / "kvstore" / "__main__.py"
@@ -42,10 +45,10 @@ def free_port() -> int:
     raise RuntimeError("no free port")
 
 
-def ask(port: int, line: str, within_s: float = 60.0) -> str:
+def ask(port: int, line: str, timeout_s: float = 60.0) -> str:
     """Send one line of the line protocol, return the reply."""
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=within_s) as sock,
+        socket.create_connection(("127.0.0.1", port), timeout=timeout_s) as sock,
         sock.makefile("rb") as reader,
     ):
         sock.sendall(line.encode() + b"\n")
@@ -78,16 +81,25 @@ def server(argv: list[str], port: int) -> Iterator[subprocess.Popen]:
 
 @contextmanager
 def redis(folder: Path, *options: str) -> Iterator[int]:
-    port, place = free_port(), folder / f"redis{time.monotonic_ns()}"
-    place.mkdir()
-    argv = ["redis-server", "--port", str(port), "--dir", str(place), "--save", "", *options]
+    port, data_dir = free_port(), folder / f"redis{time.monotonic_ns()}"
+    data_dir.mkdir()
+    argv = ["redis-server", "--port", str(port), "--dir", str(data_dir), "--save", "", *options]
     with server(argv, port):
         yield port
 
 
-def store_argv(port: int, place: Path, *options: str) -> list[str]:
+def store_argv(port: int, data_dir: Path, *options: str) -> list[str]:
     role = () if any(option.startswith("--role") for option in options) else ("--role=leader",)
-    return [PYTHON, "-I", "-S", str(PROGRAM), f"--port={port}", f"--data-dir={place}", *role, *options]
+    return [
+        PYTHON,
+        "-I",
+        "-S",
+        str(PROGRAM),
+        f"--port={port}",
+        f"--data-dir={data_dir}",
+        *role,
+        *options,
+    ]
 
 
 @contextmanager
@@ -98,7 +110,7 @@ def store(folder: Path, *options: str) -> Iterator[int]:
 
 
 def rate(port: int, test: str, requests: int, clients: int, pipeline: int = 1) -> float:
-    """Operations a second that redis-benchmark gets out of a server."""
+    """Operations per second of redis-benchmark against a server."""
     argv = ["redis-benchmark", "-p", str(port), "-t", test, "-n", str(requests), "-c", str(clients)]
     argv += ["-P", str(pipeline), "-d", str(VALUE_BYTES), "-r", str(KEY_SPACE), "--csv"]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=600, check=True)
@@ -106,9 +118,14 @@ def rate(port: int, test: str, requests: int, clients: int, pipeline: int = 1) -
 
 
 def paired(
-    report: Report, name: str, runs: int, goal: str, ours: Callable[[], float], theirs: Callable[[], float]
+    report: Report,
+    name: str,
+    runs: int,
+    goal: str,
+    ours: Callable[[], float],
+    theirs: Callable[[], float],
 ) -> None:
-    """Report the median ratio of pairs, and both rates."""
+    """Report the median ratio of pairs, and the median rates."""
     pairs = [(ours(), theirs()) for _ in range(runs)]
     mine, _ = summary([pair[0] for pair in pairs])
     other, _ = summary([pair[1] for pair in pairs])
@@ -129,16 +146,19 @@ def bench_serving(report: Report, options, folder: Path) -> None:
             for test in ("set", "get"):
                 paired(
                     report,
-                    f"{test}, {clients} clients, pipeline {pipeline}, against Redis without persistence",
+                    f"{test}, {clients} clients, pipeline {pipeline}, "
+                    "against Redis without persistence",
                     options.runs,
                     goal,
                     lambda test=test, n=requests, c=clients, p=pipeline: rate(ours, test, n, c, p),
-                    lambda test=test, n=requests, c=clients, p=pipeline: rate(theirs, test, n, c, p),
+                    lambda test=test, n=requests, c=clients, p=pipeline: rate(
+                        theirs, test, n, c, p
+                    ),
                 )
 
 
 def bench_durable(report: Report, options, folder: Path) -> None:
-    """Writes that are synced before they are acknowledged, and once a second."""
+    """Writes that are synced before they are acknowledged, and writes synced once a second."""
     for fsync, policy, goal, part in (
         ("always", "always", ">= 1.0", 10),
         ("interval", "everysec", ">= 0.8", 1),
@@ -165,7 +185,8 @@ def cluster(folder: Path, mode: str, *options: str) -> Iterator[list[int]]:
         leader = stack.enter_context(store(folder, f"--replication={mode}", *options))
         address = f"--leader=127.0.0.1:{leader}"
         followers = [
-            stack.enter_context(store(folder, "--role=follower", address, *options)) for _ in range(2)
+            stack.enter_context(store(folder, "--role=follower", address, *options))
+            for _ in range(2)
         ]
         while len(status(leader)["followers"]) < 2:
             time.sleep(0.01)
@@ -176,8 +197,8 @@ def bench_replication(report: Report, options, folder: Path) -> None:
     """One leader, two followers: majority against async, lag, and how fast a follower applies."""
     for fsync in ("never", "always"):
         with (
-            cluster(folder, "majority", f"--fsync={fsync}") as careful,
-            cluster(folder, "async", f"--fsync={fsync}") as quick,
+            cluster(folder, "majority", f"--fsync={fsync}") as majority,
+            cluster(folder, "async", f"--fsync={fsync}") as asynchronous,
         ):
             for clients in (10, 50):
                 paired(
@@ -185,8 +206,8 @@ def bench_replication(report: Report, options, folder: Path) -> None:
                     f"set, {clients} clients, fsync={fsync}, majority against async",
                     options.runs,
                     ">= 0.5",
-                    lambda c=clients: rate(careful[0], "set", options.requests // 4, c),
-                    lambda c=clients: rate(quick[0], "set", options.requests // 4, c),
+                    lambda c=clients: rate(majority[0], "set", options.requests // 4, c),
+                    lambda c=clients: rate(asynchronous[0], "set", options.requests // 4, c),
                 )
     with cluster(folder, "async", "--fsync=never") as ports:
         measure_lag(report, ports, options)
@@ -206,7 +227,9 @@ def measure_lag(report: Report, ports: list[int], options) -> None:
         "-P",
         "16",
     ]
-    load = subprocess.Popen([*argv, "-r", str(KEY_SPACE), "-d", str(VALUE_BYTES)], stdout=subprocess.DEVNULL)
+    load = subprocess.Popen(
+        [*argv, "-r", str(KEY_SPACE), "-d", str(VALUE_BYTES)], stdout=subprocess.DEVNULL
+    )
     lags = []
     while load.poll() is None:
         lags.append(max((follower["lag"] for follower in status(ports[0])["followers"]), default=0))
@@ -214,9 +237,11 @@ def measure_lag(report: Report, ports: list[int], options) -> None:
     began_s, leader = time.monotonic(), status(ports[0])["applied"]
     for port in ports[1:]:
         ask(port, f"WAIT {leader} 60000")
-    behind_s = time.monotonic() - began_s
-    report.add("replication lag under full load, most", max(lags), "writes", "", f"{len(lags)} samples")
-    report.add("followers level after the load ended", behind_s, "s")
+    catch_up_s = time.monotonic() - began_s
+    report.add(
+        "largest replication lag under full load", max(lags), "writes", "", f"{len(lags)} samples"
+    )
+    report.add("followers caught up after the load ended", catch_up_s, "s")
 
 
 def rss_bytes(pid: int) -> int:
@@ -240,49 +265,74 @@ def fill(port: int, keys: int) -> None:
 
 
 def bench_size(report: Report, options, folder: Path) -> None:
-    """Memory for many keys, restart with them, and how long a snapshot of them holds clients up."""
-    keys, place, port = options.keys, folder / "big", free_port()
+    """Memory for many keys, restart with them, and the wait of a client during their snapshot."""
+    keys, data_dir, port = options.keys, folder / "big", free_port()
     with redis(folder, "--appendonly", "no") as theirs:
         pid = int(redis_info(theirs, "process_id"))
         empty = rss_bytes(pid)
         fill(theirs, keys)
         redis_bytes = (rss_bytes(pid) - empty) / keys
-    with server(store_argv(port, place, "--fsync=never"), port) as process:
+    with server(store_argv(port, data_dir, "--fsync=never"), port) as process:
         empty = rss_bytes(process.pid)
         fill(port, keys)
         ours = (rss_bytes(process.pid) - empty) / keys
         report.add(
-            f"memory a key, {keys:,} keys, against Redis",
+            f"memory per key, {keys:,} keys, against Redis",
             ours / redis_bytes,
             "ratio",
             "<= 2.5",
             f"{ours:.0f} against {redis_bytes:.0f} bytes",
         )
-        quiet_ms, busy_ms = longest_quiet_wait_s(port) * 1000, longest_wait_s(port, keys) * 1000
-        detail = f"{quiet_ms:.1f} ms when none is made"
-        report.add("longest wait of a client while a snapshot is made", busy_ms, "ms", "", detail)
-    measure_restart(report, options, place)
+        without_ms = longest_wait_without_snapshot_s(port) * 1000
+        wait_ms = longest_wait_s(port, keys) * 1000
+        detail = f"{without_ms:.1f} ms without one"
+        report.add("longest wait of a client while a snapshot is made", wait_ms, "ms", "", detail)
+    measure_restart(report, options, data_dir, "with these keys", "<= 5", "<= 5")
+    with server(store_argv(port, data_dir, "--fsync=never"), port):
+        scatter(port, keys, keys // 4)
+    # No goal: most of the time goes into splitting the log and adding its keys to a dictionary at
+    # random positions, and STATUS has to look for these keys in every chunk of the snapshot.
+    measure_restart(report, options, data_dir, "after scattered writes", "", "")
+
+
+def scatter(port: int, keys: int, count: int) -> None:
+    """Set keys that are drawn at random to values of random lengths."""
+    draw = random.Random(1)
+    with socket.create_connection(("127.0.0.1", port)) as sock, sock.makefile("rb") as reader:
+        for _ in range(0, count, 1000):
+            words = []
+            for _ in range(1000):
+                key, value = b"key:%012d" % draw.randrange(keys), b"v" * draw.randrange(65)
+                header = b"*3\r\n$3\r\nSET\r\n$16\r\n%b\r\n" % key
+                words.append(header + b"$%d\r\n%b\r\n" % (len(value), value))
+            sock.sendall(b"".join(words))
+            reader.read(5 * 1000)
 
 
 def redis_info(port: int, name: str) -> str:
-    done = subprocess.run(["redis-cli", "-p", str(port), "INFO"], capture_output=True, text=True, check=True)
-    return next(line.split(":")[1] for line in done.stdout.splitlines() if line.startswith(name + ":"))
+    done = subprocess.run(
+        ["redis-cli", "-p", str(port), "INFO"], capture_output=True, text=True, check=True
+    )
+    return next(
+        line.split(":")[1] for line in done.stdout.splitlines() if line.startswith(name + ":")
+    )
 
 
 def longest_wait_s(port: int, keys: int) -> float:
-    """Write until a snapshot was begun and done; the longest round trip of a small client meanwhile."""
-    seen, longest = {status(port)["snapshot"]}, 0.0
+    """The longest round trip of a small client, in seconds, while a snapshot is made."""
+    snapshots, longest = {status(port)["snapshot"]}, 0.0
     deadline_s = time.monotonic() + 60
     with socket.create_connection(("127.0.0.1", port)) as sock, sock.makefile("rb") as reader:
-        while len(seen) < 3 and time.monotonic() < deadline_s:  # the second may have been under way before
-            seen.add(status(port)["snapshot"])
+        # The first change may be the end of a snapshot that was under way before.
+        while len(snapshots) < 3 and time.monotonic() < deadline_s:
+            snapshots.add(status(port)["snapshot"])
             fill(port, min(keys, 20_000))
             longest = max(longest, longest_of(200, sock, reader))
     return longest
 
 
-def longest_quiet_wait_s(port: int) -> float:
-    """The same client's longest round trip while no snapshot is made: what the machine alone does to it."""
+def longest_wait_without_snapshot_s(port: int) -> float:
+    """The longest round trip of the same client while no snapshot is made."""
     with socket.create_connection(("127.0.0.1", port)) as sock, sock.makefile("rb") as reader:
         return longest_of(20_000, sock, reader)
 
@@ -297,38 +347,51 @@ def longest_of(count: int, sock: socket.socket, reader) -> float:
     return longest
 
 
-def measure_restart(report: Report, options, place: Path) -> None:
-    ratios, times = [], []
+def measure_restart(
+    report: Report, options, data_dir: Path, state: str, goal: str, status_goal: str
+) -> None:
+    """Report how long a start takes until the node listens, and until STATUS counts every key."""
+    listening, counted, cpu, times_s = [], [], [], []
     for _ in range(options.runs):
-        began_s = time.perf_counter()
-        for path in place.iterdir():
-            path.read_bytes()
-        read_s = time.perf_counter() - began_s
+        read_s, read_cpu_s = bare_read_s(data_dir)
         port, began_s = free_port(), time.perf_counter()
-        with server(store_argv(port, place, "--fsync=never"), port):
-            times.append(time.perf_counter() - began_s)
-        ratios.append(times[-1] / read_s)
-    seconds, _ = summary(times)
-    ratio, spread = summary(ratios)
-    report.add(
-        "restart with these keys, against a bare read of the files",
-        ratio,
-        "ratio",
-        "<= 5",
-        f"{spread}; {seconds:.2f} s",
-    )
+        with server(store_argv(port, data_dir, "--fsync=never"), port) as process:
+            times_s.append(time.perf_counter() - began_s)
+            cpu.append(cpu_s(process.pid) / read_cpu_s)
+            status(port)
+            counted.append((time.perf_counter() - began_s) / read_s)
+        listening.append(times_s[-1] / read_s)
+    ratio, spread = summary(listening)
+    detail = f"{spread}; {summary(times_s)[0]:.2f} s; {summary(cpu)[0]:.1f} in CPU time"
+    name = f"restart {state}, against a bare read of the files"
+    report.add(name, ratio, "ratio", goal, detail)
+    ratio, spread = summary(counted)
+    report.add(f"{name}, until the first STATUS", ratio, "ratio", status_goal, spread)
 
 
-def bench_peers(report: Report, options, folder: Path) -> None:
-    """Majority beside peers of three nodes each: PySyncObj's replicated dictionary, and etcd."""
-    if _peers.has_pysyncobj():
+def bare_read_s(folder: Path) -> tuple[float, float]:
+    """Read all files of a folder; return the seconds and the CPU seconds that this takes."""
+    began_s, cpu_began_s = time.perf_counter(), time.process_time()
+    for path in folder.iterdir():
+        path.read_bytes()
+    return time.perf_counter() - began_s, time.process_time() - cpu_began_s
+
+
+def cpu_s(pid: int) -> float:
+    """Return the CPU seconds that the first thread of a process has used."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+
+
+def bench_other_stores(report: Report, options, folder: Path) -> None:
+    """Majority against other stores of three nodes: PySyncObj's replicated dictionary, and etcd."""
+    if _other_stores.has_pysyncobj():
         against_pysyncobj(report, options, folder)
-    if _peers.has_etcd():
+    if _other_stores.has_etcd():
         against_etcd(report, options, folder)
 
 
 def against_pysyncobj(report: Report, options, folder: Path) -> None:
-    """In memory, with as many writes outstanding: redis-benchmark's here, its own there."""
+    """In memory, with as many writes under way: of redis-benchmark, and of PySyncObj itself."""
     with cluster(folder, "majority", "--fsync=never") as ports:
         for writers in (10, 50):
             paired(
@@ -337,19 +400,22 @@ def against_pysyncobj(report: Report, options, folder: Path) -> None:
                 options.runs,
                 ">= 1.0",
                 lambda n=writers: rate(ports[0], "set", 20_000, n),
-                lambda n=writers: _peers.pysyncobj_rate(n),
+                lambda n=writers: _other_stores.pysyncobj_rate(n),
             )
 
 
 def against_etcd(report: Report, options, folder: Path) -> None:
-    """On disk at a majority, written to at the leader by kvsim's load, which speaks lines here and etcd's JSON gateway there."""
-    ours, theirs = program("kvstore/majority.yaml"), program("etcd/node.yaml")
-    with cluster(folder, "majority", "--fsync=always") as ports, _peers.etcd(folder) as leader:
+    """On disk at a majority. kvsim's load writes to the leaders: lines, and etcd's JSON gateway."""
+    ours, theirs = program_of("kvstore/majority.yaml"), program_of("etcd/node.yaml")
+    with (
+        cluster(folder, "majority", "--fsync=always") as ports,
+        _other_stores.etcd(folder) as leader,
+    ):
         for clients in (10, 50):
             count = options.requests // 20
             paired(
                 report,
-                f"put, {clients} clients, fsync=always, majority against etcd through its JSON gateway",
+                f"put, {clients} clients, fsync=always, majority against etcd's JSON gateway",
                 options.runs,
                 ">= 1.0",
                 lambda c=clients, n=count: drive(ours, ports[0], c, n),
@@ -362,15 +428,15 @@ PARTS = {
     "durable": bench_durable,
     "replication": bench_replication,
     "size": bench_size,
-    "peers": bench_peers,
+    "other_stores": bench_other_stores,
 }
 
 
 def main() -> int:
-    """Run the parts asked for; 0 when they could be measured, 1 when Redis' tools are missing."""
+    """Run the chosen parts. Returns 1 when the tools of Redis are missing."""
     arguments = parser(__doc__)
     arguments.add_argument(
-        "--requests", type=int, default=100_000, help="requests a measurement (default: 100000)"
+        "--requests", type=int, default=100_000, help="requests per measurement (default: 100000)"
     )
     arguments.add_argument(
         "--keys", type=int, default=1_000_000, help="keys for memory and restart (default: 1000000)"
@@ -378,11 +444,14 @@ def main() -> int:
     arguments.add_argument("--only", choices=PARTS, help="one part only")
     options = arguments.parse_args()
     missing = [
-        name for name in ("redis-server", "redis-benchmark", "redis-cli") if shutil.which(name) is None
+        name
+        for name in ("redis-server", "redis-benchmark", "redis-cli")
+        if shutil.which(name) is None
     ]
     if missing:
         print(
-            f"not measured: {', '.join(missing)} missing (Debian packages redis-server, redis-tools)",
+            f"not measured: {', '.join(missing)} missing "
+            "(Debian packages redis-server, redis-tools)",
             file=sys.stderr,
         )
         return 1

@@ -1,3 +1,4 @@
-"""kvsim starts a replicated key-value store as real processes, drives it, breaks it, and proves what it really does."""
+"""kvsim starts a replicated key-value store as real processes, drives it, breaks it, and proves
+what it does."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -1,4 +1,7 @@
-"""Every error kvsim raises on purpose, and the exit status each one ends in. Bottom layer: imports nothing of kvsim."""
+"""Every error that kvsim raises on purpose, and the exit status of each.
+
+The lowest layer: imports nothing of kvsim.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,10 @@ class Exit(IntEnum):
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One mistake in a user's file. `line` and `column` count from 1; 0 means the mistake has no place in the file."""
+    """One mistake in a user's file.
+
+    `line` and `column` count from 1; 0 for a mistake that has no position in the file.
+    """
 
     file: str
     line: int
@@ -27,12 +33,12 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        return f"{place}: {self.message}"
+        where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        return f"{where}: {self.message}"
 
 
 class KvsimError(Exception):
-    """Base of all. `exit` is the status the command line ends with."""
+    """Base of all. `exit` is the exit status of the command."""
 
     exit = Exit.INTERNAL
 
@@ -44,7 +50,7 @@ class UsageError(KvsimError):
 
 
 class FileProblems(UsageError):
-    """Mistakes in the user's YAML files, all of them at once, sorted by place."""
+    """Mistakes in the user's YAML files, all of them at once, sorted by position."""
 
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = sorted(problems)
@@ -52,7 +58,7 @@ class FileProblems(UsageError):
 
 
 class NodeFailed(KvsimError):
-    """A node did not start, died, or would not stop. The program under test is to blame: verdict fail."""
+    """A node did not start, died, or did not stop. Its program is the cause: verdict fail."""
 
     exit = Exit.FAIL
 
@@ -61,7 +67,23 @@ class NodeFailed(KvsimError):
         super().__init__(message)
 
 
-class RunInvalid(KvsimError):
-    """The run cannot prove anything (a fault never bit, nothing was tested, it could not be recorded): verdict invalid."""
+class WrongState(NodeFailed):
+    """A step asks of a node what it cannot do now, because of an earlier step. Verdict invalid.
+
+    `lint` finds it where the file shows it; what the seed draws shows only in a run.
+    """
 
     exit = Exit.INVALID
+
+
+class RunInvalid(KvsimError):
+    """The run proves nothing: verdict invalid.
+
+    A fault had no effect, nothing was tested, or the run could not be recorded.
+    """
+
+    exit = Exit.INVALID
+
+
+class LoadBroken(RunInvalid):
+    """The process of a load ended by itself. What it recorded until then is judged."""

@@ -1,22 +1,25 @@
-"""What all tests share: nothing is left behind, whatever a test did."""
+"""What all tests share: no test leaves a process behind."""
 
 from __future__ import annotations
 
 import os
 import signal
-import uuid
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
-from kvsim.process import leftovers
-from kvsim.process.environment import Mark
+from tests import leftovers
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("kvsim", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("kvsim")
 
 ROOT = Path(__file__).parent.parent
+pytest_plugins = ("tests.installed_wheel", "tests.scenario_fixtures")
 
-if (
-    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-):  # in the background of a shell; what tests start would ignore Ctrl-C, too
+# Ignored when the tests run in the background of a shell. What tests start would ignore it, too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -27,33 +30,30 @@ def root() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left_behind(monkeypatch):
-    """No process that a test started through kvsim outlives it. Found by a mark of the test's own in the environment."""
-    own = uuid.uuid4().hex
-    monkeypatch.setenv("KVSIM_TEST", own)
-    before = {one.identity for one in leftovers.find()}
+def nothing_left_behind():
+    """No process that a test started through kvsim outlives the test.
+
+    Found by the tag of kvsim in its environment.
+    """
+    before = {leftover.identity for leftover in leftovers.find()}
     yield
-    mine = [
-        one for one in leftovers.find() if one.identity not in before and _descends_from_us(one.identity.pid)
+    left = [
+        leftover
+        for leftover in leftovers.find()
+        if leftover.identity not in before and _descends_from_us(leftover.identity.pid)
     ]
-    assert not mine, "left behind:\n" + "\n".join(one.describe() for one in mine)
+    assert not left, "left behind:\n" + "\n".join(leftover.describe() for leftover in left)
 
 
 def _descends_from_us(pid: int) -> bool:
-    """Other workers run tests of their own beside us: only what hangs below this process, or below nobody, is judged here."""
-    seen = set()
-    while pid > 1 and pid not in seen:
+    """Whether a process is below this one. Other test processes have their own."""
+    visited = set()
+    while pid > 1 and pid not in visited:
         if pid == os.getpid():
             return True
-        seen.add(pid)
+        visited.add(pid)
         try:
             pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
         except OSError:
             return False
     return False
-
-
-@pytest.fixture
-def mark() -> Mark:
-    """A fresh mark for processes of one test."""
-    return Mark(uuid.uuid4().hex)

@@ -1,1 +1,4 @@
-"""Scenarios × programs × seeds over many workers, into one SQLite file and one page. Dask moves the work; nothing here does."""
+"""Campaigns: scenarios × programs × seeds on many workers, into one SQLite file and one page.
+
+Only `workers` and `worker_task` know Dask.
+"""

@@ -1,29 +1,31 @@
-"""A campaign from beginning to end: what is still to do, handed out, recorded as it comes back. Whatever ends it leaves a usable file."""
+"""Run a campaign: find the missing trials, distribute them, record each result as it comes.
+
+Any end leaves a usable database.
+"""
 
 from __future__ import annotations
 
 import json
-import shutil
-import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kvsim.campaign.database import Database
-from kvsim.campaign.plan import Plan
-from kvsim.campaign.workers import Lost, hand_out, workers
-from kvsim.errors import UsageError
-from kvsim.trials.trial import Ending, Result, Trial
+from kvsim.campaign.plan import CampaignPlan
+from kvsim.campaign.workers import Lost, distribute, workers
+from kvsim.launcher.watchdog_guard import WatchdogGuard
+from kvsim.process.environment import new_run_tag
+from kvsim.run_directory import CAMPAIGN_PAGE, make_folder, remove_folder
+from kvsim.trials.pool import sigterm_as_interrupt
+from kvsim.trials.trial import Ending, OnProgress, Trial, TrialResult
 
-DATABASE, PAGE = "campaign.sqlite", "campaign.html"
-
-Progress = Callable[[int, Result], None]
+DATABASE, PAGE = "campaign.sqlite", CAMPAIGN_PAGE
 
 
 @dataclass(frozen=True)
-class Ran:
-    """How this call went: made now, made before, lost to workers; `interrupted` by the user."""
+class CampaignOutcome:
+    """How this call went: runs made now, made before, and lost; `interrupted` by the user."""
 
     made: int
     before: int
@@ -32,51 +34,57 @@ class Ran:
 
 
 def open_database(folder: Path) -> Database:
-    """The database in a campaign's folder, which is made. Raises UsageError."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot make the folder {folder}: {error.strerror}") from error
+    """The database in a campaign's folder; makes both. Raises UsageError."""
+    make_folder(folder)
     return Database(folder / DATABASE)
 
 
-def agree(database: Database, plan: Plan) -> None:
-    """Hold the plan against what the campaign was begun with. More seeds than before are welcome. Raises UsageError."""
-    database.agree({"first seed": str(plan.first_seed)})
+def check_plan(database: Database, plan: CampaignPlan) -> None:
+    """Compare the plan with the one that the campaign was begun with.
+
+    Raises UsageError for another first seed or text. More seeds than before are allowed.
+    """
+    database.check_settings({"first seed": str(plan.first_seed)})
     for case in plan.cases:
-        words = json.dumps([case.scenario, *case.arguments])
-        database.agree({f"text of {words}": case.digest})
+        command = json.dumps([case.scenario, *case.arguments])
+        database.check_settings({f"text of {command}": case.digest})
 
 
 def campaign(
-    plan: Plan,
+    plan: CampaignPlan,
     database: Database,
     scheduler: str | None,
     jobs: int,
-    progress: Progress = lambda made, newest: None,
-) -> Ran:
-    """Make what is still to be made. Ctrl-C (or SIGTERM) ends it with all that came back recorded. Raises UsageError."""
-    todo = [trial for trial in plan.trials() if not database.has(trial)]
-    before, made = plan.wanted - len(todo), 0
+    on_progress: OnProgress = lambda made, newest: None,
+) -> CampaignOutcome:
+    """Make the runs that are missing. Raises UsageError.
+
+    Ctrl-C (or SIGTERM) ends it; every result that came back is recorded.
+    """
+    missing = [trial for trial in plan.trials() if not database.has(trial)]
+    before, made = plan.planned - len(missing), 0
     scratch = database.path.parent / ".workers"
-    shutil.rmtree(scratch, ignore_errors=True)  # of a campaign that was killed
+    # A campaign that was killed leaves this folder.
+    remove_folder(scratch)
     lost: list[Lost] = []
 
-    def came(trial: Trial, fields: Mapping[str, Any]) -> None:
+    def on_result(trial: Trial, fields: Mapping[str, Any]) -> None:
         nonlocal made
-        result = Result.from_json(fields["result"])
+        result = TrialResult.from_json(fields["result"])
         if result.ending is not Ending.INTERRUPTED:
             made += database.add(trial, result, fields["worker"], fields["archive"])
-            progress(before + made, result)
+            on_progress(before + made, result)
 
-    usual = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        if todo:
-            with workers(scheduler, min(jobs, len(todo)), scratch) as client:
-                lost = hand_out(client, todo, plan.limit_s, came)
-        return Ran(made, before, tuple(lost), interrupted=False)
-    except KeyboardInterrupt:
-        return Ran(made, before, tuple(lost), interrupted=True)
-    finally:
-        signal.signal(signal.SIGTERM, usual)
-        shutil.rmtree(scratch, ignore_errors=True)
+    with sigterm_as_interrupt():
+        try:
+            if missing:
+                with (
+                    WatchdogGuard(new_run_tag(), [scratch]),
+                    workers(scheduler, min(jobs, len(missing)), scratch) as client,
+                ):
+                    lost = distribute(client, missing, plan.limit_s, on_result)
+            return CampaignOutcome(made, before, tuple(lost), interrupted=False)
+        except KeyboardInterrupt:
+            return CampaignOutcome(made, before, tuple(lost), interrupted=True)
+        finally:
+            remove_folder(scratch)

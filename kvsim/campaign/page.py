@@ -1,86 +1,119 @@
-"""A campaign's summary as one HTML page that stands alone. Reads a Summary; writes text; fetches nothing."""
+"""A campaign's summary as one self-contained HTML page, which fetches nothing: dates, kinds
+of failures with filters, pass rates.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
 
-from kvsim.campaign.summary import Row, Summary
-from kvsim.trials.groups import Group
+from kvsim.campaign.summary import CampaignSummary, SummaryRow
+from kvsim.report import html_list
+from kvsim.report.html_list import verdict
+from kvsim.trials.failure_groups import FailureGroup
 from kvsim.trials.trial import Ending
 
-HEAD = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>kvsim campaign</title>
-<style>
-:root { color-scheme: light dark; --ink: #1c2024; --dim: #667; --line: #d8dce2; --paper: #fff;
-  --good: #1a7f37; --bad: #c62828; --other: #b26a00 }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e8ea; --dim: #9aa3ad; --line: #343a42; --paper: #15181c;
-  --good: #4ac26b; --bad: #ff7b72; --other: #e3b341 } }
-body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-  max-width: 72rem; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse; width: 100%; margin: .5rem 0 1.5rem }
-th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
-code { font: 13px ui-monospace, monospace; overflow-wrap: anywhere }
-.dim { color: var(--dim) } .pass { color: var(--good) } .fail, .error { color: var(--bad) }
-.unknown, .invalid, .overtime { color: var(--other) }
-.bar { width: 12rem; height: .7rem; background: var(--line); position: relative }
-.bar i { position: absolute; inset: 0 auto 0 0; background: var(--good) }
-.bar b { position: absolute; top: 0; bottom: 0; background: var(--bad) }
-.bar u { position: absolute; top: -2px; bottom: -2px; border: 1px solid var(--ink); border-width: 0 1px }
-</style></head><body>
-"""
 
-
-def page_of(summary: Summary, title: str) -> str:
+def page_of(summary: CampaignSummary, title: str) -> str:
     """The whole page."""
-    return HEAD + "\n".join(_body(summary, title)) + "\n</body></html>\n"
+    return html_list.page(title, "\n".join(_body(summary, title)))
 
 
-def _body(summary: Summary, title: str) -> Iterator[str]:
-    missing = "" if summary.complete else f" of {summary.wanted} &mdash; <b class=unknown>not complete</b>"
-    yield f"<h1>{escape(title)}</h1>"
-    yield f"<p>{summary.whole.made} runs{missing}; median {summary.median_s:.1f} s, slowest {summary.slowest_s:.1f} s; "
-    yield f"{len(summary.workers)} workers.</p><p>"
-    yield " &middot; ".join(
-        f'<b class="{ending}">{ending}</b> {count}' for ending, count in summary.whole.counts.items()
+def _body(summary: CampaignSummary, title: str) -> Iterator[str]:
+    missing = (
+        ""
+        if summary.complete
+        else f" of {summary.planned} &mdash; <b class=unknown>not complete</b>"
     )
-    yield "</p>"
-    for heading, rows in summary.tables.items():
-        yield from _table(heading, rows)
+    begun, ended = summary.period
+    yield f"<h1>{escape(title)}</h1>"
+    yield (
+        f'<p class="soft"><time>{escape(begun)}</time> to <time>{escape(ended)}</time>; '
+        f"{summary.whole.made} runs{missing}; median {summary.median_s:.1f} s, "
+        f"slowest {summary.slowest_s:.1f} s; {len(summary.workers)} workers</p>"
+    )
+    counts = (f"{verdict(ending)} {count}" for ending, count in summary.whole.counts.items())
+    yield f"<p>{' &middot; '.join(counts)}</p>"
     if summary.groups:
-        yield "<h2>Where runs first went wrong</h2>"
-        yield "<table><tr><th class=n>runs<th>ending<th>scenario<th>where<th>what<th>see it"
-        for group, number in zip(summary.groups, summary.numbers, strict=True):
-            yield _group(group, number)
-        yield "</table>"
-    yield '<p class="dim">Bars: passed in green, failed in red; the bracket is the 95 % confidence interval (Wilson) of the pass rate. '
-    yield "Skipped runs are left out of rates.</p>"
+        yield from _groups(summary)
+    for heading, rows in summary.tables.items():
+        yield f"<h2>By {heading}</h2>"
+        columns = {heading: "", **HEADINGS}
+        yield html_list.table(f"by {heading}", columns, map(_row, rows), filtered=False)
+    yield (
+        '<p class="soft">Bars: passed in green, failed in red; the bracket is the 95 % '
+        "confidence interval (Wilson) of the pass rate. Skipped runs are left out of rates.</p>"
+    )
 
 
-def _table(heading: str, rows: tuple[Row, ...]) -> Iterator[str]:
-    yield f"<h2>By {heading}</h2><table><tr><th>{heading}<th class=n>runs<th class=n>passed<th class=n>rate<th><th class=n>skipped"
-    yield from map(_row, rows)
-    yield "</table>"
+HEADINGS = {"runs": "n", "passed": "n", "rate": "n", "confidence": "", "skipped": "n"}
 
 
-def _row(row: Row) -> str:
+def _row(row: SummaryRow) -> str:
     passed, (low, high) = row.passed, row.passed.bounds
     rest = 100 * (1 - passed.value) if passed.total else 0
     bar = (
-        f'<div class=bar><i style="width:{100 * passed.value:.2f}%"></i><b style="right:0;width:{rest:.2f}%"></b>'
+        f'<div class=bar><i style="width:{100 * passed.value:.2f}%"></i>'
+        f'<b style="width:{rest:.2f}%"></b>'
         f'<u style="left:{100 * low:.2f}%;right:{100 - 100 * high:.2f}%"></u></div>'
     )
-    return (
-        f"<tr><td>{escape(row.label)}<td class=n>{row.made}<td class=n>{passed.count}<td class=n>{100 * passed.value:.1f} %"
-        f"<td>{bar}<span class=dim>{100 * low:.1f} to {100 * high:.1f} %</span><td class=n>{row.counts.get(Ending.SKIPPED, 0)}"
-    )
+    cells = [
+        ("", "wide", f"<b>{escape(row.label)}</b>"),
+        ("runs", "n", str(row.made)),
+        ("passed", "n", str(passed.count)),
+        ("rate", "n", f"{100 * passed.value:.1f} %"),
+        ("", "wide", f"{bar}<span class=soft>{100 * low:.1f} to {100 * high:.1f} %</span>"),
+        ("skipped", "n", str(row.counts.get(Ending.SKIPPED, 0))),
+    ]
+    return html_list.row(cells)
 
 
-def _group(group: Group, number: int) -> str:
-    see = f"<code>{escape(group.first.again)}</code><br><span class=dim>run {number}: <code>--unpack {number}</code></span>"
-    return (
-        f'<tr><td class=n>{group.count}<td class="{group.ending}">{group.ending}<td>{escape(group.scenario)}'
-        f"<td>{escape(group.place)}<td>{escape(group.what)}<td>{see}"
+GROUP_HEADINGS = {
+    "verdict": "",
+    "runs": "n",
+    "scenario": "",
+    "program": "",
+    "cause": "",
+    "again": "",
+}
+
+
+def _groups(summary: CampaignSummary) -> Iterator[str]:
+    """Each kind of failure, with filters."""
+    groups = summary.groups
+    yield "<h2>Where runs first went wrong</h2>"
+    yield html_list.filters(
+        {
+            "verdict": (str(group.ending) for group in groups),
+            "scenario": (_scenario(group) for group in groups),
+            "program": (_program(group) for group in groups),
+        }
     )
+    rows = map(_group, groups, summary.numbers)
+    yield html_list.table("kinds of failures", GROUP_HEADINGS, rows, filtered=True)
+
+
+def _scenario(group: FailureGroup) -> str:
+    return group.trial.labels.get("scenario", group.scenario)
+
+
+def _program(group: FailureGroup) -> str:
+    return group.trial.labels.get("program", "")
+
+
+def _group(group: FailureGroup, number: int) -> str:
+    repeat = (
+        f"<code>{escape(group.first.repeat_command)}</code><br>"
+        f"<span class=soft>run {number}: <code>--unpack {number}</code></span>"
+    )
+    symptom = f'<span class="cause soft">{escape(group.symptom)}</span>'
+    cells = [
+        ("", "fixed", verdict(group.ending)),
+        ("runs", "n", str(group.count)),
+        ("", "", f"<b>{escape(_scenario(group))}</b>"),
+        ("program", "", escape(_program(group))),
+        ("", "wide", escape(group.failed_at) + symptom),
+        ("", "wide", repeat),
+    ]
+    data = {"verdict": group.ending, "scenario": _scenario(group), "program": _program(group)}
+    return html_list.row(cells, data)

@@ -1,4 +1,4 @@
-"""What a campaign is to try: every scenario with every program and every seed, labelled for its tables. Pure."""
+"""The runs of a campaign: every scenario with every program and every seed."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kvsim.config.cluster import Cluster
-from kvsim.config.fault_words import FAULTS
-from kvsim.config.lint import every_step
-from kvsim.config.scenario import Scenario
+from kvsim.config.scenario import Scenario, fault_kinds_of, walk_steps
 from kvsim.trials.trial import Trial
 
-BY_HAND = ("kill", "pause", "stop", "restart")  # verbs that break something without a scope
+# Steps that disrupt a node without a fault around them.
+DISRUPTING_VERBS = {"kill", "pause", "stop", "restart"}
 NO_FAULT = "none"
 
 
 @dataclass(frozen=True)
 class Case:
-    """One scenario with one program: what is tried with every seed. `digest` covers the scenario's and the cluster's text."""
+    """One scenario with one program, run with every seed.
+
+    `digest`: the SHA-256 of the scenario's and the cluster's text.
+    """
 
     scenario: str
     arguments: tuple[str, ...]
@@ -30,8 +32,8 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Cases and seeds. `limit_s` ends a run that takes longer."""
+class CampaignPlan:
+    """Cases and seeds. A run that takes longer than `limit_s` is ended."""
 
     cases: tuple[Case, ...]
     first_seed: int
@@ -39,37 +41,37 @@ class Plan:
     limit_s: float
 
     @property
-    def wanted(self) -> int:
+    def planned(self) -> int:
         return len(self.cases) * self.seeds
 
     def trials(self) -> Iterator[Trial]:
-        """All of them, seed by seed, so that every case has been tried early."""
+        """All of them, seed by seed, so that every case is tried early."""
         for seed in range(self.first_seed, self.first_seed + self.seeds):
             for case in self.cases:
-                about = {"scenario": case.name, "program": case.program, "faults": ", ".join(case.faults)}
-                yield Trial(case.scenario, seed, case.arguments, about)
+                labels = {
+                    "scenario": case.name,
+                    "program": case.program,
+                    "faults": ", ".join(case.faults),
+                }
+                yield Trial(case.scenario, seed, case.arguments, labels)
 
 
 def case_of(scenario: Scenario, cluster: Cluster, file: Path, arguments: Sequence[str]) -> Case:
-    """The case of one scenario file, as the user names it, on one cluster."""
+    """The case of one scenario on one cluster; `file` is the path that the user gave."""
     programs = sorted({node.program.name for node in cluster.nodes})
     texts = scenario.path.read_bytes() + b"\0" + cluster.path.read_bytes()
     return Case(
         scenario=str(file),
-        arguments=(*scenario.words, *arguments),
+        arguments=(*scenario.cell_arguments, *arguments),
         name=scenario.label,
         program=" + ".join(programs),
-        faults=faults_in(scenario),
+        faults=fault_labels(scenario, cluster),
         digest=hashlib.sha256(texts).hexdigest(),
     )
 
 
-def faults_in(scenario: Scenario) -> tuple[str, ...]:
-    """The kinds of faults that a scenario names."""
-    found = set()
-    for step in every_step(scenario.steps):
-        if step.verb == "fault":
-            found |= {kind for kind in FAULTS if step.fields.get(kind) is not None}
-        elif step.verb in BY_HAND:
-            found.add(step.verb)
-    return tuple(sorted(found)) or (NO_FAULT,)
+def fault_labels(scenario: Scenario, cluster: Cluster) -> tuple[str, ...]:
+    """The faults of a scenario by name: its kinds of fault, and verbs that disrupt a node."""
+    kinds = {kind.name for kind in fault_kinds_of(scenario, cluster.links)}
+    verbs = {step.verb for step in walk_steps(scenario.steps)} & DISRUPTING_VERBS
+    return tuple(sorted(kinds | verbs)) or (NO_FAULT,)

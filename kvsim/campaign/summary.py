@@ -1,4 +1,4 @@
-"""What a campaign's database says, as values for both the terminal and the page. Reads the database only."""
+"""The results of a campaign, for the terminal and the page. Reads the database only."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from typing import Any
 
 from kvsim.campaign.database import Database
 from kvsim.errors import Exit
-from kvsim.trials.groups import Group, described, grouped
-from kvsim.trials.rates import Rate
+from kvsim.trials.confidence import Rate
+from kvsim.trials.failure_groups import FailureGroup, describe_group, group_failures
 from kvsim.trials.trial import BAD, Ending, exit_of
 
-TABLES = {"scenario": "scenario", "program": "program", "faults": "fault"}  # column → its heading
+# Column of the database → heading of its table.
+TABLES = {"scenario": "scenario", "program": "program", "faults": "fault"}
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of a table: how often what has this label was tried and how it ended."""
+class SummaryRow:
+    """One row of a table: how the runs with this label ended."""
 
     label: str
     counts: Mapping[Ending, int]
@@ -33,31 +34,37 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Summary:
-    """All of it. `numbers`: the run number of each group's first run."""
+class CampaignSummary:
+    """All results. `numbers`: the number of each group's first run. `period`: when the first and
+    the last result came; empty texts before the first.
+    """
 
-    wanted: int
-    whole: Row
-    tables: Mapping[str, tuple[Row, ...]]
-    groups: tuple[Group, ...]
+    planned: int
+    whole: SummaryRow
+    tables: Mapping[str, tuple[SummaryRow, ...]]
+    groups: tuple[FailureGroup, ...]
     numbers: tuple[int, ...]
     median_s: float
     slowest_s: float
     workers: Mapping[str, int]
+    period: tuple[str, str]
 
     @property
     def complete(self) -> bool:
-        return self.whole.made >= self.wanted
+        return self.whole.made >= self.planned
 
     @property
     def exit(self) -> Exit:
-        """The worst ending's. An unfinished campaign without a failure is unknown: what is missing may fail."""
-        missing = {} if self.complete else {Ending.INTERRUPTED: 1}
-        return exit_of({**self.whole.counts, **missing})
+        """That of the worst ending.
+
+        An incomplete campaign without a failure is unknown: the missing runs may fail.
+        """
+        missing = [] if self.complete else [Ending.INTERRUPTED]
+        return exit_of([*self.whole.counts, *missing])
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "wanted": self.wanted,
+            "planned": self.planned,
             "made": self.whole.made,
             "complete": self.complete,
             "endings": {str(ending): count for ending, count in self.whole.counts.items()},
@@ -75,17 +82,19 @@ class Summary:
         }
 
 
-def summary_of(database: Database) -> Summary:
-    """Everything that the tables, the terminal and the page show."""
+def summary_of(database: Database) -> CampaignSummary:
+    """Everything that the terminal and the page show."""
     bad = list(database.pairs(*BAD))
     number_of = {trial.key: number for number, trial, _ in bad}
-    groups = grouped((trial, result) for _, trial, result in bad)
+    groups = group_failures((trial, result) for _, trial, result in bad)
     times = database.times() or [0.0]
-    return Summary(
-        wanted=int(database.noted("wanted") or 0),
-        whole=Row("all", database.counts()),
+    return CampaignSummary(
+        planned=int(database.setting("planned") or 0),
+        whole=SummaryRow("all", database.counts()),
         tables={
-            heading: tuple(Row(label, counts) for label, counts in database.counts_by(column).items())
+            heading: tuple(
+                SummaryRow(label, counts) for label, counts in database.counts_by(column).items()
+            )
             for column, heading in TABLES.items()
         },
         groups=tuple(groups),
@@ -93,14 +102,16 @@ def summary_of(database: Database) -> Summary:
         median_s=times[len(times) // 2],
         slowest_s=times[-1],
         workers=database.workers(),
+        period=database.period(),
     )
 
 
-def text_of(summary: Summary) -> str:
-    """The summary for people at a terminal."""
-    missing = "" if summary.complete else f" of {summary.wanted}; not complete"
+def text_of(summary: CampaignSummary) -> str:
+    """The summary as text."""
+    missing = "" if summary.complete else f" of {summary.planned}; not complete"
     lines = [
-        f"{summary.whole.made} runs{missing} (median {summary.median_s:.1f} s, slowest {summary.slowest_s:.1f} s)"
+        f"{summary.whole.made} runs{missing} (median {summary.median_s:.1f} s, "
+        f"slowest {summary.slowest_s:.1f} s)"
     ]
     lines += [f"  {ending:<12}{count:>7}" for ending, count in summary.whole.counts.items()]
     for heading, rows in summary.tables.items():
@@ -113,7 +124,7 @@ def text_of(summary: Summary) -> str:
     if summary.groups:
         lines += ["", "WHERE RUNS FIRST WENT WRONG"]
         lines += [
-            f"{described(group)}\n       its run directory: --unpack {number}"
+            f"{describe_group(group)}\n       its run directory: --unpack {number}"
             for group, number in zip(summary.groups, summary.numbers, strict=True)
         ]
     return "\n".join(lines)

@@ -1,4 +1,7 @@
-"""The one file that talks to Dask: a cluster of workers, trials handed out, results handed back. Records nothing."""
+"""Distribute trials with Dask: to workers on this machine, or to those of a scheduler.
+
+Records nothing.
+"""
 
 from __future__ import annotations
 
@@ -11,34 +14,39 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kvsim.campaign.task import work
+from kvsim.campaign.worker_task import work
 from kvsim.errors import UsageError
 from kvsim.trials.trial import Trial
 
-QUIET = {
+DASK_SETTINGS = {
     "logging.distributed": "critical",
-    "distributed.worker.profile.interval": "10s",  # its sampling of every worker's stack is of no use to us
+    # Dask samples the stack of every worker; nothing here reads the samples.
+    "distributed.worker.profile.interval": "10s",
     "distributed.comm.timeouts.connect": "10s",
 }
-WAITING_PER_WORKER = (
-    4  # trials handed out ahead: enough that no worker waits, few enough that results do not pile up
-)
-WAITING_LEAST = 16
+# Submitted ahead: enough that no worker waits, few enough that results do not pile up.
+SUBMITTED_PER_WORKER = 4
+SUBMITTED_MIN = 16
+REASON_MAX = 300
 
-Came = Callable[[Trial, Mapping[str, Any]], None]
+# Called with a trial and what `work` returned for it.
+OnResult = Callable[[Trial, Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True)
 class Lost:
-    """A trial that no worker brought to an end, and why, in one line."""
+    """A trial that no worker finished, and the reason in one line."""
 
     trial: Trial
-    why: str
+    reason: str
 
 
 @contextlib.contextmanager
 def workers(scheduler: str | None, jobs: int, scratch: Path) -> Iterator[Any]:
-    """A client of the scheduler at that address or, without one, of `jobs` worker processes on this machine. Raises UsageError."""
+    """A client of the scheduler at that address; without one, of `jobs` local worker processes.
+
+    Raises UsageError.
+    """
     distributed = _dask()
     importlib.import_module("dask").config.set({"temporary-directory": str(scratch)})
     with contextlib.ExitStack() as stack:
@@ -49,65 +57,74 @@ def workers(scheduler: str | None, jobs: int, scratch: Path) -> Iterator[Any]:
                     threads_per_worker=1,
                     processes=True,
                     memory_limit=0,
-                    dashboard_address="127.0.0.1:0",  # None means one fixed port, and a warning where that is taken
+                    # None would mean one fixed port, and a warning where it is in use.
+                    dashboard_address="127.0.0.1:0",
                     worker_dashboard_address="127.0.0.1:0",
                     local_directory=str(scratch),
                     silence_logs=logging.CRITICAL,
-                    preload=["kvsim.campaign.preload"],
+                    preload=["kvsim.campaign.dask_preload"],
                 )
             )
         try:
             client = stack.enter_context(distributed.Client(scheduler, set_as_default=False))
         except (OSError, ValueError) as error:
-            raise UsageError(f"--scheduler {scheduler}: no Dask scheduler answers there: {error}") from error
+            raise UsageError(
+                f"--scheduler {scheduler}: no Dask scheduler answers there: {error}"
+            ) from error
         yield client
 
 
-def hand_out(
-    client: Any, trials: Iterable[Trial], limit_s: float, came: Came, task: Callable[..., Any] = work
+def distribute(
+    client: Any,
+    trials: Iterable[Trial],
+    limit_s: float,
+    on_result: OnResult,
+    task: Callable[..., Any] = work,
 ) -> list[Lost]:
-    """Make all trials on the client's workers; `came` gets each as it comes back, in this thread. Those that never came.
+    """Make all trials on the client's workers; returns those that were lost.
 
-    A trial whose worker dies is given to another by Dask; one that took several workers with it is given up and is lost.
+    `on_result` is called in this thread. When a worker dies, Dask gives its trial to another
+    worker; a trial that several workers died of is lost.
     """
     distributed = _dask()
     waiting, lost = iter(trials), []
-    ahead = max(WAITING_LEAST, WAITING_PER_WORKER * sum(client.nthreads().values()))
-    mine: dict[str, Trial] = {}
+    ahead = max(SUBMITTED_MIN, SUBMITTED_PER_WORKER * sum(client.nthreads().values()))
+    submitted: dict[str, Trial] = {}
 
     def submit(trial: Trial) -> Any:
-        mine[trial.key] = trial
+        submitted[trial.key] = trial
         return client.submit(
             task, trial.to_json(), limit_s, str(Path.cwd()), key=f"kvsim-{trial.key}", pure=False
         )
 
-    coming = distributed.as_completed(
+    futures = distributed.as_completed(
         [submit(trial) for trial in itertools.islice(waiting, ahead)], loop=client.loop
     )
-    for future in coming:
-        trial = mine.pop(future.key.removeprefix("kvsim-"))
+    for future in futures:
+        trial = submitted.pop(future.key.removeprefix("kvsim-"))
         if future.status == "finished":
-            came(trial, future.result())
+            on_result(trial, future.result())
         else:
-            lost.append(Lost(trial, _why(future)))
+            lost.append(Lost(trial, _reason(future)))
         future.release()
         for following in itertools.islice(waiting, 1):
-            coming.add(submit(following))
+            futures.add(submit(following))
     return lost
 
 
-def _why(future: Any) -> str:
+def _reason(future: Any) -> str:
     if future.status != "error":
         return f"{future.status}: the scheduler or the connection to it is gone"
-    return f"{type(future.exception()).__name__}: {future.exception()}".splitlines()[0][:300]
+    return f"{type(future.exception()).__name__}: {future.exception()}".splitlines()[0][:REASON_MAX]
 
 
 def _dask() -> Any:
-    """Dask, imported late and told to be quiet. Raises UsageError when it is not installed."""
+    """Dask, imported late because only campaigns need it. Raises UsageError without it."""
     try:
-        importlib.import_module("dask").config.set(QUIET)
+        importlib.import_module("dask").config.set(DASK_SETTINGS)
         return importlib.import_module("distributed")
     except ImportError as error:
         raise UsageError(
-            f"campaigns need Dask ({error.name} is not installed): pip install 'kvsim[campaign]'"
+            f"campaigns need Dask ({error.name} is not installed): pip install distributed, "
+            "or with pipx: pipx inject kvsim distributed"
         ) from error

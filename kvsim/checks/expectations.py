@@ -1,114 +1,124 @@
-"""Does an outcome meet an expectation? Pure; used while a scenario runs and again when its record is judged."""
+"""Does an outcome meet a step's expectation? Used while a scenario runs, and again on its record.
+
+Pure.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from kvsim.checks.verdict import Verdict
 from kvsim.config.scenario import Expectation
-from kvsim.history.outcome import Kind, Outcome, Reason
+from kvsim.history.outcome import Outcome, OutcomeKind, Reason
+from kvsim.patterns import search
+from kvsim.text import truncate
 
-REPLY_SHOWN = 300
+REPLY_LENGTH_MAX = 300
 
 
 @dataclass(frozen=True)
 class Miss:
-    """An expectation that was not met, and what that makes of the step: `fail`, or `unknown` when nobody can tell."""
+    """An expectation that was not met, and the verdict on the step: `fail`, or `unknown`."""
 
     why: str
     verdict: Verdict = Verdict.FAIL
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a step saw on one node: the outcome, the reply as text, and the node that a named leader turned out to be."""
+class ObservedReply:
+    """What a step observed on one node: the outcome, and the reply as text.
+
+    `leader_named` is the node that the reply names as the leader, or the address in it when no
+    node has that address. `leader_true` is the node that was the leader, None when it is unknown.
+    """
 
     outcome: Outcome
     reply: str = ""
-    leader_named: str | None = None  # a node's name, or the address as it was written when no node has it
+    leader_named: str | None = None
     leader_true: str | None = None
 
 
-def judge(expect: Expectation, seen: Seen) -> Miss | None:
-    """None when `seen` is what was expected."""
-    why = JUDGES[expect.kind](expect, seen)
+def check_expectation(expectation: Expectation, observed: ObservedReply) -> Miss | None:
+    """None when the expectation is met."""
+    why = CHECKS[expectation.kind](expectation, observed)
     if why is None:
         return None
-    wanted_certainty = expect.kind != "unknown" and seen.outcome.kind is Kind.UNKNOWN
-    return Miss(why, Verdict.UNKNOWN if wanted_certainty and _nobody_can_tell(seen.outcome) else Verdict.FAIL)
+    outcome = observed.outcome
+    # A reply that node.yaml does not recognise is an answer, and certainly not the expected one.
+    unanswered = outcome.kind is OutcomeKind.UNKNOWN and outcome.reason is not Reason.UNRECOGNISED
+    undecided = unanswered and expectation.kind != "unknown"
+    return Miss(why, Verdict.UNKNOWN if undecided else Verdict.FAIL)
 
 
-def _nobody_can_tell(outcome: Outcome) -> bool:
-    return outcome.reason is not Reason.UNRECOGNISED
+def _ok(expectation: Expectation, observed: ObservedReply) -> str | None:
+    return None if observed.outcome.done else _got(observed)
 
 
-def _ok(expect: Expectation, seen: Seen) -> str | None:
-    return None if seen.outcome.done else _got(seen)
+def _value(expectation: Expectation, observed: ObservedReply) -> str | None:
+    outcome = observed.outcome
+    return None if outcome.done and outcome.value == expectation.value else _got(observed)
 
 
-def _value(expect: Expectation, seen: Seen) -> str | None:
-    if seen.outcome.done and seen.outcome.value == expect.value:
-        return None
-    return _got(seen)
+def _not_found(expectation: Expectation, observed: ObservedReply) -> str | None:
+    outcome = observed.outcome
+    met = outcome.kind is OutcomeKind.OK and outcome.found is False
+    return None if met else _got(observed)
 
 
-def _not_found(expect: Expectation, seen: Seen) -> str | None:
-    return None if seen.outcome.kind is Kind.OK and seen.outcome.found is False else _got(seen)
+def _mismatch(expectation: Expectation, observed: ObservedReply) -> str | None:
+    outcome = observed.outcome
+    met = outcome.kind is OutcomeKind.OK and outcome.matched is False
+    return None if met else _got(observed)
 
 
-def _mismatch(expect: Expectation, seen: Seen) -> str | None:
-    return None if seen.outcome.kind is Kind.OK and seen.outcome.matched is False else _got(seen)
+def _served(expectation: Expectation, observed: ObservedReply) -> str | None:
+    return None if observed.outcome.kind is OutcomeKind.OK else _got(observed)
 
 
-def _served(expect: Expectation, seen: Seen) -> str | None:
-    return None if seen.outcome.kind is Kind.OK else _got(seen)
+def _refused(expectation: Expectation, observed: ObservedReply) -> str | None:
+    outcome = observed.outcome
+    # No node was there to refuse anything, unless that is what is expected.
+    unreachable = outcome.reason is Reason.UNREACHABLE and expectation.reason != Reason.UNREACHABLE
+    if outcome.kind is not OutcomeKind.REFUSED or unreachable:
+        return _got(observed)
+    if expectation.reason and outcome.reason != expectation.reason:
+        return f"{_got(observed)}, which is a refusal for another reason"
+    return _names_leader(observed) if expectation.names else None
 
 
-def _refused(expect: Expectation, seen: Seen) -> str | None:
-    outcome = seen.outcome
-    nobody_said_so = outcome.reason is Reason.UNREACHABLE and expect.reason != Reason.UNREACHABLE
-    if outcome.kind is not Kind.REFUSED or nobody_said_so:
-        return _got(seen)
-    if expect.reason and outcome.reason != expect.reason:
-        return f"{_got(seen)}, which is a refusal for another reason"
-    return _names_leader(seen) if expect.names else None
-
-
-def _names_leader(seen: Seen) -> str | None:
-    if seen.leader_named is None:
-        return f"{_got(seen)}, which does not name the leader"
-    if seen.leader_named != seen.leader_true:
-        return (
-            f"{_got(seen)}, which names {seen.leader_named}; the leader is {seen.leader_true or 'not known'}"
-        )
+def _names_leader(observed: ObservedReply) -> str | None:
+    named, leader = observed.leader_named, observed.leader_true
+    if named is None:
+        return f"{_got(observed)}, which does not name the leader"
+    if named != leader:
+        return f"{_got(observed)}, which names {named}; the leader is {leader or 'not known'}"
     return None
 
 
-def _unknown(expect: Expectation, seen: Seen) -> str | None:
-    return None if seen.outcome.kind is Kind.UNKNOWN else _got(seen)
+def _unknown(expectation: Expectation, observed: ObservedReply) -> str | None:
+    return None if observed.outcome.kind is OutcomeKind.UNKNOWN else _got(observed)
 
 
-def _unreachable(expect: Expectation, seen: Seen) -> str | None:
-    return None if seen.outcome.reason is Reason.UNREACHABLE else _got(seen)
+def _unreachable(expectation: Expectation, observed: ObservedReply) -> str | None:
+    return None if observed.outcome.reason is Reason.UNREACHABLE else _got(observed)
 
 
-def _reply(expect: Expectation, seen: Seen) -> str | None:
-    if re.search(expect.value or "", seen.reply):
+def _reply(expectation: Expectation, observed: ObservedReply) -> str | None:
+    if search(expectation.value or "", observed.reply):
         return None
-    return f"got the reply {_short(seen.reply.rstrip())!r}" if seen.reply else _got(seen)
+    if not observed.reply:
+        return _got(observed)
+    return f"got the reply {truncate(observed.reply.rstrip(), REPLY_LENGTH_MAX)!r}"
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= REPLY_SHOWN else f"{text[:REPLY_SHOWN]}…"
+def _any_of(expectation: Expectation, observed: ObservedReply) -> str | None:
+    met = any(check_expectation(option, observed) is None for option in expectation.options)
+    return None if met else _got(observed)
 
 
-def _any_of(expect: Expectation, seen: Seen) -> str | None:
-    return None if any(judge(option, seen) is None for option in expect.options) else _got(seen)
-
-
-JUDGES: dict[str, Callable[[Expectation, Seen], str | None]] = {
+# Kind of expectation → why the observed reply does not meet it, None when it does.
+CHECKS: dict[str, Callable[[Expectation, ObservedReply], str | None]] = {
     "ok": _ok,
     "value": _value,
     "not_found": _not_found,
@@ -122,13 +132,13 @@ JUDGES: dict[str, Callable[[Expectation, Seen], str | None]] = {
 }
 
 
-def _got(seen: Seen) -> str:
-    return f"got {describe(seen.outcome)}"
+def _got(observed: ObservedReply) -> str:
+    return f"got {describe(observed.outcome)}"
 
 
 def describe(outcome: Outcome) -> str:
-    """An outcome in words: `ok`, `value 'x'`, `not found`, `mismatch`, `refused (read_only): ERR …`, `unknown (timeout): …`."""
-    if outcome.kind is Kind.OK:
+    """An outcome as text: `ok`, `value 'x'`, `not found`, `refused (read_only): ERR …`."""
+    if outcome.kind is OutcomeKind.OK:
         if outcome.matched is False:
             return "mismatch" if outcome.value is None else f"mismatch, met {outcome.value!r}"
         if outcome.value is not None:
@@ -137,13 +147,17 @@ def describe(outcome: Outcome) -> str:
     return f"{outcome.kind} ({outcome.reason})" + (f": {outcome.detail}" if outcome.detail else "")
 
 
-def in_words(expect: Expectation | None) -> str:
-    """An expectation as the scenario's author would say it."""
-    if expect is None:
+def describe_expectation(expectation: Expectation | None) -> str:
+    """An expectation as text: `ok`, `value 'x'`, `refused (read_only), naming the leader`.
+
+    Empty for None.
+    """
+    if expectation is None:
         return ""
-    if expect.kind == "any_of":
-        return "any of " + ", ".join(in_words(option) for option in expect.options)
-    if expect.kind in {"value", "reply"}:
-        return f"{expect.kind} {expect.value!r}"
-    reason = f" ({expect.reason})" if expect.reason else ""
-    return f"{expect.kind}{reason}" + (f", naming the {expect.names}" if expect.names else "")
+    if expectation.kind == "any_of":
+        return "any of " + ", ".join(describe_expectation(option) for option in expectation.options)
+    if expectation.kind in {"value", "reply"}:
+        return f"{expectation.kind} {expectation.value!r}"
+    reason = f" ({expectation.reason})" if expectation.reason else ""
+    names = f", naming the {expectation.names}" if expectation.names else ""
+    return f"{expectation.kind}{reason}{names}"

@@ -1,4 +1,7 @@
-"""What a check answers: values, and how several become one. Pure."""
+"""What every check returns: verdicts, findings and results, and how several verdicts become one.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,15 @@ from kvsim.errors import Exit
 
 
 class Verdict(StrEnum):
+    """The verdict of a check, a step or a run. Only `pass` is a pass."""
+
     PASS = "pass"
     FAIL = "fail"
     UNKNOWN = "unknown"
     INVALID = "invalid"
 
 
-# From best to worst: a violation that was found stays found, whatever else could not be looked at.
+# From best to worst: a violation that was found counts, even if other things were not judged.
 _BADNESS = [Verdict.PASS, Verdict.UNKNOWN, Verdict.INVALID, Verdict.FAIL]
 
 EXITS = {
@@ -34,7 +39,11 @@ def worst(verdicts: Iterable[Verdict], default: Verdict = Verdict.INVALID) -> Ve
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing a check has to say against the run, tied to a step (`2.1`, may be empty) and a node (may be empty)."""
+    """Something that is wrong with the run, found by a check.
+
+    `step` (`2.1`) and `node` may be empty. With the verdict `pass` it is a warning: for the user,
+    and no part of a verdict.
+    """
 
     message: str
     step: str = ""
@@ -42,31 +51,45 @@ class Finding:
     verdict: Verdict = Verdict.FAIL
 
 
+def warning(message: str, *, step: str = "", node: str = "") -> Finding:
+    """What a user should know, and what breaks no guarantee."""
+    return Finding(message, step, node, Verdict.PASS)
+
+
 @dataclass(frozen=True)
 class CheckResult:
-    """One check's answer. `judged` counts what it looked at; 0 means that it was not exercised, which is never a pass."""
+    """The result of a check. `about` states what the check requires.
+
+    `judged` counts what it judged; 0 means that it was not exercised, which is never a pass.
+    `warnings` decide nothing.
+    """
 
     name: str
     about: str
     judged: int
     findings: tuple[Finding, ...] = ()
+    warnings: tuple[Finding, ...] = ()
 
     @property
     def exercised(self) -> bool:
+        """Whether it judged anything."""
         return self.judged > 0
 
     @property
     def verdict(self) -> Verdict | None:
-        """None when it was not exercised."""
+        """The worst of the findings, or a pass. None when the check was not exercised."""
         if self.findings:
             return worst(finding.verdict for finding in self.findings)
         return Verdict.PASS if self.exercised else None
 
 
-def of_a_cut_run(result: CheckResult) -> CheckResult:
-    """The same answer, given of a run that was cut short: what is missing there is unknown, not invalid; a violation stays one."""
+def downgrade_invalid(result: CheckResult) -> CheckResult:
+    """The result for a run that was cut short: its `invalid` findings become `unknown`.
+
+    The rest of the run might have shown what is missing. A violation remains a violation.
+    """
     findings = [
-        replace(one, verdict=Verdict.UNKNOWN) if one.verdict is Verdict.INVALID else one
-        for one in result.findings
+        replace(finding, verdict=Verdict.UNKNOWN) if finding.verdict is Verdict.INVALID else finding
+        for finding in result.findings
     ]
     return replace(result, findings=tuple(findings))

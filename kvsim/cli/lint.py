@@ -1,19 +1,32 @@
-"""Check files without starting anything, told apart by what stands in them: scenarios, cluster files, node.yaml, plan.yaml, bugs.yaml.
+"""Check scenarios, cluster files, node.yaml, plan.yaml and bugs.yaml without starting anything.
 
-Every mistake is one line, file:line:column. Exit status 4 when there is one.
+The kind of a file is recognised from its content. Every mistake is one line, file:line:column.
+Exit status 4 when there is one.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from kvsim.cli.files import load_cluster, load_planted, load_program, load_scenarios, load_stage
-from kvsim.config.kinds import kind_of
-from kvsim.config.lint import lint, missing_capabilities
-from kvsim.config.plan_file import load_plan
+from kvsim.cli.arguments import Subcommand
+from kvsim.cli.loading import (
+    file_kind,
+    load_cluster,
+    load_cluster_of,
+    load_cluster_with_bug,
+    load_program,
+    load_scenarios,
+    read_cases,
+)
+from kvsim.config.cluster import Cluster
+from kvsim.config.cluster_loader import option_mistake
+from kvsim.config.lint import lint, reasons_to_skip
+from kvsim.config.plan_loader import load_plan
 from kvsim.errors import FileProblems, Problem
-from kvsim.selftest.table import load_table
+from kvsim.selftest.bugs_file import Bug, load_bugs
+from kvsim.text import plural
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     problems: list[Problem] = []
     for path in arguments.file:
         try:
-            print(f"{path}: {LINTERS[kind_of(path)](path, problems)}")
+            print(f"{path}: {LINTERS[file_kind(path)](path, problems)}")
         except FileProblems as error:
             problems += error.problems
     if problems:
@@ -39,50 +52,86 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _scenario(path: Path, problems: list[Problem]) -> str:
-    scenarios = load_scenarios(path)
-    unfit: dict[str, None] = {}
-    for scenario in scenarios:
-        cluster = load_stage(scenario)
-        problems += lint(scenario, cluster)
-        unfit |= dict.fromkeys(missing_capabilities(scenario, cluster))
-    cells = f", {len(scenarios)} cells" if len(scenarios) > 1 else ""
-    said = f"scenario {scenarios[0].name}, {len(scenarios[0].steps)} steps{cells}"
-    return f"{said}; would be skipped: {'; '.join(unfit)}" if unfit else said
+    found: list[Problem] = []
+    cases = read_cases(path, found)
+    if found:
+        raise FileProblems(found)
+    missing: dict[str, None] = {}
+    for scenario, cluster in cases:
+        missing |= dict.fromkeys(reasons_to_skip(scenario, cluster))
+    cells = f", {len(cases)} cells" if len(cases) > 1 else ""
+    first = cases[0][0]
+    text = f"scenario {first.name}, {plural(len(first.steps), 'step')}{cells}"
+    return f"{text}; would be skipped: {'; '.join(missing)}" if missing else text
 
 
 def _cluster(path: Path, problems: list[Problem]) -> str:
     cluster = load_cluster(path)
-    return f"cluster {cluster.name}, {len(cluster.nodes)} nodes"
+    programs = {node.program.name: node.program for node in cluster.nodes}
+    missing = [problem for program in programs.values() for problem in program.missing]
+    return f"cluster {cluster.name}, {plural(len(cluster.nodes), 'node')}{_not_here(missing)}"
 
 
 def _program(path: Path, problems: list[Problem]) -> str:
     program = load_program(path, problems)
-    return f"program {program.name}" if program else "not a program that can be read"
+    if program is None:
+        return "a program with mistakes"
+    return f"program {program.name}{_not_here(program.missing)}"
+
+
+def _not_here(missing: Sequence[Problem]) -> str:
+    """What a run would need besides: a description of a program is right without the program."""
+    if not missing:
+        return ""
+    return f"; cannot be run on this machine: {missing[0].message}"
 
 
 def _plan(path: Path, problems: list[Problem]) -> str:
-    """The plan, its scenarios, and what a submission is started by, held against each other."""
+    """Check the plan, and its scenarios with the program that describes a submission."""
     plan = load_plan(path, load_scenarios)
-    program = plan.program.mark.file
+    program = plan.program.location.file
     for item in plan.items:
         for scenario in item.scenarios:
-            problems += lint(scenario, load_stage(scenario, program=program))
-    runs = sum(item.wanted for item in plan.items)
-    return f"plan {plan.name}, {len(plan.items)} scenarios, {runs} runs a submission, {plan.points} points"
+            cluster = load_cluster_of(scenario, program=program)
+            problems += lint(scenario, cluster, elsewhere=True)
+    runs = sum(item.runs_total for item in plan.items)
+    return (
+        f"plan {plan.name}, {len(plan.items)} scenarios, {runs} runs for each submission, "
+        f"{plan.points} points"
+    )
 
 
 def _bugs(path: Path, problems: list[Problem]) -> str:
-    """The table, and that each bug can be planted where it is to be shown."""
-    table = load_table(path)
-    for bug in table.bugs:
+    """Check the table, and that each bug can be planted in the scenario that must catch it."""
+    bugs_file = load_bugs(path)
+    for bug in bugs_file.bugs:
         try:
             for scenario in load_scenarios(bug.scenario):
-                problems += lint(
-                    scenario, load_planted(scenario, bug.cluster, bug.program, bug.planted, bug.places)
+                cluster = load_cluster_with_bug(
+                    scenario, bug.cluster, bug.program, bug.planted, bug.locations
                 )
+                problems += lint(scenario, cluster)
+                problems += _unknown_options(bug, cluster)
         except FileProblems as error:
             problems += error.problems
-    return f"table of {len(table.bugs)} planted bugs"
+    return f"file of {len(bugs_file.bugs)} planted bugs"
 
 
-LINTERS = {"scenario": _scenario, "cluster": _cluster, "program": _program, "plan": _plan, "bugs": _bugs}
+def _unknown_options(bug: Bug, cluster: Cluster) -> Iterator[Problem]:
+    programs = [node.program for node in cluster.nodes]
+    for name, value in bug.options.items():
+        message = option_mistake(name, value, programs)
+        if message:
+            yield bug.locations[name].problem(message)
+
+
+LINTERS = {
+    "scenario": _scenario,
+    "cluster": _cluster,
+    "program": _program,
+    "plan": _plan,
+    "bugs": _bugs,
+}
+
+
+COMMANDS = {"lint": Subcommand(__doc__, configure, run)}

@@ -1,65 +1,84 @@
-"""Try things out on a fresh private cluster, and keep them: every command becomes a step, every outcome its expectation.
+"""Try requests and faults on a private cluster, and write them as a scenario.
 
-Reads commands from the terminal or from a pipe until `end` or Ctrl-D: put WHO KEY VALUE · get WHO KEY · delete WHO KEY ·
-kill WHO · stop WHO · start WHO · restart WHO · promote WHO · partition WHO / WHO · heal. WHO is as in a scenario: n2, leader,
-each follower. What is done between `partition` and `heal` becomes the steps inside a fault; `links: proxied` has to stand in the
-cluster file for that.
+Reads commands from the terminal or from a pipe until `end` or Ctrl-D:
+
+  put TARGET KEY VALUE     get TARGET KEY     delete TARGET KEY     cas TARGET KEY EXPECTED VALUE
+  kill TARGET     stop TARGET     start TARGET     restart TARGET     promote TARGET
+  partition SIDE / SIDE     heal
+
+TARGET is a target as in a scenario: n2, leader, each follower. Every command becomes a step, its
+outcome the expectation. The commands between `partition` and `heal` become the steps inside a
+fault; this needs `links: proxied` in the cluster file.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
-from kvsim.cli.arguments import add_cluster, add_program, options_of
-from kvsim.config.yaml_tree import shown
+from kvsim.api.cluster import LiveCluster
+from kvsim.api.recording import Recording
+from kvsim.api.session import SessionOptions, open_session
+from kvsim.cli.arguments import (
+    Subcommand,
+    add_cluster,
+    add_program,
+    options_of,
+    output_file,
+    output_folder,
+)
+from kvsim.config.yaml_nodes import display_path
 from kvsim.errors import Exit, KvsimError, UsageError
-from kvsim.live.opening import Wanted, opened
-from kvsim.live.recording import Recording
+from kvsim.invocation import invocation
+from kvsim.run_directory import runs_folder
 
 PROMPT = "kvsim> "
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "scenario", type=Path, metavar="FILE", help="the scenario file to write; it must not exist"
+        "scenario",
+        type=output_file,
+        metavar="FILE",
+        help="the scenario file to write; it must not exist",
     )
     parser.add_argument("--title", default="", help="what it shows, in one sentence")
     parser.add_argument(
         "--out",
-        type=Path,
+        type=output_folder,
         metavar="DIR",
-        help="put the run directory there (default: runs/ beside the cluster file)",
+        help="put the run directory there (default: runs/)",
     )
     add_cluster(parser)
     add_program(parser)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace) -> int:
     path, cluster = arguments.scenario, arguments.cluster
     if path.exists():
         raise UsageError(f"{path} exists already; record into a new file")
     name = path.stem
-    recording = Recording(name, arguments.title or f"Recorded: {name}", os.path.relpath(cluster, path.parent))
-    wanted = Wanted(
+    title = arguments.title or f"Recorded: {name}"
+    recording = Recording(name, title, os.path.relpath(cluster, path.parent))
+    options = SessionOptions(
         cluster=cluster,
         name=name,
         file=cluster,
-        out=arguments.out or cluster.resolve().parent / "runs",
+        out=runs_folder(arguments.out),
         program=arguments.program,
         options=options_of(arguments),
-        again=f"python -m kvsim run {shown(path)}",
+        repeat_command=shlex.join([*invocation(), "run", display_path(path)]),
     )
-    with opened(wanted) as made:
-        for node in made.cluster.nodes.values():
+    with open_session(options) as session:
+        for node in session.cluster.nodes.values():
             print(f"{node.name}  {node.address}  {node.role or 'no role'}", file=sys.stderr)
         try:
-            _session(recording, made.cluster)
+            _read_commands(recording, session.cluster)
         finally:
-            _finish(recording)
+            _heal(recording)
     if not recording.steps:
         print("nothing was done, so nothing is written", file=sys.stderr)
         return int(Exit.INVALID)
@@ -68,20 +87,20 @@ def run(arguments: argparse.Namespace) -> int:
     return int(Exit.PASS)
 
 
-def _session(recording: Recording, cluster) -> None:
+def _read_commands(recording: Recording, cluster: LiveCluster) -> None:
     for line in _lines():
         try:
-            for said in recording.do(cluster, line):
-                print(said, flush=True)
+            for message in recording.do(cluster, line):
+                print(message, flush=True)
         except KvsimError as error:
             print(f"{error}", file=sys.stderr)
 
 
-def _finish(recording: Recording) -> None:
-    """What is still parted is healed, whatever ended the session."""
-    if recording.partings:
-        for said in recording.heal():
-            print(said, flush=True)
+def _heal(recording: Recording) -> None:
+    """Heal the partitions that are still open, also when an error ended the session."""
+    if recording.partitions:
+        for message in recording.heal():
+            print(message, flush=True)
 
 
 def _lines() -> Iterator[str]:
@@ -95,3 +114,6 @@ def _lines() -> Iterator[str]:
             return
         if line and not line.startswith("#"):
             yield line
+
+
+COMMANDS = {"record": Subcommand(__doc__, _configure, _run)}

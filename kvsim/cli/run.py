@@ -1,7 +1,11 @@
-"""Run scenarios, each against a private cluster of real processes, and print the proof. A matrix is run cell by cell.
+"""Run scenarios, each against a private cluster of real processes, and print what was proven.
 
-The cluster starts on ports of its own, so a run works beside a cluster that is up and beside any number of other runs.
-Everything recorded stands in runs/ beside the cluster file; runs/latest is the newest.
+A matrix is run cell by cell. The cluster uses free ports, so a run works beside a cluster that is
+up and beside other runs. Everything recorded is in runs/ of the working directory;
+runs/latest is the newest.
+
+SCENARIO is a file, or the name of a scenario that kvsim brings along: roles, storms/majority. One
+that suits every store then runs on the cluster.yaml of this folder, if there is one.
 """
 
 from __future__ import annotations
@@ -12,49 +16,70 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from kvsim.argument_types import JOBS, SEED
 from kvsim.checks.verdict import Verdict
-from kvsim.cli.arguments import add_json, add_stage
-from kvsim.cli.files import load_cases
-from kvsim.cli.many import at_least, words_for_run
-from kvsim.cli.progress import progress
-from kvsim.cli.ran import Case, Ran, as_json, exit_status, side_by_side, summary
-from kvsim.cli.terminal import show
+from kvsim.cli.arguments import (
+    Subcommand,
+    add_json,
+    add_run_options,
+    add_scenario,
+    chosen_seed,
+    output_file,
+    output_folder,
+    write_output,
+)
+from kvsim.cli.batch_options import run_arguments
+from kvsim.cli.loading import load_cases
+from kvsim.cli.output import show, text_width
+from kvsim.cli.progress import run_progress
+from kvsim.cli.run_many import (
+    Case,
+    CompletedRun,
+    as_json,
+    exit_status,
+    run_in_parallel,
+    summary,
+    summary_of,
+    write_timeline,
+)
+from kvsim.cli.streams import trusted
 from kvsim.config.cluster import Cluster
-from kvsim.config.lint import missing_capabilities
+from kvsim.config.lint import reasons_to_skip
 from kvsim.config.scenario import Scenario
-from kvsim.config.variables import new_seed
-from kvsim.errors import KvsimError, UsageError
-from kvsim.report.github import annotations
-from kvsim.report.junit import junit
-from kvsim.report.write import write_reports, write_reports_apart
-from kvsim.rundir import RunDir
-from kvsim.scenario.job import Options
-from kvsim.scenario.run import Done, run_scenario
+from kvsim.config.yaml_nodes import display_path
+from kvsim.errors import UsageError
+from kvsim.proof.summary import headline
+from kvsim.report.write import write_reports_in_subprocess
+from kvsim.run_directory import RunDirectory
+from kvsim.runner.job import RunOptions
+from kvsim.runner.run import run_scenario
 from kvsim.trials.trial import Ending
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("scenario", nargs="+", type=Path, metavar="SCENARIO", help="scenario files")
+    add_scenario(parser, nargs="*")
     parser.add_argument(
-        "--seed", type=int, help="draw keys, values and targets from this seed (default: a new one, printed)"
+        "--seed",
+        type=SEED,
+        help="draw keys, values and targets from this seed (default: a new one, printed)",
     )
     parser.add_argument(
         "--attach", action="store_true", help="use the cluster that is up instead of a private one"
     )
-    add_stage(parser)
+    add_run_options(parser)
     parser.add_argument(
         "-j",
         "--jobs",
-        type=int,
+        type=JOBS,
         default=1,
         metavar="J",
-        help="so many runs at a time, where there are several scenarios or cells (default: 1)",
+        help="runs at a time, where there are several scenarios or cells (default: 1)",
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=output_folder,
         metavar="DIR",
-        help="put run directories there (default: runs/ beside the cluster file)",
+        help="put run directories in DIR (default: runs/)",
     )
     parser.add_argument(
         "--keep", action="store_true", help="keep the nodes' data directories in the run directory"
@@ -62,7 +87,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fail-fast", action="store_true", help="end a run at the first step that does not pass"
     )
-    parser.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML")
+    parser.add_argument(
+        "--full", action="store_true", help="print the whole proof, which proof.txt always holds"
+    )
+    parser.add_argument("--junit", type=output_file, metavar="FILE", help="write JUnit XML")
     parser.add_argument(
         "--github", action="store_true", help="print GitHub annotations on the scenario's lines"
     )
@@ -70,100 +98,141 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    at_least(arguments, jobs=1)
-    cases = load_cases(arguments.scenario, arguments)
+    if not arguments.scenario:
+        raise UsageError(_how_to_begin())
+    cases = load_cases(arguments.scenario, arguments, attached=arguments.attach)
     if arguments.attach:
-        _refuse_what_is_up(arguments, cases)
-    seed = arguments.seed if arguments.seed is not None else new_seed()
+        _require_attachable(arguments, cases)
+    seed = chosen_seed(arguments)
     if arguments.jobs > 1 and len(cases) > 1:
-        ran = side_by_side(cases, arguments, seed, lambda one: _tell(arguments, one))
+        runs = run_in_parallel(cases, arguments, seed, lambda run: _print(arguments, run, True))
     else:
-        ran = _one_by_one(arguments, cases, seed)
+        runs = _run_in_turn(arguments, cases, seed)
     if len(cases) > 1 and not arguments.json:
-        show(f"\n{summary(ran, len(cases))}")
+        show(f"\n{summary(runs, len(cases))}")
     if arguments.junit:
-        done = [(one.run, one.proof) for one in ran if one.run and one.proof]
-        arguments.junit.write_text(junit(done), encoding="utf-8")
-    return exit_status(ran, len(cases))
+        write_output(arguments.junit, _junit(runs))
+    return exit_status(runs, len(cases))
 
 
-def _refuse_what_is_up(arguments: argparse.Namespace, cases: Sequence[Case]) -> None:
-    """What cannot be had of a cluster that somebody else has started."""
+def _junit(runs: Sequence[CompletedRun]) -> str:
+    from kvsim.report.junit import junit
+
+    return junit(
+        [(run.directory, run.proof) for run in runs if run.directory and run.proof],
+        files={run.scenario.label: display_path(run.scenario.path) for run in runs},
+        skipped=[(run.scenario.label, run.why) for run in runs if run.ending is Ending.SKIPPED],
+    )
+
+
+def _how_to_begin() -> str:
+    """What to type, for somebody who named no scenario."""
+    found = sorted(Path().glob("*/*.yaml"), key=lambda path: (path.stem != "roles", path))
+    scenarios = [str(path) for path in found if path.parent.name == "scenarios"]
+    if scenarios:
+        more = f"; there are also {', '.join(scenarios[1:4])}" if scenarios[1:] else ""
+        return f"which scenario? try `kvsim run {scenarios[0]}`{more}"
+    return (
+        "which scenario? there is none in this folder. `kvsim init --demo` writes a first project "
+        "here, with a store to try; `kvsim init --program './your-store --port={port}'` describes "
+        "your own store and writes its first scenario"
+    )
+
+
+def _require_attachable(arguments: argparse.Namespace, cases: Sequence[Case]) -> None:
+    """Raises UsageError for what a cluster that is up already cannot do."""
     if arguments.jobs > 1:
         raise UsageError(
-            "--attach: there is one cluster that is up, so runs on it cannot be beside each other (-j)"
+            "--attach: only one cluster is up, so its runs cannot be made in parallel (-j)"
         )
     for scenario, _ in cases:
-        if scenario.instead.places:
-            said = ", ".join(f"`{name}`" for name in scenario.instead.places)
+        if scenario.overrides.locations:
+            names = ", ".join(f"`{name}`" for name in scenario.overrides.locations)
             raise UsageError(
-                f"--attach: {scenario.label} says itself what is played ({said}), and the cluster that is up is as it was started"
+                f"--attach: {scenario.label} sets {names} itself, and the cluster that is up "
+                "cannot be changed"
             )
 
 
-def _one_by_one(arguments: argparse.Namespace, cases: Sequence[Case], seed: int) -> list[Ran]:
+def _run_in_turn(
+    arguments: argparse.Namespace, cases: Sequence[Case], seed: int
+) -> list[CompletedRun]:
     """Run all, one after another, until one is interrupted."""
-    options = Options(
+    options = RunOptions(
         seed=seed,
         out=arguments.out,
         keep=arguments.keep,
         fail_fast=arguments.fail_fast,
         attach=arguments.attach,
-        arguments=_repeat(arguments),
+        arguments=_repeat_arguments(arguments),
         time_limits=arguments.time_limits,
-        broken_off=_film_of_broken_off,
+        on_crash=_report_crash,
     )
-    ran: list[Ran] = []
+    runs: list[CompletedRun] = []
     for scenario, cluster in cases:
-        ran.append(_run_one(scenario, cluster, options))
-        _tell(arguments, ran[-1])
-        if ran[-1].proof and ran[-1].proof.ended == "interrupted":
+        runs.append(_run_case(scenario, cluster, options))
+        _print(arguments, runs[-1], len(cases) > 1)
+        if runs[-1].proof and runs[-1].proof.ended == "interrupted":
             break
-    return ran
+    return runs
 
 
-def _run_one(scenario: Scenario, cluster: Cluster, options: Options) -> Ran:
-    unfit = missing_capabilities(scenario, cluster)
-    if unfit:
-        why = f"skipped {scenario.path}: {'; '.join(unfit)}, which it needs"
-        return Ran(scenario, Ending.SKIPPED, why=why)
-    with progress(scenario) as view:
-        done = run_scenario(scenario, cluster, replace(options, listen=view.listen), view.show)
-    _film(done)
-    return Ran(scenario, Ending(done.proof.verdict), done.run, done.proof)
+def _run_case(scenario: Scenario, cluster: Cluster, options: RunOptions) -> CompletedRun:
+    missing = reasons_to_skip(scenario, cluster)
+    if missing:
+        why = f"skipped {scenario.path}: {'; '.join(missing)}"
+        return CompletedRun(scenario, Ending.SKIPPED, why=why)
+    with run_progress(scenario) as callbacks:
+        options = replace(options, on_event=callbacks.on_event)
+        done = run_scenario(scenario, cluster, options, callbacks.show)
+    write_timeline(done)
+    text = summary_of(done.run, done.record, done.proof)
+    return CompletedRun(scenario, Ending(done.proof.verdict), done.run, done.proof, summary=text)
 
 
-def _tell(arguments: argparse.Namespace, ran: Ran) -> None:
-    """One run's proof, as it is wanted, and where it is recorded."""
-    if ran.run is None or ran.proof is None:
-        print(ran.why, file=sys.stderr)
+def _print(arguments: argparse.Namespace, run: CompletedRun, several: bool) -> None:
+    """One run's result, in the form that the arguments ask for, and where it is recorded.
+
+    Of `several` runs, one that passed takes one line.
+    """
+    if run.directory is None or run.proof is None:
+        print(run.why, file=sys.stderr)
         return
     if arguments.json:
-        print(as_json(ran.run, ran.proof), flush=True)
+        print(as_json(run.directory, run.proof), flush=True)
+    elif arguments.full:
+        show(run.directory.proof_text.read_text(encoding="utf-8"))
+    elif several and run.proof.verdict is Verdict.PASS:
+        show(headline(run.proof, text_width(sys.stdout)))
     else:
-        show(ran.run.proof_text.read_text(encoding="utf-8"))
+        show(run.summary)
     if arguments.github:
-        print("\n".join(annotations(ran.proof, ran.scenario.path)))
-    if ran.proof.verdict is not Verdict.PASS or sys.stderr.isatty():
-        film = f"\nfilm: {ran.run.film}" if ran.run.film.is_file() else ""
-        print(f"run directory: {ran.run.path}{film}", file=sys.stderr)
+        from kvsim.report.github import github_annotations
+
+        print(*github_annotations(run.proof, run.scenario.path), sep="\n", file=trusted(sys.stdout))
+    whole = arguments.json or arguments.full
+    if whole and (run.proof.verdict is not Verdict.PASS or sys.stderr.isatty()):
+        page = run.directory.timeline
+        timeline = f"\ntimeline: {page}" if page.is_file() else ""
+        print(f"run directory: {run.directory.path}{timeline}", file=sys.stderr)
 
 
-def _film(done: Done) -> None:
-    """Draw the run's film. A film that cannot be written changes no verdict."""
-    try:
-        write_reports(done.run, done.proof)
-    except KvsimError as error:
-        print(f"its film could not be written: {error}", file=sys.stderr)
+def _report_crash(run: RunDirectory) -> None:
+    """Write and name the timeline of a run that an error in kvsim ended, before that error is
+    printed."""
+    problem = write_reports_in_subprocess(run)
+    timeline = (
+        f"the timeline could not be written: {problem}" if problem else f"timeline: {run.timeline}"
+    )
+    print(
+        f"an error in kvsim ended the run; what it recorded: {run.path}\n{timeline}",
+        file=sys.stderr,
+    )
 
 
-def _film_of_broken_off(run: RunDir) -> None:
-    """The film of a run that kvsim itself broke off, before the error that ended it is said."""
-    trouble = write_reports_apart(run)
-    film = f"its film could not be written: {trouble}" if trouble else f"film: {run.film}"
-    print(f"the run broke off; what it recorded: {run.path}\n{film}", file=sys.stderr)
+def _repeat_arguments(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """The arguments, beside the seed, of the command that repeats this run."""
+    return (*run_arguments(arguments), *(["--attach"] if arguments.attach else []))
 
 
-def _repeat(arguments: argparse.Namespace) -> tuple[str, ...]:
-    """What else the command that repeats this run has to say."""
-    return (*words_for_run(arguments), *(["--attach"] if arguments.attach else []))
+COMMANDS = {"run": Subcommand(__doc__, configure, run)}

@@ -1,0 +1,1 @@
+"""Clients: one request on the wire, and what its reply means by the program's description."""

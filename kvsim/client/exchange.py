@@ -1,6 +1,4 @@
-"""One request on the wire and what came back: the values every protocol file produces and the outcome rules
-read.
-"""
+"""A request and its response: what each protocol produces and the outcome rules read."""
 
 from __future__ import annotations
 
@@ -13,28 +11,37 @@ from kvsim.history.outcome import Outcome
 
 @dataclass(frozen=True)
 class Request:
-    """What to ask. `verb` is a name in node.yaml's `requests`, or `raw` with `payload` sent as it stands."""
+    """A request to a node.
+
+    `verb` is a name in node.yaml's `requests`; `fields` are its key, value and so on. With
+    `payload`, those bytes are sent as they are. `when_sent` is called after the last byte was sent.
+    """
 
     verb: str
-    fields: Mapping[str, str] = field(default_factory=dict)  # key, value, …
+    fields: Mapping[str, str] = field(default_factory=dict)
     payload: bytes | None = None
-    when_sent: Callable[[], None] | None = field(default=None, compare=False)  # called when it is all sent
+    when_sent: Callable[[], None] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request as it really went.
+    """One request as it went over the connection.
 
-    Times are `time.monotonic_ns()`: `invoked_ns` before the first byte is sent, `completed_ns` after the
-    reply is whole (or the failure seen). `failure` is None or `unreachable` (nothing was sent), `timeout`,
-    `reset`, `closed`, `oversize`, `malformed` (bytes that are not the protocol's). `unsolicited` are bytes
-    found on the connection that no request had asked for (a second answer, a late one): the connection was
-    thrown away. `connection` is `local -> remote`, `""` where there is none. `status` is an exit status or
-    HTTP status, `headers` and `stderr` where the protocol has them. `received` is all that came on the wire.
-    `reply` is what the outcome rules read of it (a line without its end, a frame's body, RESP rendered, an
-    HTTP body); None: `received` as it stands. `extracted` are values the protocol itself took from the reply,
-    None where it looked and found nothing. The last `surplus` bytes of `unsolicited` came right behind this
-    reply; those before them were there before the request was sent.
+    Times are `time.monotonic_ns()`: `invoked_ns` before the first byte was sent, `completed_ns`
+    after the reply was whole or the failure was found. `failure` is None, `unreachable` (nothing
+    was sent), `timeout`, `reset`, `closed`, `oversize` or `malformed` (bytes that do not belong to
+    the protocol); `problem` describes it.
+
+    `received` are the bytes of the reply. `reply` is the part of it that the outcome rules read: a
+    line without its end, a frame's body, RESP as text, an HTTP body. None: `received` as it is.
+    `extracted` are values that the protocol took from the reply; None: it found nothing there.
+    `status` is an exit status or an HTTP status; `headers` and `stderr` exist where the protocol
+    has them.
+
+    `unsolicited` are bytes that arrived without a request, such as a second or a late reply. The
+    connection was then closed. The last `trailing_bytes` bytes of them followed this reply; the
+    others were there before the request was sent. `connection` is `local -> remote`, empty where
+    there is none.
     """
 
     verb: str
@@ -51,31 +58,37 @@ class Exchange:
     stderr: bytes = b""
     reply: bytes | None = None
     extracted: Mapping[str, str | None] = field(default_factory=dict)
-    surplus: int = 0
+    trailing_bytes: int = 0
 
     @property
     def text(self) -> str:
-        """The reply as the rules read it. Bytes that are not UTF-8 survive as surrogates, so nothing is lost
-        or equated.
+        """The reply as the outcome rules read it.
+
+        Bytes that are not UTF-8 become surrogates, so that different replies stay different.
         """
         data = self.received if self.reply is None else self.reply
         return data.decode("utf-8", "surrogateescape")
 
 
 @dataclass(frozen=True)
-class Answer:
-    """An exchange and what the program's outcome rules make of it."""
+class Response:
+    """An exchange and its outcome under the program's outcome rules.
+
+    `groups` are the named groups of the pattern that matched.
+    """
 
     exchange: Exchange
     outcome: Outcome
-    groups: Mapping[str, str] = field(default_factory=dict)  # named groups of the reply pattern that matched
+    groups: Mapping[str, str] = field(default_factory=dict)
 
 
 class Client(Protocol):
-    """A connection to one node. Never raises for what the node does; every failure is in the Answer."""
+    """Sends requests to one node. A failure of the node is in the Response and never raises."""
 
-    def ask(self, request: Request, timeout_s: float) -> Answer: ...
+    def ask(self, request: Request, timeout_s: float) -> Response:
+        """Send one request and wait for its response at most `timeout_s`."""
+        ...
 
     def close(self) -> bytes:
-        """Close; return bytes that had arrived unasked."""
+        """Close. Returns the bytes that had arrived without a request."""
         ...

@@ -1,6 +1,6 @@
-"""Find one value in a JSON document by a small path: `$.kvs[0].value`, `$.a.0.b`, `$["odd name"]`. Pure.
+"""Find one value in a JSON document by a path: `$.kvs[0].value`, `$.a.0.b`, `$["odd name"]`.
 
-A subset of JSONPath: names and numbers only. No wildcards, no filters, no slices.
+A subset of JSONPath (RFC 9535): names and numbers only. No wildcards, no filters, no slices.
 """
 
 from __future__ import annotations
@@ -13,17 +13,16 @@ _STEP = re.compile(r"""\.([^.\[\]]+)|\[(\d+)\]|\["([^"]*)"\]|\['([^']*)'\]""")
 
 
 def parse_path(path: str) -> tuple[str, ...]:
-    """The steps of a path. Raises ValueError saying how a path looks."""
+    """The steps of a path. Raises ValueError with an example of a path."""
     if not path.startswith("$"):
-        raise ValueError("wants a JSON path such as $.kvs[0].value")
+        raise ValueError("expected a JSON path such as $.kvs[0].value")
     steps: list[str] = []
     position = 1
     while position < len(path):
         match = _STEP.match(path, position)
         if match is None:
-            raise ValueError(
-                f"wants a JSON path such as $.kvs[0].value; {path[position:]!r} is no step of one"
-            )
+            problem = f"{path[position:]!r} is not a step of a path"
+            raise ValueError(f"expected a JSON path such as $.kvs[0].value; {problem}")
         steps.append(next(group for group in match.groups() if group is not None))
         position = match.end()
     return tuple(steps)
@@ -38,14 +37,23 @@ def read_json(data: bytes | str) -> Any:
 
 
 def find(document: Any, steps: tuple[str, ...]) -> str | None:
-    """The value there as text: strings as they are, everything else as JSON. None: nothing there, or null."""
+    """The value as text: a string as it is, anything else as JSON. None: no value, or null."""
+    found = find_value(document, steps)
+    return found if found is None or isinstance(found, str) else json.dumps(found)
+
+
+def find_value(document: Any, steps: tuple[str, ...]) -> Any:
+    """The value; None: no value, or null."""
     for step in steps:
         if isinstance(document, dict) and step in document:
             document = document[step]
-        elif isinstance(document, list) and step.isascii() and step.isdecimal() and int(step) < len(document):
+        elif (
+            isinstance(document, list)
+            and step.isascii()
+            and step.isdecimal()
+            and int(step) < len(document)
+        ):
             document = document[int(step)]
         else:
             return None
-    if document is None or isinstance(document, str):
-        return document
-    return json.dumps(document)
+    return document

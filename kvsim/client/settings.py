@@ -1,7 +1,7 @@
-"""The settings of a protocol: each protocol file declares a table of them, and reads `speak` with it. Pure.
+"""The settings of protocols: each protocol declares a table of them and reads `speak` with it.
 
-The tables are what the documentation and the validation of node.yaml are made of; nothing else knows a
-setting's name.
+The documentation, the JSON Schema and the validation of node.yaml are made from these tables. No
+other module knows the name of a setting.
 """
 
 from __future__ import annotations
@@ -9,105 +9,172 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
+from kvsim.config.protocol_schema import ProtocolLanguage
+from kvsim.config.schema import (
+    WRONG,
+    Choice,
+    Field,
+    Int,
+    ListOf,
+    Pattern,
+    Record,
+    Schema,
+    Validation,
+)
+from kvsim.config.yaml_nodes import SourceLocation, tree_of
 from kvsim.errors import UsageError
 
-TRUE_WORDS = frozenset({"true", "yes", "on"})
-FALSE_WORDS = frozenset({"false", "no", "off"})
+Value = TypeVar("Value")
 
 
 class BadSetting(UsageError):
-    """A protocol setting in node.yaml that cannot be used."""
+    """A setting or a request in node.yaml that a protocol cannot use."""
 
 
 @dataclass(frozen=True)
-class Setting:
-    """One setting. `read` turns YAML's text, number, list or mapping into its value and raises ValueError
-    saying what it wants.
+class ProtocolSetting(Generic[Value]):
+    """One setting of a protocol. `schema` reads it and makes the value.
+
+    `default_text` is how the docs show the default.
     """
 
+    name: str
     description: str
-    default: object
-    read: Callable[[object], object]
+    schema: Schema
+    default: Value
+    default_text: str = ""
 
 
-def read_settings(kind: str, table: Mapping[str, Setting], given: Mapping[str, object]) -> dict[str, object]:
-    """Name → value for every setting of `table`, defaults filled in. Raises BadSetting for unknown names and
-    bad values.
+Table = Mapping[str, ProtocolSetting[Any]]
+
+
+def table(*settings: ProtocolSetting[Any]) -> Table:
+    """Settings by name."""
+    return {setting.name: setting for setting in settings}
+
+
+def language(
+    settings: Table,
+    request: Schema,
+    request_with: Callable[[Mapping[str, object]], Schema] | None = None,
+) -> ProtocolLanguage:
+    """What a protocol adds to node.yaml: its settings, and what a request holds.
+
+    `request_with`: what one holds with given settings, where it depends on them.
     """
-    values = {name: setting.default for name, setting in table.items()}
-    for name, raw in given.items():
-        if name not in table:
-            raise BadSetting(f"speak: {kind} has no setting `{name}`; it has {', '.join(sorted(table))}")
-        try:
-            values[name] = table[name].read(raw)
-        except (ValueError, TypeError) as error:
-            raise BadSetting(f"speak: {kind}: setting `{name}`: {error}; got {raw!r}") from None
-    return values
+    return ProtocolLanguage(
+        {
+            name: Field(
+                setting.schema,
+                setting.description,
+                default=setting.default,
+                default_text=setting.default_text,
+            )
+            for name, setting in settings.items()
+        },
+        request,
+        request_with or (lambda _: request),
+    )
 
 
-def text(raw: object) -> str:
-    """Any scalar, as text."""
-    if isinstance(raw, (list, tuple, Mapping)):
-        raise ValueError("wants text")
-    return str(raw)
+class SettingValues:
+    """The value of each setting of a protocol: `values[PROMPT]` has the type of PROMPT."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+
+    def __getitem__(self, setting: ProtocolSetting[Value]) -> Value:
+        value: Value = self._values[setting.name]
+        return value
 
 
-def whole(least: int, most: int) -> Callable[[object], int]:
-    """A whole number in a range."""
+def read_settings(protocol: ProtocolLanguage, given: Mapping[str, object]) -> SettingValues:
+    """The values of all settings: those of `given`, and defaults for the rest.
 
-    def read(raw: object) -> int:
-        words = str(raw)
-        if not words.isascii() or not words.isdecimal() or not least <= int(words) <= most:
-            raise ValueError(f"wants a whole number from {least} to {most}")
-        return int(words)
-
-    return read
+    Raises BadSetting for a name that is not known and for a value that cannot be read.
+    """
+    return SettingValues(read_plain(Record("speak", protocol.settings), given, "speak"))
 
 
-def truth(raw: object) -> bool:
-    """A boolean, also in the words YAML lets people write."""
-    word = str(raw).lower()
-    if word not in TRUE_WORDS | FALSE_WORDS:
-        raise ValueError("wants true or false")
-    return word in TRUE_WORDS
+def read_plain(schema: Schema, given: object, where: str) -> Any:
+    """The value of plain data, by the schema that reads node.yaml too.
+
+    Raises BadSetting with the first mistake; its message begins with `where`.
+    """
+    validation = Validation()
+    location = SourceLocation(where, 0, 0)
+    read = schema.read(tree_of(given, location), validation)
+    if validation.problems:
+        raise BadSetting(f"{where}: {validation.problems[0].message}")
+    if read is WRONG:
+        raise BadSetting(f"{where}: expected {schema.expected}")
+    return schema.build(read)
 
 
-def one_of(*words: str) -> Callable[[object], str]:
-    """One word of a few."""
-
-    def read(raw: object) -> str:
-        if str(raw) not in words:
-            raise ValueError(f"wants one of {', '.join(words)}")
-        return str(raw)
-
-    return read
+# --- schemas that several protocols use ------------------------------------------------------
 
 
-def mapping_of(read_value: Callable[[object], object]) -> Callable[[object], Mapping[str, object]]:
-    """A mapping whose values are all read the same way."""
+class IntChoice(Int):
+    """One of a few whole numbers."""
 
-    def read(raw: object) -> Mapping[str, object]:
-        if not isinstance(raw, Mapping):
-            raise ValueError("wants a mapping")
-        return {str(name): read_value(value) for name, value in raw.items()}
+    def __init__(self, numbers: tuple[int, ...]) -> None:
+        super().__init__(min(numbers), max(numbers))
+        self.numbers = numbers
+        self.expected = f"one of {', '.join(map(str, numbers))}"
 
-    return read
+    def parse(self, node: Any, validation: Validation) -> Any:
+        known = node.text in map(str, self.numbers)
+        return int(node.text) if known else validation.report_expected(node, self.expected)
 
-
-def pattern(raw: object) -> str:
-    """A regular expression."""
-    try:
-        re.compile(text(raw))
-    except re.error as error:
-        raise ValueError(f"is no regular expression ({error})") from None
-    return text(raw)
+    def json_schema(self, defs: dict[str, Any]) -> dict[str, Any]:
+        return {"enum": [*self.numbers, *map(str, self.numbers)]}
 
 
-def shakes(raw: object) -> tuple[tuple[object, str], ...]:
-    """The steps of a handshake: a request template, and the pattern its reply must match."""
-    if not isinstance(raw, (list, tuple)) or not all(
-        isinstance(step, Mapping) and "send" in step for step in raw
-    ):
-        raise ValueError("wants a list of {send: …, expect: PATTERN}")
-    return tuple((step["send"], pattern(step.get("expect", ""))) for step in raw)
+class BytesPattern(Pattern):
+    """A regular expression that is searched in bytes."""
+
+    def __init__(self, *, named: str = "") -> None:
+        super().__init__()
+        self.named = named
+
+    def parse(self, node: Any, validation: Validation) -> Any:
+        text = super().parse(node, validation)
+        if text is not WRONG and self.named and self.named not in re.compile(text).groupindex:
+            validation.report(node, f"expected a group `(?P<{self.named}>…)` around the number")
+            return WRONG
+        return text
+
+    def build(self, value: Any) -> re.Pattern[bytes]:
+        return re.compile(value.encode("utf-8", "surrogateescape"))
+
+
+@dataclass(frozen=True)
+class HandshakeRequest:
+    """One request of a handshake, not yet compiled, and the pattern for its reply."""
+
+    send: Any
+    expect: str
+
+
+BYTE_ORDERS = Choice({"big": "network order", "little": ""})
+
+
+def handshake_of(request: Schema) -> ProtocolSetting[tuple[HandshakeRequest, ...]]:
+    """The setting `handshake` of a protocol whose requests are of this schema."""
+    step = Record(
+        "handshake step",
+        {
+            "send": Field(request, "the request", required=True),
+            "expect": Field(Pattern(), "searched in its reply", default=""),
+        },
+        result=HandshakeRequest,
+    )
+    return ProtocolSetting(
+        "handshake",
+        "requests to send on a new connection: a list of {send, expect: PATTERN}",
+        ListOf(step),
+        (),
+        "none",
+    )

@@ -1,0 +1,1 @@
+"""What users write, as frozen values: scenarios, clusters, programs, grading plans."""

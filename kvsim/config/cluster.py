@@ -1,4 +1,4 @@
-"""What a cluster is, read from cluster.yaml: frozen values only. How they are read stands in `cluster_file.py`."""
+"""What a cluster is: frozen values only. `cluster_loader` reads them from cluster.yaml."""
 
 from __future__ import annotations
 
@@ -7,62 +7,80 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kvsim.config.program import Program, Role
-from kvsim.config.yaml_tree import Mark
-from kvsim.limits import Own
+from kvsim.config.yaml_nodes import SourceLocation
+from kvsim.timeouts import DefaultTimeout
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NodeSpec:
-    """One node as written. `port` is for `kvsim up`; a private run chooses its own. `ports` are the extra named ones."""
+    """A node of the file. `id` is its position there, from 1.
+
+    `port` and the extra named `ports` are for `kvsim up`; a private run chooses free ports.
+    `options` are the program's defaults, the cluster's and the node's, merged.
+    """
 
     name: str
     role: Role
     program: Program
-    id: int  # its place in the file, from 1
+    id: int
     port: int | None = None
     ports: Mapping[str, int] = field(default_factory=dict)
     args: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
-    options: Mapping[str, str] = field(default_factory=dict)  # program's defaults, cluster's, node's: merged
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def survives_power(self) -> bool:
+        """Whether it is guaranteed that what it acknowledged survives a power cut."""
+        return self.program.survives.power(self.options)
+
+    @property
+    def power_loses_s(self) -> float:
+        """What a power cut may take of the last writes, in seconds."""
+        return self.program.survives.loses_s(self.options)
 
 
 @dataclass(frozen=True)
 class Lag:
-    """What a follower must show of a write that the leader acknowledged: `must`, `may` or `never`, and within what time."""
+    """Whether a follower shows a write that the leader acknowledged, and after which time.
+
+    `follower_has`: must | may | never.
+    """
 
     follower_has: str = "may"
-    within_s: float = Own(2.0)
+    within_s: float = DefaultTimeout(2.0)
 
 
 @dataclass(frozen=True)
-class Instead:
-    """What a scenario says instead of its cluster file: every node's program (a path), options, how many nodes.
+class Overrides:
+    """Values of a scenario that replace those of its cluster file: the program of all nodes (a
+    path), options, the number of nodes.
 
-    `places`: where each was written (`program`, `nodes`, an option's name), for messages.
+    `locations`: where each is written (`program`, `nodes`, an option's name), for messages.
     """
 
     program: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     nodes: int | None = None
-    places: Mapping[str, Mark] = field(default_factory=dict)
+    locations: Mapping[str, SourceLocation] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """The nodes in the order of the file, and what holds for all of them."""
+    """The nodes in the order of the file, and what holds for all of them.
+
+    `path` is the file. `links`: direct | proxied | netns. `program_replaced`: the nodes run another
+    program than the files name, which cannot be blamed for what it lacks.
+    """
 
     name: str
-    path: Path  # the file it was read from
+    path: Path
     nodes: tuple[NodeSpec, ...]
     host: str = "127.0.0.1"
     lag: Lag = Lag()
-    links: str = "direct"  # or proxied, or netns
+    links: str = "direct"
     options: Mapping[str, str] = field(default_factory=dict)
+    program_replaced: bool = False
 
     def node(self, name: str) -> NodeSpec:
         return next(node for node in self.nodes if node.name == name)
-
-    @property
-    def root(self) -> Path:
-        """The folder the cluster file stands in: `runs/` and `.kvsim/` live there."""
-        return self.path.parent

@@ -1,6 +1,6 @@
-"""Expectations in words, as a shape: `ok`, `{value: x}`, `{refused: read_only, names: leader}`, `{any_of: [ok, refused]}`.
+"""Expectations as a schema: `ok`, `{value: x}`, `{refused: read_only}`, `{any_of: […]}`.
 
-`refused` never covers `unknown`, and `served` never covers a refusal. Used by the table of verbs in `scenario_words.py`.
+`refused` never covers `unknown`, and `served` never covers a refusal.
 """
 
 from __future__ import annotations
@@ -8,78 +8,88 @@ from __future__ import annotations
 from typing import Any
 
 from kvsim.config.scenario import Expectation
-from kvsim.config.shape import (
+from kvsim.config.schema import (
     WRONG,
+    Choice,
     Field,
     ListOf,
     Named,
     Pattern,
-    Reading,
     Record,
-    Shape,
+    Schema,
     Text,
+    Validation,
     Values,
-    Word,
 )
-from kvsim.config.spelling import did_you_mean
-from kvsim.config.yaml_tree import Scalar, Tree
+from kvsim.config.template import STEP_SCOPE
+from kvsim.config.yaml_nodes import Scalar, Tree
+from kvsim.text import did_you_mean
 
-STEP = "step"  # scope of templates: a scenario's variables
 WORDS = {
     "ok": "done as asked",
     "not_found": "answered: there is no such key",
     "mismatch": "answered: the key does not hold the expected value (of a compare-and-set)",
-    "served": "answered, whatever the answer: a value, not found, a mismatch; not refused",
-    "refused": "certainly not done, for whatever reason the node gives",
-    "unknown": "no certain answer: a time-out, a reset, an end of file, or words that mean nothing to the program's rules",
-    "unreachable": "nobody listened; nothing was sent",
+    "served": "answered with anything: a value, not found, a mismatch; not refused",
+    "refused": "certainly not done, for any reason",
+    "unknown": "no certain answer: a time-out, a reset, an end of file, or a reply that no rule of "
+    "the program matches",
+    "unreachable": "no process listened; nothing was sent",
 }
 REASONS = {
     "read_only": "this node may not write",
     "not_ready": "the node cannot serve yet",
-    "unreachable": "nobody listened",
+    "unreachable": "no process listened",
     "other": "refused for another reason",
 }
 
 
-class Expected(Shape):
+class ExpectationSchema(Schema):
     """A word, or a mapping with one of value, refused, reply, any_of."""
 
-    means = "an expectation: " + ", ".join(WORDS) + ", or a mapping with value, refused, reply or any_of"
+    expected = (
+        "an expectation: "
+        + ", ".join(WORDS)
+        + ", or a mapping with value, refused, reply or any_of"
+    )
 
     def __init__(self) -> None:
-        self.word = Word(WORDS)
+        self.word = Choice(WORDS)
         self.mapping = Record(
             "expectation",
             {
-                "value": Field(Text("a text", template=STEP, wire=True), "this value was read"),
-                "refused": Field(Word(REASONS), "refused for this reason"),
-                "names": Field(
-                    Word({"leader": "the true one"}), "and the refusal names the leader (with `refused`)"
+                "value": Field(
+                    Text("a text", template=STEP_SCOPE, wire=True), "this value was read"
                 ),
-                "reply": Field(Pattern(template=STEP), "the reply, whatever it means, holds this pattern"),
-                "any_of": Field(ListOf(EXPECTED, least=1), "one of these"),
+                "refused": Field(Choice(REASONS), "refused for this reason"),
+                "names": Field(
+                    Choice({"leader": "the true one"}),
+                    "and the refusal names the leader (with `refused`)",
+                ),
+                "reply": Field(
+                    Pattern(template=STEP_SCOPE), "the reply matches this pattern, of any outcome"
+                ),
+                "any_of": Field(ListOf(EXPECTED, length_min=1), "one of these"),
             },
             one_of=("value", "refused", "reply", "any_of"),
         )
 
-    def read(self, node: Tree, reading: Reading) -> Any:
+    def read(self, node: Tree, validation: Validation) -> Any:
         if not isinstance(node, Scalar):
-            values = self.mapping.read(node, reading)
-            return WRONG if values is WRONG else _from_mapping(values, reading)
+            values = self.mapping.read(node, validation)
+            return WRONG if values is WRONG else _from_mapping(values, validation)
         if node.text in WORDS:
             return Expectation(node.text)
         found = did_you_mean(node.text, [*WORDS, "value", "reply", "any_of"])
-        reading.say(node, f"expected an expectation, found {node.said()}{found}")
+        validation.report(node, f"expected an expectation, found {node.describe()}{found}")
         return WRONG
 
     def json_schema(self, defs: dict[str, Any]) -> dict[str, Any]:
         return {"anyOf": [self.word.json_schema(defs), self.mapping.json_schema(defs)]}
 
 
-def _from_mapping(values: Values, reading: Reading) -> Any:
-    if values.get("names") and not values.wrote("refused"):
-        reading.say(values.at("names"), "`names` goes with `refused`")
+def _from_mapping(values: Values, validation: Validation) -> Any:
+    if values.get("names") and not values.is_written("refused"):
+        validation.report(values.node_of("names"), "`names` needs `refused`")
     if values.get("any_of"):
         return Expectation("any_of", options=values["any_of"])
     if values.get("refused"):
@@ -90,4 +100,4 @@ def _from_mapping(values: Values, reading: Reading) -> Any:
     return WRONG
 
 
-EXPECTED = Named("expectation", Expected)
+EXPECTED = Named("expectation", ExpectationSchema)

@@ -1,4 +1,4 @@
-"""What a grading plan is, read from plan.yaml: frozen values only. How they are read stands in `plan_file.py`."""
+"""What a grading plan is: frozen values only. `plan_loader` reads them from plan.yaml."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kvsim.config.scenario import Scenario
-from kvsim.config.yaml_tree import Fields
+from kvsim.config.yaml_nodes import Fields
 
 
 @dataclass(frozen=True)
-class Item:
-    """One scenario of the plan and what it is worth. `runs` is for each cell of its matrix."""
+class PlanItem:
+    """One scenario file of the plan and its points.
+
+    `scenarios` is one, or the cells of its matrix; `runs` is the number of runs of each.
+    """
 
     file: Path
-    scenarios: tuple[Scenario, ...]  # one, or its matrix' cells
+    scenarios: tuple[Scenario, ...]
     name: str
     title: str
     points: int
@@ -23,13 +26,13 @@ class Item:
     partial: str
 
     @property
-    def wanted(self) -> int:
-        """So many runs, over all cells."""
+    def runs_total(self) -> int:
+        """The number of runs, over all cells."""
         return self.runs * len(self.scenarios)
 
 
 @dataclass(frozen=True)
-class Limits:
+class ResourceLimits:
     """What a submission may use. Times in seconds, sizes in bytes."""
 
     time_s: float = 120.0
@@ -42,16 +45,20 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A whole plan. `program` is the tree of its node.yaml, which is written anew for each submission."""
+class GradingPlan:
+    """A whole plan.
+
+    `program` is the tree of its node.yaml, which is written again for each submission.
+    `known_store`: what happens when a known store is found inside one (flag | zero | ignore).
+    """
 
     name: str
     path: Path
     program: Fields
     build: tuple[str, ...]
-    items: tuple[Item, ...]
-    limits: Limits
-    inside: str
+    items: tuple[PlanItem, ...]
+    limits: ResourceLimits
+    known_store: str
 
     @property
     def points(self) -> int:

@@ -1,4 +1,4 @@
-"""What a program is, read from its node.yaml: frozen values only. How they are read stands in `program_file.py`."""
+"""What a program is: frozen values only. `program_loader` reads them from node.yaml."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from kvsim.errors import Problem
 from kvsim.history.outcome import Reason
-from kvsim.limits import Own
+from kvsim.timeouts import DefaultTimeout
 
 
 class Role(StrEnum):
@@ -16,26 +17,31 @@ class Role(StrEnum):
     FOLLOWER = "follower"
 
 
-Argv = tuple[str, ...]  # templates, not yet filled in
+# A command: templates, not yet filled in.
+Argv = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command run once beside the node: init and after-start steps."""
+    """A command run once beside the node: in `init` or `after_start`.
+
+    `needs`: `leader` when that node must be ready first.
+    """
 
     argv: Argv
     roles: frozenset[Role] = frozenset(Role)
-    needs: str | None = None  # a target whose node must be ready first: `leader`
-    within_s: float = Own(30.0)
+    needs: str | None = None
+    within_s: float = DefaultTimeout(30.0)
 
 
 @dataclass(frozen=True)
-class Rule:
-    """One outcome rule; all the conditions that are given must hold. First rule that matches wins.
+class ReplyRule:
+    """One outcome rule: all given conditions must hold. The first rule that matches wins.
 
-    `outcome` is a key of node.yaml's `replies`: ok, value, not_found, mismatch, read_only, refused, not_ready, unknown. Patterns are
-    regular expressions searched in the reply (trailing line end removed); named groups `value`, `leader_port`,
-    `leader_addr`, `leader_id` and `leader_url` are read from it.
+    `outcome` is a key of node.yaml's `replies`: ok, value, not_found, mismatch, read_only, refused,
+    not_ready, unreachable, next, unknown. Patterns are regular expressions searched in the reply
+    (without its line end); their groups `value`, `leader_port`, `leader_addr`, `leader_id` and
+    `leader_url` are used.
     """
 
     outcome: str
@@ -45,20 +51,38 @@ class Rule:
     stderr: str | None = None
 
 
-REFUSING = {"read_only": Reason.READ_ONLY, "refused": Reason.OTHER, "not_ready": Reason.NOT_READY}
+NEXT = "next"
+# Outcomes that say that nothing happened.
+REFUSING = {
+    "read_only": Reason.READ_ONLY,
+    "refused": Reason.OTHER,
+    "not_ready": Reason.NOT_READY,
+    "unreachable": Reason.UNREACHABLE,
+    NEXT: Reason.OTHER,
+}
 
 
 @dataclass(frozen=True)
 class Speak:
-    """Which protocol, and its settings as plain values (each protocol file in kvsim/client/ says which it reads)."""
+    """Which protocol, and its settings as plain values, which the protocol checks.
 
-    kind: str  # lines | frames | resp | http | command | package.module:Class
+    `kind`: lines | frames | resp | http | command | package.module:Class.
+    """
+
+    kind: str
     settings: Mapping[str, object] = field(default_factory=dict)
+
+
+# Of one log of a node, where its node.yaml sets no other limit.
+LOG_LIMIT_BYTES = 64 << 20
+
+# Where a log probe searches when it searches no file.
+OUTPUT = (None, "stdout", "stderr")
 
 
 @dataclass(frozen=True)
 class Probe:
-    """One thing that must be seen. `kind`: log | port | ping | request | http | command; `settings` are that kind's own."""
+    """One condition of readiness. `kind`: log | port | ping | request | http | command."""
 
     kind: str
     settings: Mapping[str, object] = field(default_factory=dict)
@@ -66,50 +90,102 @@ class Probe:
 
 @dataclass(frozen=True)
 class Ready:
-    """All of `all_of` and, where given, one of `any_of`, within one time limit."""
+    """All of `all_of` and, where given, one of `any_of`, within one time limit.
+
+    `at`: how many nodes must be so: each | majority | one.
+    """
 
     all_of: tuple[Probe, ...] = ()
     any_of: tuple[Probe, ...] = ()
-    within_s: float = Own(5.0)
+    within_s: float = DefaultTimeout(5.0)
+    at: str = "each"
+
+    @property
+    def probes(self) -> tuple[Probe, ...]:
+        """All of them, required or alternative."""
+        return (*self.all_of, *self.any_of)
 
 
 @dataclass(frozen=True)
-class StopStep:
-    """Send `signal`, or run `command`, then wait up to `wait_s` for the whole tree to be gone."""
+class StopSequenceStep:
+    """Send `signal`, or run `command`; then wait up to `wait_s` for the process tree to end."""
 
     signal: str | None = None
     command: Argv = ()
-    wait_s: float = Own(3.0)
+    wait_s: float = DefaultTimeout(3.0)
 
 
 @dataclass(frozen=True)
 class Stop:
-    steps: tuple[StopStep, ...] = (StopStep(signal="TERM"),)
-    exits: frozenset[int] = frozenset({0})  # exit statuses that count as clean
+    """How a node is stopped. `exits` are the exit statuses that count as clean.
+
+    `own_signal`: an end by the signal that kvsim sent counts too. `exits_by`: other statuses, by
+    what stopped the node: a signal's name, or `command`. `order`: of the whole cluster: together |
+    leader_first | followers_first.
+    """
+
+    steps: tuple[StopSequenceStep, ...] = (StopSequenceStep(signal="TERM"),)
+    exits: frozenset[int] = frozenset({0})
     pid_file: str | None = None
+    own_signal: bool = True
+    exits_by: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    order: str = "together"
 
 
 @dataclass(frozen=True)
 class Log:
-    """`mode`: file | linebuf | pty. `extra`: globs under the data directory that are logs too."""
+    """`mode`: file | linebuf | pty. `extra`: globs under the data directory that are logs too.
+
+    `never`: patterns of lines that no log may hold; `allow`: of lines that are no alarm. A node
+    whose log is larger than `limit_bytes` is killed, and its run is invalid.
+    """
 
     mode: str = "file"
     extra: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    limit_bytes: int = LOG_LIMIT_BYTES
+
+
+@dataclass(frozen=True)
+class ValueLimits:
+    """The values that the program takes: their length, whether they may be empty, and whether
+    blanks and letters outside ASCII may be in them.
+    """
+
+    max_bytes: int | None = None
+    empty: bool = True
+    blanks: bool = True
+    unicode: bool = True
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What the program may do although it is usually a mistake.
+
+    `files`: globs of paths outside the data directory that it may write. `ports`: it may listen on
+    others than it was given; `hosts`: beyond loopback. `children`: they may outlive the node.
+    """
+
+    files: tuple[str, ...] = ()
+    ports: bool = False
+    hosts: bool = False
+    children: bool = False
 
 
 @dataclass(frozen=True)
 class RoleLog:
-    """Patterns a node's own log must hold, per role: what `logs_name_roles` looks for."""
+    """Role → the pattern that the log of such a node must contain (check `logs_name_roles`)."""
 
     patterns: Mapping[Role, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Query:
-    """How to ask a node for its role (or its leader): the request, and where the answer stands.
+    """How to ask a node for its role (or its leader): the request, and the fields of the reply.
 
-    `fields` maps role, leader, keys, digest, epoch, index, … to a JSON path (`$.role`) or a regular expression with one
-    group; `words` maps a program's role words to ours.
+    `fields` maps role, leader, keys, digest, term, index, … to a JSON path (`$.role`) or a regular
+    expression with one group; `words` maps a program's role words to kvsim's.
     """
 
     request: str = "status"
@@ -117,34 +193,85 @@ class Query:
     words: Mapping[str, Role] = field(default_factory=dict)
 
 
+KILL, POWER = "kill", "power"
+
+
+@dataclass(frozen=True)
+class Survives:
+    """What an acknowledged write survives: a kill of its process, a power cut.
+
+    With an `option`, `by_value` says so for its values; `words` is for the others.
+    `loses_at_most_s`: of the last writes before a power cut, those of so many seconds may be lost;
+    `loses_option` and `loses_by_value` as above.
+    """
+
+    words: frozenset[str] = frozenset({KILL})
+    option: str = ""
+    by_value: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    loses_at_most_s: float | None = None
+    loses_option: str = ""
+    loses_by_value: Mapping[str, float] = field(default_factory=dict)
+
+    def power(self, options: Mapping[str, str]) -> bool:
+        """Whether it survives a power cut with these options."""
+        return POWER in self.by_value.get(options.get(self.option, ""), self.words)
+
+    def loses_s(self, options: Mapping[str, str]) -> float:
+        """What a power cut may take with these options, in seconds."""
+        own = self.loses_by_value.get(options.get(self.loses_option, ""), self.loses_at_most_s)
+        return own or 0.0
+
+
 @dataclass(frozen=True)
 class Program:
-    """Everything kvsim knows of a program. Templates are unfilled text; see `template.py` for the names they may use."""
+    """Everything kvsim knows of a program. Templates are unfilled; see `names` for their names.
+
+    `folder` is that of node.yaml, `{program_dir}`. `start` is the whole command of each role.
+    `role_words`: what `{role}` becomes. `ports` are the names of extra ports. `order`:
+    leader_first | followers_first | together. `requests` maps a verb to its template (for http and
+    command a mapping), `replies` a verb, or `any`, to its rules. `options` are names that templates
+    may use, with their default values; `option_values` those that an option may have, where they
+    are listed. `keeps`: what a restart leaves, `data` or `nothing`; None: it does not say.
+    `missing`: what this machine lacks to start it.
+    """
 
     name: str
-    folder: Path  # where node.yaml stands; `{program_dir}`
-    start: Mapping[Role, Argv]  # start plus start_leader / start_follower, already joined
-    role_words: Mapping[Role, str] = field(default_factory=dict)  # what `{role}` renders as
+    folder: Path
+    start: Mapping[Role, Argv]
+    role_words: Mapping[Role, str] = field(default_factory=dict)
     cwd: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     env_inherit: bool = False
     user: str | None = None
     files: Mapping[str, str] = field(default_factory=dict)
-    ports: tuple[str, ...] = ()  # names of extra ports
+    ports: tuple[str, ...] = ()
     init: tuple[Command, ...] = ()
     after_start: tuple[Command, ...] = ()
-    order: str = "leader_first"  # leader_first | followers_first | together
+    order: str = "leader_first"
     ready: Ready = Ready()
-    cluster_ready: Ready = Ready(within_s=Own(20.0))
+    cluster_ready: Ready = Ready(within_s=DefaultTimeout(20.0))
     log: Log = Log()
     role_log: RoleLog = RoleLog()
+    stdin_open: bool = False
     stop: Stop = Stop()
     speak: Speak = Speak("lines")
-    requests: Mapping[str, object] = field(
-        default_factory=dict
-    )  # verb → template (a mapping for http and command)
-    replies: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)  # verb → rules; `any` for all verbs
+    requests: Mapping[str, object] = field(default_factory=dict)
+    replies: Mapping[str, tuple[ReplyRule, ...]] = field(default_factory=dict)
     status: Query | None = None
+    values: ValueLimits = ValueLimits()
+    allow: Allowed = Allowed()
     capabilities: frozenset[str] = frozenset()
-    promises: Mapping[str, str] = field(default_factory=dict)
-    options: Mapping[str, str] = field(default_factory=dict)  # names and default values templates may use
+    guarantees: Mapping[str, str] = field(default_factory=dict)
+    survives: Survives = Survives()
+    keeps: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    option_values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    missing: tuple[Problem, ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def logs_to_files(self) -> bool:
+        """Whether files in the data directory are logs, too."""
+        probes = [probe for ready in (self.ready, self.cluster_ready) for probe in ready.probes]
+        return bool(self.log.extra) or any(
+            probe.kind == "log" and probe.settings.get("in") not in OUTPUT for probe in probes
+        )

@@ -1,26 +1,31 @@
-"""What a scenario is: frozen values only. How they are read, and the table of verbs, stand in `scenario_file.py`."""
+"""What a scenario is: frozen values only. `scenario_loader` reads them; the layers above `config`
+declare the verbs and their steps.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from kvsim.config import matrix
-from kvsim.config.cluster import Instead
-from kvsim.config.yaml_tree import Fields
-from kvsim.limits import Own
+from kvsim.config.cluster import Cluster, Overrides
+from kvsim.config.fault_schema import FaultKind
+from kvsim.config.node_states import NodeStates
+from kvsim.config.target import Target
+from kvsim.config.yaml_nodes import Fields, SourceLocation
+from kvsim.timeouts import DefaultTimeout
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """What a step wants to see, in words.
+    """What a step expects of a reply.
 
-    `kind`: ok | value | not_found | mismatch | served | refused | unknown | unreachable | reply | any_of. `value` for kind value (a
-    template) and kind reply (a pattern, also a template); `reason` (`read_only`, …) and `names` (`leader`) for refused;
-    `options` for any_of.
+    `kind`: ok | value | not_found | mismatch | served | refused | unknown | unreachable | reply |
+    any_of. `value` belongs to kind value (a template) and kind reply (a pattern, also a template);
+    `reason` (`read_only`, …) and `names` (`leader`) to refused; `options` to any_of.
     """
 
     kind: str
@@ -31,46 +36,128 @@ class Expectation:
 
     def to_json(self) -> dict[str, object]:
         """The fields that are set, for the journal."""
-        fields = {"kind": self.kind, "value": self.value, "reason": self.reason, "names": self.names}
-        options = {"options": [option.to_json() for option in self.options]} if self.options else {}
-        return {name: value for name, value in fields.items() if value is not None} | options
+        fields: dict[str, object] = {
+            "kind": self.kind,
+            "value": self.value,
+            "reason": self.reason,
+            "names": self.names,
+            "options": [option.to_json() for option in self.options] or None,
+        }
+        return {name: value for name, value in fields.items() if value is not None}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Expectation:
         options = tuple(cls.from_json(option) for option in fields.get("options", ()))
         return cls(**{**fields, "options": options})
 
+    def names_leader(self) -> bool:
+        """Whether the reply is to name the leader, in this or in any of the options."""
+        return bool(self.names) or any(option.names_leader() for option in self.options)
+
 
 @dataclass(frozen=True)
 class Timing:
-    """A step's time modifier: `eventually`, `always` or `within`, in seconds; at most one of them is set."""
+    """A step's time modifier: `eventually`, `always` or `within`, in seconds.
+
+    A step sets at most one of them.
+    """
 
     eventually_s: float | None = None
     always_s: float | None = None
     within_s: float | None = None
 
 
-@dataclass(frozen=True)
-class Step:
-    """One verb with its fields. `fields` are plain values, shaped by the verb's row in the table of verbs.
+NO_TIMING = Timing()
 
-    `id` is `2.1`: group and place. `line` and `column` are where the verb stands. `text` is the step as written, on one line.
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One verb with its fields. Each verb has a class, with an attribute for each of its fields.
+
+    `id` is `2.1`: group and position in it. `text` is the step as written, on one line, without the
+    steps inside it. `expect` is None for verbs that expect nothing. `needs`: it is left out where
+    the program lacks one of these, with what its group needs.
     """
 
     id: str
     verb: str
-    fields: Mapping[str, object]
-    line: int
-    column: int
+    location: SourceLocation
     text: str
     expect: Expectation | None = None
-    timing: Timing = Timing()
-    steps: tuple[Step, ...] = ()  # for verbs that hold steps
+    timing: Timing = NO_TIMING
+    steps: tuple[Step, ...] = ()
+    needs: frozenset[str] = frozenset()
+
+    # Whether every program of the cluster must describe the requests of the step, as for a load.
+    asks_every_program: ClassVar[bool] = False
+
+    def target(self) -> Target | None:
+        """The nodes that the step is for."""
+        return None
+
+    def targets(self) -> Iterator[Target]:
+        """Every target that the step names, in its settings too."""
+        target = self.target()
+        if target is not None:
+            yield target
+
+    def request_verbs(self) -> tuple[str, ...]:
+        """The requests that the step sends: a program of the cluster must describe each of them."""
+        return ()
+
+    def fault_kinds(self, links: str) -> tuple[FaultKind, ...]:
+        """The kinds of fault that the step causes or may draw, on a cluster with these links."""
+        return ()
+
+    def mistakes(self, cluster: Cluster, fill: Callable[[str], str]) -> Iterator[str]:
+        """What cannot be on this cluster, or contradicts itself, and no schema can detect.
+
+        `fill` fills in the scenario's variables.
+        """
+        return iter(())
+
+    def begin(self, states: NodeStates) -> Iterator[str]:
+        """Change the states as the step does, before the steps inside it; what it cannot do."""
+        return iter(())
+
+    def end(self, states: NodeStates) -> None:
+        """Change the states as the step does after the steps inside it."""
+
+    def lasts_s(self) -> float | None:
+        """How long the step takes, where the scenario sets it."""
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartialStep(Step):
+    """What could be read of a step with mistakes: its targets, and the steps inside it."""
+
+    found: tuple[Target, ...] = ()
+
+    def targets(self) -> Iterator[Target]:
+        yield from self.found
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetedStep(Step):
+    """A step for the nodes `at`."""
+
+    at: Target
+
+    def target(self) -> Target | None:
+        return self.at
+
+
+def walk_steps(steps: Iterable[Step]) -> Iterator[Step]:
+    """All steps in order, each followed by the steps inside it."""
+    for step in steps:
+        yield step
+        yield from walk_steps(step.steps)
 
 
 @dataclass(frozen=True)
-class Group:
-    """Steps under a title; steps that stand outside every group form groups without one."""
+class StepGroup:
+    """Steps under a title; steps outside every group form groups without one."""
 
     title: str
     steps: tuple[Step, ...]
@@ -79,43 +166,48 @@ class Group:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A whole scenario file, or one cell of its matrix.
+    """A scenario file, or one cell of its matrix.
 
-    `tree` is what it was read from, with the cell's values filled in.
+    `cluster` is the cluster file that it names, resolved. `variables` maps a name to a kind
+    (`random_key`, …) or to a plain text. `checks` must have something to judge. `tree` is the YAML
+    that the scenario was read from, with the cell's values filled in.
     """
 
     name: str
     title: str
     path: Path
-    cluster: Path  # the cluster file it names, resolved
-    groups: tuple[Group, ...]
+    cluster: Path
+    groups: tuple[StepGroup, ...]
     needs: frozenset[str] = frozenset()
-    variables: Mapping[str, str] = field(
-        default_factory=dict
-    )  # name → kind (`random_key`, …) or a plain word
-    checks: tuple[str, ...] = ()  # checks that must have had something to look at
-    request_timeout_s: float = Own(1.0)
-    instead: Instead = field(default_factory=Instead)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    checks: tuple[str, ...] = ()
+    request_timeout_s: float = DefaultTimeout(1.0)
+    overrides: Overrides = field(default_factory=Overrides)
     cell: Mapping[str, str] = field(default_factory=dict)
     tree: Fields | None = field(default=None, compare=False, repr=False)
 
     @property
     def label(self) -> str:
-        """The name, and in brackets which cell of the matrix: `durable[fsync=always-clients=5]`."""
+        """The name, and in brackets the cell: `durable[fsync=always-clients=5]`."""
         return f"{self.name}[{matrix.label(self.cell)}]" if self.cell else self.name
 
     @property
     def folder(self) -> str:
-        """The same for the name of a folder."""
-        return re.sub(
-            r"[^A-Za-z0-9_.=-]+", "_", f"{self.name}-{matrix.label(self.cell)}" if self.cell else self.name
-        )
+        """The label as the name of a folder."""
+        name = f"{self.name}-{matrix.label(self.cell)}" if self.cell else self.name
+        return re.sub(r"[^A-Za-z0-9_.=-]+", "_", name)
 
     @property
-    def words(self) -> tuple[str, ...]:
-        """What `kvsim run` is told, besides the file, to run this and no other cell."""
-        return matrix.words(self.cell)
+    def cell_arguments(self) -> tuple[str, ...]:
+        """The arguments of `kvsim run`, besides the file, that choose this cell."""
+        return matrix.arguments(self.cell)
 
     @property
     def steps(self) -> tuple[Step, ...]:
         return tuple(step for group in self.groups for step in group.steps)
+
+
+def fault_kinds_of(scenario: Scenario, links: str) -> tuple[FaultKind, ...]:
+    """The kinds of fault that the scenario causes or may draw, on a cluster with these links."""
+    steps = walk_steps(scenario.steps)
+    return tuple(dict.fromkeys(kind for step in steps for kind in step.fault_kinds(links)))

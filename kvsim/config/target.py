@@ -1,20 +1,25 @@
-"""Targets: who a step is for, in words: `n2`, `leader`, `each follower`, `any follower`, `each`, `majority`, `n1, n3`.
+"""Targets: the nodes that a step is for: `n2`, `leader`, `each follower`, `majority`, `n1, n3`.
 
-A frozen value and its reading from text. Who that is at a given moment is found out when the step runs, not here.
+A frozen value, its parser, and its schema. The runner resolves the nodes when the step runs.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
+from kvsim.config.names import CLIENT
 from kvsim.config.program import Role
-from kvsim.config.spelling import did_you_mean
+from kvsim.config.schema import WRONG, Schema, Validation
+from kvsim.config.yaml_nodes import Items, Scalar, Tree
+from kvsim.text import did_you_mean
 
 NODE_NAME = r"[a-z][a-z0-9_-]*"
 EACH, ANY, THE, MAJORITY, MINORITY, NAMED = "each", "any", "the", "majority", "minority", "named"
-AHEAD = "most advanced"
-WORDS = {  # the words of a target → (which, role)
+MOST_ADVANCED = "most advanced"
+# The words of a target → (which, role).
+WORDS = {
     "leader": (THE, Role.LEADER),
     "follower": (THE, Role.FOLLOWER),
     "each": (EACH, None),
@@ -26,34 +31,49 @@ WORDS = {  # the words of a target → (which, role)
     "all followers": (EACH, Role.FOLLOWER),
     "any follower": (ANY, Role.FOLLOWER),
     "one follower": (ANY, Role.FOLLOWER),
-    "most advanced follower": (AHEAD, Role.FOLLOWER),
+    "most advanced follower": (MOST_ADVANCED, Role.FOLLOWER),
     "majority": (MAJORITY, None),
     "minority": (MINORITY, None),
 }
-MEANINGS = {  # for the reference page
+# For the reference page.
+DESCRIPTIONS = {
     "leader": "the node that is the leader when the step runs",
     "follower": "the only follower",
     "each": "every node, one after another; also `all`",
     "each follower": "every follower; also `all followers`",
-    "each leader": "every node that says it is the leader",
+    "each leader": "every node that reports that it is the leader",
     "any": "one node, drawn from the seed; also `random`",
     "any follower": "one follower, drawn from the seed; also `one follower`",
-    "most advanced follower": "the follower that names the highest epoch and, in it, the highest index: the one to promote",
+    "most advanced follower": "the follower with the highest term and, in it, the highest index: "
+    "the one to promote",
     "majority": "more than half of the nodes, drawn from the seed",
     "minority": "as many as can be without a majority, drawn from the seed",
     "n2": "the node of that name; several: `n1, n3` or `[n1, n3]`",
 }
 RESERVED = frozenset(
-    {"leader", "follower", "each", "all", "any", "one", "majority", "minority", "random", "client", "cluster"}
+    {
+        "leader",
+        "follower",
+        "each",
+        "all",
+        "any",
+        "one",
+        "majority",
+        "minority",
+        "random",
+        "client",
+        "cluster",
+    }
 )
 
 
 @dataclass(frozen=True)
 class Target:
-    """`which`: the | each | any | most advanced | majority | minority | named. `role` narrows it; `names` for named. `str()`: its words.
+    """`which`: the | each | any | most advanced | majority | minority | named.
 
-    `the leader` must be exactly one; `each` is every node asked (of that role), one after another; `any` is one of them, drawn
-    from the seed; `majority` and `minority` are drawn from the seed too.
+    `role` restricts it to nodes of that role; `names` belong to named; `str()` gives the text of a
+    scenario. `the` must match exactly one node; `each` is every node, one after another; `any`,
+    `majority` and `minority` are drawn from the seed.
     """
 
     which: str
@@ -69,14 +89,22 @@ class Target:
 
     @property
     def single(self) -> bool:
-        """True when it stands for one node."""
-        return self.which in (THE, ANY, AHEAD) or (self.which == NAMED and len(self.names) == 1)
+        """Whether it is always one node."""
+        return self.which in (THE, ANY, MOST_ADVANCED) or (
+            self.which == NAMED and len(self.names) == 1
+        )
+
+    @property
+    def depends_on_roles(self) -> bool:
+        """Whether its nodes can change when the roles of nodes do."""
+        return self.role is not None
 
 
 def parse_target(text: str) -> Target:
-    """Read a target's words; whatever is not a known word is taken for node names (checked against the cluster later).
+    """Parse a target's words. Other words are names of nodes; `lint` checks them.
 
-    Raises ValueError, with one line for the author, for an empty text, a name twice, or several words that mean nothing.
+    Raises ValueError, with one line for the author, for an empty text, a repeated name, or words
+    that are no target.
     """
     words = " ".join(text.split())
     if words in WORDS:
@@ -89,10 +117,50 @@ def parse_target(text: str) -> Target:
 
 
 def named(names: tuple[str, ...]) -> Target:
-    """The nodes of these names. Raises ValueError when one stands there twice or cannot be a node's."""
+    """The nodes of these names. Raises ValueError for a repeated name, or one that is reserved."""
     for name in names:
         if name in RESERVED or not re.fullmatch(NODE_NAME, name):
-            raise ValueError(f"`{name}` cannot stand in a list of node names")
+            raise ValueError(f"`{name}` cannot be in a list of node names")
         if names.count(name) > 1:
-            raise ValueError(f"`{name}` stands twice in this target")
+            raise ValueError(f"`{name}` is named twice in this target")
     return Target(NAMED, names=names)
+
+
+class TargetSchema(Schema):
+    """A target: words, a node's name, or a list of names."""
+
+    expected = "a target"
+
+    def read(self, node: Tree, validation: Validation) -> Any:
+        try:
+            if isinstance(node, Items) and node.items:
+                names = [item.text for item in node.items if isinstance(item, Scalar)]
+                if len(names) == len(node.items):
+                    return named(tuple(names))
+            elif isinstance(node, Scalar) and not node.absent:
+                return parse_target(node.text)
+        except ValueError as error:
+            validation.report(node, str(error))
+            return WRONG
+        words = ", ".join(WORDS)
+        return validation.report_expected(
+            node, f"a target: a node's name, a list of names, or one of {words}"
+        )
+
+    def json_schema(self, defs: dict[str, Any]) -> dict[str, Any]:
+        names = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+        return {"anyOf": [{"enum": list(WORDS)}, {"type": "string"}, names]}
+
+
+class LinkEndSchema(TargetSchema):
+    """One end of a link: a target, or `client`, which reads into that word."""
+
+    expected = "a target, or `client`"
+
+    def read(self, node: Tree, validation: Validation) -> Any:
+        if isinstance(node, Scalar) and node.text == CLIENT:
+            return CLIENT
+        return super().read(node, validation)
+
+    def json_schema(self, defs: dict[str, Any]) -> dict[str, Any]:
+        return {"anyOf": [{"const": CLIENT}, *super().json_schema(defs)["anyOf"]]}

@@ -1,9 +1,14 @@
-"""Draw a scenario's variables from the seed. Each depends on the seed and its own name only, so that editing one changes no other."""
+"""Draw a scenario's variables from the seed.
+
+Each depends on the seed and its own name only, so that a change of one changes no other.
+"""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+
+from kvsim.config.scenario_schema import TEXT_KIND
 
 SEED_MAX = 2**31 - 1
 
@@ -12,13 +17,18 @@ KINDS: dict[str, Callable[[random.Random], str]] = {
     "random_value": lambda rng: f"v-{rng.getrandbits(64):016x}",
 }
 
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
 
 def draw(variables: Mapping[str, str], seed: int) -> dict[str, str]:
-    """Name → value. A kind from KINDS is drawn; anything else is a plain word and stands for itself."""
+    """Name → value. A kind of KINDS or TEXT_KIND is drawn; any other text is the value itself."""
     return {name: _draw(kind, random.Random(f"{seed}:{name}")) for name, kind in variables.items()}
 
 
 def _draw(kind: str, rng: random.Random) -> str:
+    length = TEXT_KIND.fullmatch(kind)
+    if length:
+        return "".join(rng.choices(LETTERS, k=int(length[1])))
     return KINDS[kind](rng) if kind in KINDS else kind
 
 

@@ -1,1 +1,4 @@
-"""A program's physical: what a store does when it is treated as the world will treat it. One small file an examination."""
+"""Diagnostics of a program: how a store behaves when clients and machines treat it badly.
+
+`registry` finds the diagnostics in `diagnostics/`. `discovery` describes an unknown program.
+"""

@@ -1,0 +1,1 @@
+"""Faults: each kind beside its declaration, with measured evidence and recovery."""

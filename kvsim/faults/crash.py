@@ -1,27 +1,41 @@
-"""Crash: kill nodes, then cut or garble the last bytes of a file in their data directory, as a torn write would.
+"""Crash: kill nodes, then cut off or corrupt the last bytes of a file in their data directory.
 
-Receipt: that of a kill, and the file's size or content before and after. Healing starts the nodes; the damage stays, since
-coming back from it is what the node is asked for.
+This is what a torn write leaves. Evidence: that of a kill, and the file's size before and after.
+Recovery starts the nodes; the damage stays, because the node has to recover from it.
 """
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kvsim.faults.down import receipt_of_end, started_again
-from kvsim.faults.fault import Healing, Receipt
-from kvsim.faults.subject import Subject
+from kvsim.config.program_schema import SafePath
+from kvsim.config.schema import Choice, Field, Int
+from kvsim.config.target import Target
+from kvsim.data_directory import NotInDirectory, is_inside, open_file
+from kvsim.faults.fault import Evidence, Fault, Recovery
+from kvsim.faults.node_handle import NodeHandle, evidence_of_end, names_of, start_again
+from kvsim.faults.registry import AT, BuildContext, FaultDeclaration
+
+METHODS = {
+    "cut": "bytes are cut off the end",
+    "corrupt": "bytes at the end are overwritten with others",
+}
+DONE = {"cut": "cut off", "corrupt": "corrupted"}
 
 
 @dataclass(frozen=True)
 class Crash:
-    """`size` is how many bytes are damaged in each file, at most all it has. `seed` draws what is written over them."""
+    """`file`: a pattern; the newest file that matches is damaged, in its last `size` bytes at most.
 
-    subjects: tuple[Subject, ...]
+    `how`: a key of METHODS. `seed` draws the bytes that are written over them.
+    """
+
+    handles: tuple[NodeHandle, ...]
     file: str
     how: str
     size: int
@@ -30,49 +44,60 @@ class Crash:
 
     @property
     def nodes(self) -> tuple[str, ...]:
-        return tuple(subject.name for subject in self.subjects)
+        return names_of(self.handles)
 
     def plan(self) -> Mapping[str, Any]:
         return {"file": self.file, "how": self.how, "bytes": self.size}
 
-    def begin(self) -> Sequence[Receipt]:
-        for subject in self.subjects:
-            subject.kill("KILL")
-        return [self._damage(subject) for subject in self.subjects]
+    def begin(self) -> Sequence[Evidence]:
+        for handle in self.handles:
+            handle.kill("KILL")
+        return [self._damage(handle) for handle in self.handles]
 
-    def end(self) -> Sequence[Receipt]:
+    def measure(self) -> Sequence[Evidence]:
         return ()
 
-    def heal(self) -> Sequence[Healing]:
-        return [started_again(subject) for subject in self.subjects]
+    def recover(self) -> Sequence[Recovery]:
+        return [start_again(handle) for handle in self.handles]
 
-    def _damage(self, subject: Subject) -> Receipt:
-        killed = receipt_of_end(subject)
-        path = newest(subject.data_dir, self.file)
+    def _damage(self, handle: NodeHandle) -> Evidence:
+        killed = evidence_of_end(handle)
+        path = newest(handle.data_dir, self.file)
         if path is None:
-            says = f"{killed.says}; no file in its data directory fits {self.file}"
-            return Receipt(subject.name, False, says, killed.evidence)
-        before, after = damage(path, self.how, self.size, random.Random(f"{self.seed}:{subject.name}"))
-        name = str(path.relative_to(subject.data_dir))
-        says = f"{killed.says}; the last {before - after or self.size} bytes of {name} ({before} bytes) were {DONE[self.how]}"
-        evidence = {**killed.evidence, "file": name, "size_before": before, "size_after": after}
-        return Receipt(subject.name, bool(killed.bit) and before > 0, says, evidence)
-
-
-DONE = {"cut": "cut off", "garble": "garbled"}
+            message = f"{killed.message}; no file in its data directory matches {self.file}"
+            return Evidence(handle.name, False, message, killed.measured)
+        rng = random.Random(f"{self.seed}:{handle.name}")
+        name = str(path.relative_to(handle.data_dir))
+        try:
+            with open_file(handle.data_dir, name) as descriptor:
+                before, after = damage(descriptor, self.how, self.size, rng)
+        except (NotInDirectory, OSError) as error:
+            message = f"{killed.message}; nothing was damaged: {error}"
+            return Evidence(handle.name, False, message, killed.measured)
+        message = (
+            f"{killed.message}; the last {before - after or self.size} bytes of {name} "
+            f"({before} bytes) were {DONE[self.how]}"
+        )
+        measured = {**killed.measured, "file": name, "size_before": before, "size_after": after}
+        return Evidence(handle.name, bool(killed.took_effect) and before > 0, message, measured)
 
 
 def newest(folder: Path, pattern: str) -> Path | None:
-    """The file written last whose path below `folder` fits the pattern."""
-    files = [path for path in folder.rglob(pattern) if path.is_file()]
+    """The file that matches the pattern and was written last, of those that are below `folder`.
+
+    A link that leads out of it is none of them.
+    """
+    matches = (path for path in folder.rglob(pattern) if path.is_file())
+    files = [path for path in matches if is_inside(folder, path)]
     return max(files, key=lambda path: (path.stat().st_mtime_ns, path.name), default=None)
 
 
-def damage(path: Path, how: str, size: int, rng: random.Random) -> tuple[int, int]:
-    """Damage the last `size` bytes that are not zero fill; (end of the content before, after)."""
-    with path.open("r+b") as file:
+def damage(descriptor: int, how: str, size: int, rng: random.Random) -> tuple[int, int]:
+    """Damage the last `size` bytes before zero fill; (end of the content before, after)."""
+    with os.fdopen(descriptor, "r+b", closefd=False) as file:
         content = file.read()
-        end = len(content.rstrip(b"\0"))  # a preallocated file ends in zeros that nobody wrote
+        # A preallocated file ends in zeros that no program wrote.
+        end = len(content.rstrip(b"\0"))
         start = max(0, end - size)
         file.seek(start)
         if how == "cut":
@@ -82,3 +107,50 @@ def damage(path: Path, how: str, size: int, rng: random.Random) -> tuple[int, in
             return end, start
         file.write(bytes(byte ^ rng.randint(1, 255) for byte in content[start:end]))
         return end, end
+
+
+# --- the kind ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class CrashSettings:
+    at: Target
+    file: str
+    how: str
+    max_bytes: int
+
+
+def _build(context: BuildContext, settings: CrashSettings) -> Fault:
+    size = context.rng("damage").randint(1, settings.max_bytes)
+    handles, seed = context.handles(settings.at), f"{context.seed}:damage"
+    return Crash(handles, settings.file, settings.how, size, seed)
+
+
+CRASH = FaultDeclaration(
+    name="crash",
+    order=40,
+    description="kill the nodes and damage the end of a file in their data directory, "
+    "as a torn write would",
+    settings=CrashSettings,
+    fields={
+        "at": AT,
+        "file": Field(
+            SafePath("a pattern for files below the data directory"),
+            "which file: the newest that matches",
+            required=True,
+        ),
+        "how": Field(Choice(METHODS), "what happens to its end", default="cut", default_text="cut"),
+        "max_bytes": Field(
+            Int(1, 1 << 20, "bytes"),
+            "at most this many bytes, drawn from the seed",
+            default=64,
+            default_text="64",
+        ),
+    },
+    bare="",
+    build=_build,
+    evidence="that of a kill, and the file's size before and after",
+    recovery="the node is ready again; the damage stays",
+    ends_nodes="always",
+    damages_data=True,
+)

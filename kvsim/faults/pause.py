@@ -1,6 +1,7 @@
-"""Pause: SIGSTOP to every process of the nodes. Healing is SIGCONT, an answered ping and no thread that is still stopped.
+"""Pause: SIGSTOP to every process of the nodes.
 
-Receipt: every thread of every process of the node is in state T, and a ping is not answered.
+Evidence: every thread of every process of the node is stopped (state T), and a ping is not
+answered. Recovery: SIGCONT, no thread is stopped any more, and a ping is answered.
 """
 
 from __future__ import annotations
@@ -10,91 +11,113 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kvsim.faults.fault import Healing, Receipt
-from kvsim.faults.subject import Subject
-from kvsim.limits import Own
+from kvsim.faults.fault import Evidence, Fault, Recovery
+from kvsim.faults.node_handle import NodeHandle, names_of
+from kvsim.faults.registry import AT, AtSettings, BuildContext, FaultDeclaration, draw_at
+from kvsim.process.identity import Identity
+from kvsim.timeouts import DefaultTimeout
 from kvsim.waiting import Deadline, TimedOut, wait_until
 
-STOP_WITHIN_S = Own(2.0)
-PING_TIMEOUT_S = 0.2
-HEAL_WITHIN_S = Own(5.0)
+STOP_WITHIN_S = DefaultTimeout(2.0)
+PAUSED_PING_S = 0.2
+RECOVERY_PING_S = 1.0
+RECOVER_WITHIN_S = DefaultTimeout(5.0)
 
 
 @dataclass(frozen=True)
 class Pause:
-    """Nodes whose threads all stand still."""
+    """Nodes whose threads are all stopped."""
 
-    subjects: tuple[Subject, ...]
+    handles: tuple[NodeHandle, ...]
     kind: str = "pause"
 
     @property
     def nodes(self) -> tuple[str, ...]:
-        return tuple(subject.name for subject in self.subjects)
+        return names_of(self.handles)
 
     def plan(self) -> Mapping[str, Any]:
         return {}
 
-    def begin(self) -> Sequence[Receipt]:
-        for subject in self.subjects:
-            _signal(subject, signal.SIGSTOP)
-        return [_receipt(subject) for subject in self.subjects]
+    def begin(self) -> Sequence[Evidence]:
+        for handle in self.handles:
+            _signal(handle.tree(), signal.SIGSTOP)
+        return [_evidence(handle) for handle in self.handles]
 
-    def end(self) -> Sequence[Receipt]:
+    def measure(self) -> Sequence[Evidence]:
         return ()
 
-    def heal(self) -> Sequence[Healing]:
-        for subject in self.subjects:
-            _signal(subject, signal.SIGCONT)
-        return [_healing(subject) for subject in self.subjects]
+    def recover(self) -> Sequence[Recovery]:
+        for handle in self.handles:
+            _signal(handle.tree(), signal.SIGCONT)
+        return [_recovery(handle) for handle in self.handles]
 
 
-def _signal(subject: Subject, number: int) -> None:
-    for process in subject.tree():
+def _signal(processes: Sequence[Identity], number: int) -> None:
+    for process in processes:
         process.signal(number)
 
 
-def _receipt(subject: Subject) -> Receipt:
-    def still() -> bool:
-        tree = subject.tree()
-        _signal_running(tree)  # a child that was being forked when the signal came
+def _evidence(handle: NodeHandle) -> Evidence:
+    def all_stopped() -> bool:
+        tree = handle.tree()
+        # A child that was being forked during the first signal is still running.
+        _signal([process for process in tree if not process.stopped()], signal.SIGSTOP)
         return bool(tree) and all(process.stopped() for process in tree)
 
     try:
-        deadline = Deadline.after(subject.limits.of(STOP_WITHIN_S))
-        wait_until(still, deadline, f"every thread of {subject.name} to stand still")
+        deadline = Deadline.after(handle.limits.of(STOP_WITHIN_S))
+        wait_until(all_stopped, deadline, f"every thread of {handle.name} to stop")
         stopped = True
     except TimedOut:
         stopped = False
-    seen = subject.ping(PING_TIMEOUT_S)
-    threads = "every thread is stopped" if stopped else "a thread still runs"
-    says = f"{subject.name}: {threads}; a ping {f'was not answered ({seen})' if seen else 'was answered'}"
-    evidence = {
-        "pids": [process.pid for process in subject.tree()],
+    failure = handle.ping(PAUSED_PING_S)
+    threads = "every thread is stopped" if stopped else "a thread is still running"
+    ping = f"a ping was not answered ({failure})" if failure else "a ping was answered"
+    measured = {
+        "pids": [process.pid for process in handle.tree()],
         "stopped": stopped,
-        "ping": seen or "answered",
+        "ping": failure or "answered",
     }
-    return Receipt(subject.name, stopped and seen is not None, says, evidence)
+    took_effect = stopped and failure is not None
+    return Evidence(handle.name, took_effect, f"{handle.name}: {threads}; {ping}", measured)
 
 
-def _signal_running(tree: Sequence) -> None:
-    for process in tree:
-        if not process.stopped():
-            process.signal(signal.SIGSTOP)
-
-
-def _healing(subject: Subject) -> Healing:
-    seen: list[str | None] = ["nothing"]
+def _recovery(handle: NodeHandle) -> Recovery:
+    name, failure = handle.name, ""
 
     def answers() -> bool:
-        seen[0] = (
-            "a thread is still stopped" if any(one.stopped() for one in subject.tree()) else subject.ping(1.0)
-        )
-        return seen[0] is None
+        nonlocal failure
+        if any(process.stopped() for process in handle.tree()):
+            failure = "a thread is still stopped"
+        else:
+            failure = handle.ping(RECOVERY_PING_S) or ""
+        return not failure
 
-    if subject.ended() is not None:
-        return Healing(subject.name, False, f"{subject.name} {subject.ended()} while it was paused")
+    ended = handle.ended()
+    if ended is not None:
+        return Recovery(name, False, f"{name} {ended} while it was paused")
     try:
-        wait_until(answers, Deadline.after(subject.limits.of(HEAL_WITHIN_S)), f"{subject.name} to answer")
+        deadline = Deadline.after(handle.limits.of(RECOVER_WITHIN_S))
+        wait_until(answers, deadline, f"{name} to answer")
     except TimedOut:
-        return Healing(subject.name, False, f"{subject.name} was continued, but {seen[0]}")
-    return Healing(subject.name, True, f"{subject.name} goes on and answers")
+        return Recovery(name, False, f"{name} was continued, but {failure}")
+    return Recovery(name, True, f"{name} is running again and answers")
+
+
+def _build(context: BuildContext, settings: AtSettings) -> Fault:
+    return Pause(context.handles(settings.at))
+
+
+PAUSE = FaultDeclaration(
+    name="pause",
+    order=20,
+    description="stop every thread of the nodes; they continue when the scope ends",
+    settings=AtSettings,
+    fields={"at": AT},
+    build=_build,
+    evidence="every thread is stopped (state T), and a ping is not answered",
+    recovery="no thread is stopped, and a ping is answered",
+    draw=draw_at("pause"),
+    default_weight=1,
+    exclusive="pause",
+)

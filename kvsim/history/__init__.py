@@ -1,0 +1,1 @@
+"""What a run recorded: events, requests, operations, and histories of other tools."""

@@ -1,26 +1,80 @@
-"""The part of EDN that histories are written in: maps, vectors, lists, sets, keywords, strings, numbers,
-nil, true, false.
+"""A parser of EDN (https://github.com/edn-format/edn) and of what Clojure prints beside it.
 
-Pure: text to (line, value) pairs. Keywords become strings with their colon, so that `:ok` and "ok" stay two
-things; symbols become strings; tags (`#jepsen.history.Op`) are dropped. Anything else is an EdnError that
-names the line.
+It reads line by line, so that a history of any size needs the memory of one operation. Strings,
+integers, floats, nil, true and false are Python's; decimals, ratios, keywords, symbols, characters,
+regular expressions, sets and tagged values are those of `typed_values`. A list is a vector. A map
+is a dict where its keys are keywords that are written once, and Pairs otherwise. Comments, what
+`#_` discards and metadata are left out. The names of Jepsen's and Knossos' records are dropped.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from typing import Any
 
-TOKEN = re.compile(
-    r"""(?P<space>[\s,]+|;[^\n]*)|(?P<string>"(?:[^"\\]|\\.)*")|(?P<open>\#?\{|[\[(])|(?P<close>[\])}])"""
-    r"""|(?P<tag>\#[A-Za-z][^\s,"{}\[\]()]*)|(?P<atom>[^\s,"{}\[\]();]+)""",
-    re.DOTALL,
+from kvsim.history.typed_values import (
+    Character,
+    Keyword,
+    Members,
+    Pairs,
+    RegularExpression,
+    Symbol,
+    Tagged,
 )
+
+TOKEN = re.compile(
+    r"""(?P<space>[\s,]+|;[^\n]*)
+      | (?P<keyword>:[^\s,;"\\^(){}\[\]]+)
+      | (?P<close>[\])}])
+      | (?P<open>\#?\{|[\[(])
+      | (?P<string>\#?"(?:[^"\\]|\\.)*")
+      | (?P<cut>\#?"(?:[^"\\]|\\.)*\\?\Z)
+      | (?P<number>[+-]?[0-9][^\s,;"\\^(){}\[\]]*)
+      | (?P<drop>\#_|\^|\#\^)
+      | (?P<character>\\(?:[A-Za-z][A-Za-z0-9]*|.))
+      | (?P<special>\#\#[A-Za-z-]+|\#<[^>\n]*>)
+      | (?P<tag>\#:{0,2}[A-Za-z][^\s,;"\\^(){}\[\]]*)
+      | (?P<symbol>[^\s,;"\\^(){}\[\]\#][^\s,;"\\^(){}\[\]]*)""",
+    re.VERBOSE | re.DOTALL,
+)
+# Integers, nil, plain strings without a nil in them, and vectors of these. An integer is taken
+# whole: tried in all its parts, a long number would take for ever.
+SIMPLE = re.compile(r"""(?:[\[\]\s-]|[0-9]{1,18}+(?![0-9])|nil|"(?:(?!nil)[A-Za-z0-9_.:/-])*")*""")
+SEPARATORS = re.compile(r"[\s,]+")
+# A whole line that is a map of keywords to plain values, as nearly all lines are: keywords,
+# integers, nil, true, false, strings without escapes, vectors of vectors of anything plain.
+PLAIN_STRING = r'"[^"\\]*"'
+PLAIN_KEYWORD = r":[A-Za-z][A-Za-z0-9_.*!?/-]*"
+PLAIN_ITEMS = rf'(?:[^\[\]"\\{{}}()#;^]|{PLAIN_STRING})*'
+PLAIN_VECTOR = rf"\[{PLAIN_ITEMS}(?:\[{PLAIN_ITEMS}\]{PLAIN_ITEMS})*\]"
+PLAIN_WORD = rf"{PLAIN_KEYWORD}|-?[0-9]{{1,18}}|nil|true|false"
+PLAIN_VALUE = rf"(?:{PLAIN_WORD}|{PLAIN_STRING}|{PLAIN_VECTOR})(?=[\s,}}])"
+PLAIN_MAP = re.compile(rf"[\s,]*\{{(?:{PLAIN_KEYWORD}\s+{PLAIN_VALUE}[\s,]*)+\}}[\s,]*")
+PLAIN_PAIR = re.compile(rf"({PLAIN_KEYWORD})\s+({PLAIN_VALUE})")
+STRING_END = re.compile(r'(?:[^"\\]|\\.)*"', re.DOTALL)
+ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|o?[0-7]{1,3}|.)", re.DOTALL)
+SURROGATES = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 CLOSERS = {"{": "}", "#{": "}", "[": "]", "(": ")"}
-WORDS = {"nil": None, "true": True, "false": False}
-FLAT = object()  # stands for the maps of a vector that were given out one by one
-ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\"}
+WORDS: dict[str, Any] = {"nil": None, "true": True, "false": False}
+ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\", "b": "\b", "f": "\f", "/": "/"}
+CHARACTERS = {
+    "newline": "\n",
+    "return": "\r",
+    "space": " ",
+    "tab": "\t",
+    "formfeed": "\f",
+    "backspace": "\b",
+}
+# Records of these print as maps or pairs with the name of their class as a tag.
+RECORDS = ("jepsen.", "knossos.", "clojure.")
+DEPTH_MAX = 100
+# Longer numbers are not read: no history has one, and they take quadratic time.
+DIGITS_MAX = 1_000
 
 
 class EdnError(ValueError):
@@ -31,66 +85,257 @@ class EdnError(ValueError):
         super().__init__(f"line {line}: {what}")
 
 
-def values(text: str) -> Iterator[tuple[int, Any]]:
-    """Every top-level value with the line it begins on; of a top-level vector its maps one by one. Raises
-    EdnError.
+@dataclass(slots=True)
+class _Collection:
+    """A collection that is not closed yet. `pending`: tags (and None, a discard) before a value."""
+
+    opener: str
+    line: int
+    items: list[Any] = field(default_factory=list)
+    pending: list[str | None] = field(default_factory=list)
+
+
+def values(lines: Iterable[str]) -> Iterator[tuple[int, Any]]:
+    """(line on which it begins, value) of every top-level value. Raises EdnError.
+
+    The items of a top-level vector or list are yielded one by one. Each line ends with its
+    newline, the last one may not.
     """
-    stack: list[tuple[str, int, list[Any]]] = []
-    for line, kind, token in _tokens(text):
+    top = _Collection("", 1)
+    stack, tokens = [top], _Tokens()
+    for number, text in enumerate(lines, 1):
+        frame = stack[-1]
+        between = (frame is top or (len(stack) == 2 and frame.opener in "[(")) and not frame.pending
+        found = _plain_map(text) if between and not tokens.pieces else None
+        if found is None:
+            yield from _items(stack, tokens.of(number, text))
+        else:
+            yield number, found
+    tokens.finish()
+    if len(stack) > 1:
+        raise EdnError(stack[-1].line, f"{stack[-1].opener!r} is never closed")
+
+
+def _items(
+    stack: list[_Collection], tokens: Iterable[tuple[int, str, str]]
+) -> Iterator[tuple[int, Any]]:
+    """The top-level values that end in the tokens of a line. `stack`: the open collections."""
+    top = stack[0]
+    for line, kind, token in tokens:
         if kind == "open":
-            stack.append((token, line, []))
+            if len(stack) > DEPTH_MAX:
+                raise EdnError(line, f"nested deeper than {DEPTH_MAX}")
+            stack.append(_Collection(token, line))
+            continue
+        if kind == "tag" or kind == "drop":
+            stack[-1].pending.append(token[1:] if kind == "tag" else None)
             continue
         if kind == "close":
             value, line = _closed(stack, token, line)
+            if len(stack) == 1 and isinstance(value, list):
+                _finish_stream(top)
+                continue
         else:
-            value = _atom(token, kind)
-        if len(stack) == 1 and stack[0][0] == "[" and isinstance(value, dict):
-            stack[0][2][:] = [FLAT]
+            value = PARSERS[kind](token, line)
+        frame = stack[-1]
+        if frame.pending:
+            value, dropped = _prefixed(frame.pending, value, line)
+            if dropped:
+                continue
+        if frame is top or (len(stack) == 2 and frame.opener in "[("):
             yield line, value
-        elif stack:
-            stack[-1][2].append(value)
-        elif value != [FLAT]:
-            yield line, value
-    if stack:
-        raise EdnError(stack[-1][1], f"{stack[-1][0]!r} is never closed")
+        else:
+            frame.items.append(value)
 
 
-def _tokens(text: str) -> Iterator[tuple[int, str, str]]:
-    at, line = 0, 1
-    while at < len(text):
-        match = TOKEN.match(text, at)
-        if match is None:
-            raise EdnError(line, f"cannot read {text[at : at + 20]!r}")
-        kind = match.lastgroup or ""
-        if kind not in ("space", "tag"):
-            yield line, kind, match.group()
-        line += match.group().count("\n")
-        at = match.end()
-
-
-def _closed(stack: list[tuple[str, int, list[Any]]], token: str, line: int) -> tuple[Any, int]:
-    if not stack or CLOSERS[stack[-1][0]] != token:
-        raise EdnError(line, f"{token!r} closes nothing")
-    opener, begun, items = stack.pop()
-    if opener != "{":
-        return items, begun
-    if len(items) % 2:
-        raise EdnError(begun, "a map has a key without a value")
-    return {_hashable(key): value for key, value in zip(items[::2], items[1::2], strict=True)}, begun
-
-
-def _hashable(key: Any) -> Any:
-    return tuple(map(_hashable, key)) if isinstance(key, list) else str(key) if isinstance(key, dict) else key
-
-
-def _atom(token: str, kind: str) -> Any:
-    if kind == "string":
-        return re.sub(
-            r"\\(.)", lambda match: ESCAPES.get(match.group(1), match.group(1)), token[1:-1], flags=re.DOTALL
-        )
-    if token in WORDS:
-        return WORDS[token]
+def _plain_map(line: str) -> dict[Keyword, Any] | None:
+    """The map that is all of a line, read in a third of the time; None: not a plain one."""
+    if not PLAIN_MAP.fullmatch(line):
+        return None
+    pairs = PLAIN_PAIR.findall(line)
     try:
-        return int(token.rstrip("N"))
+        found = {Keyword(key): _plain_value(text) for key, text in pairs}
+    except EdnError:
+        return None
+    return found if len(found) == len(pairs) else None
+
+
+def _plain_value(text: str) -> Any:
+    first = text[0]
+    if first == ":":
+        return Keyword(text)
+    if first == '"':
+        return text[1:-1]
+    if first == "[":
+        return parse(text)[0]
+    return WORDS[text] if text in WORDS else int(text)
+
+
+def parse(text: str) -> list[Any]:
+    """The values in a text, each whole. Raises EdnError."""
+    if SIMPLE.fullmatch(text):
+        # Nearly all values of a log: they are JSON but for their separators, and read fast as such.
+        try:
+            return [json.loads(SEPARATORS.sub(",", text.replace("nil", "null")))]
+        except (ValueError, RecursionError):
+            pass
+    # Inside two vectors a vector is not at the top: its items are not yielded one by one.
+    (_, found), *more = values([f"[[{text}\n]]"])
+    if more or not isinstance(found, list):
+        raise EdnError(1, "a collection is closed that is not open")
+    return found
+
+
+def _finish_stream(top: _Collection) -> None:
+    """The end of a top-level collection whose items were yielded; its tags mean nothing."""
+    top.pending.clear()
+
+
+class _Tokens:
+    """The tokens of lines, read one after another. `pieces`: of a string that is still open."""
+
+    def __init__(self) -> None:
+        self.pieces: list[str] = []
+        self.begun = 0
+
+    def of(self, number: int, text: str) -> Iterator[tuple[int, str, str]]:
+        """(line on which it begins, kind, text) of every token but spaces and comments."""
+        position = 0
+        if self.pieces:
+            end = STRING_END.match(text)
+            self.pieces.append(text if end is None else end.group())
+            if end is None:
+                return
+            yield self.begun, "string", "".join(self.pieces)
+            self.pieces, position = [], end.end()
+        while position < len(text):
+            match = TOKEN.match(text, position)
+            if match is None:
+                raise EdnError(number, f"cannot read {text[position : position + 20]!r}")
+            kind = match.lastgroup or ""
+            if kind == "cut":
+                self.pieces, self.begun = [match.group()], number
+            elif kind != "space":
+                yield number, kind, match.group()
+            position = match.end()
+
+    def finish(self) -> None:
+        """Raise EdnError when a string is still open."""
+        if self.pieces:
+            raise EdnError(self.begun, "a string is never closed")
+
+
+def _closed(stack: list[_Collection], token: str, line: int) -> tuple[Any, int]:
+    if CLOSERS.get(stack[-1].opener) != token:
+        raise EdnError(line, f"{token!r} closes nothing")
+    frame = stack.pop()
+    if frame.pending:
+        raise EdnError(line, "a tag or a discard has no value")
+    if frame.opener == "{":
+        return _map(frame), frame.line
+    return Members(frame.items) if frame.opener == "#{" else frame.items, frame.line
+
+
+def _map(frame: _Collection) -> dict[Keyword, Any] | Pairs:
+    keys, items = frame.items[::2], frame.items[1::2]
+    if len(keys) != len(items):
+        raise EdnError(frame.line, "a map has a key without a value")
+    if all(type(key) is Keyword for key in keys):
+        found = dict(zip(keys, items, strict=True))
+        if len(found) == len(keys):
+            return found
+    return Pairs(list(zip(keys, items, strict=True)))
+
+
+def _prefixed(pending: list[str | None], value: Any, line: int) -> tuple[Any, bool]:
+    """A value with the tags before it, and whether it is discarded."""
+    while pending:
+        tag = pending.pop()
+        if tag is None:
+            return None, True
+        value = _tagged(tag, value)
+    return value, False
+
+
+def _tagged(tag: str, value: Any) -> Any:
+    if tag.startswith(":"):
+        return _in_namespace(tag.lstrip(":"), value)
+    return value if tag.startswith(RECORDS) else Tagged(tag, value)
+
+
+def _in_namespace(name: str, value: Any) -> Any:
+    """`#:a{:b 1}` is `{:a/b 1}`."""
+    if not isinstance(value, dict):
+        return Tagged(f":{name}", value)
+    return {
+        key if "/" in key else Keyword(f":{name}/{key[1:]}"): item for key, item in value.items()
+    }
+
+
+def _string(token: str, line: int) -> str | RegularExpression:
+    if token[0] == "#":
+        return RegularExpression(token[2:-1])
+    text = token[1:-1]
+    if "\\" not in text:
+        return text
+
+    def escaped(match: re.Match[str]) -> str:
+        code = match[1]
+        if code[0] == "u" and len(code) == 5:
+            return chr(int(code[1:], 16))
+        if code[0] == "o" or code.isdecimal():
+            return chr(int(code.lstrip("o"), 8))
+        if code not in ESCAPES:
+            raise EdnError(line, f"\\{code} is not an escape of a string")
+        return ESCAPES[code]
+
+    return SURROGATES.sub(_joined, ESCAPE.sub(escaped, text))
+
+
+def _joined(match: re.Match[str]) -> str:
+    return match.group().encode("utf-16", "surrogatepass").decode("utf-16")
+
+
+def _character(token: str, line: int) -> Character:
+    name = token[1:]
+    if re.fullmatch(r"u[0-9A-Fa-f]{4}", name):
+        character = chr(int(name[1:], 16))
+        return Character(character if character.isprintable() else name)
+    return Character(CHARACTERS.get(name, name))
+
+
+def _number(token: str, line: int) -> Any:
+    """An integer, a float, a decimal or a ratio. Whatever else begins with a digit is a symbol."""
+    if len(token) > DIGITS_MAX:
+        raise EdnError(line, f"a number of {len(token)} characters")
+    try:
+        return int(token.removesuffix("N"))
     except ValueError:
-        return token
+        pass
+    try:
+        if token.endswith("M"):
+            return Decimal(token[:-1])
+        if "/" in token:
+            ratio = Fraction(token)
+            return ratio.numerator if ratio.denominator == 1 else ratio
+        return int(token, 16) if token[:2] == "0x" else float(token)
+    except (ValueError, ZeroDivisionError, InvalidOperation):
+        return Symbol(token)
+
+
+def _keyword(token: str, line: int) -> Keyword:
+    return Keyword(token)
+
+
+def _symbol(token: str, line: int) -> Any:
+    return WORDS[token] if token in WORDS else Symbol(token)
+
+
+PARSERS: dict[str, Callable[[str, int], Any]] = {
+    "keyword": _keyword,
+    "string": _string,
+    "number": _number,
+    "character": _character,
+    "symbol": _symbol,
+    "special": lambda token, line: Symbol(token),
+}

@@ -1,7 +1,8 @@
-"""Everything a run recorded on its one clock: operations, and beside them roles, faults, final reads and
-the leader's log.
+"""A run as the consistency checks read it: operations, roles, faults, final reads and the leader's
+log.
 
-Values only. Reading and writing them is `history_file`'s work; judging them is `kvsim.checks`'.
+All times are nanoseconds of one monotonic clock. Values only: `binary_file` reads and writes them,
+`kvsim.checks` judges them.
 """
 
 from __future__ import annotations
@@ -14,35 +15,50 @@ from kvsim.history.operations import ABSENT, Operations
 
 @dataclass(frozen=True)
 class RoleSample:
-    """What a node said of itself at `at_ns`: its role, and its epoch and log index when it has them.
+    """The role that a node reported, and its term and log index when the report has them.
 
-    `at_ns` is when the answer arrived; `asked_ns` when the question was sent. The node had this role at
-    some instant between.
+    `asked_ns` is when the status request was sent, `at_ns` when the response arrived. The node had
+    this role at some instant between.
     """
 
     at_ns: int
     node: str
     role: str
-    epoch: int | None = None
+    term: int | None = None
     index: int | None = None
     asked_ns: int | None = None
 
 
-ENDS_A_LIFE = frozenset(
-    {"kill", "restart", "crash", "disk"}
-)  # faults in which a node's process ends, or may end
+@dataclass(frozen=True)
+class FaultTraits:
+    """What the checks need to know of a kind of fault. It is recorded with each fault.
+
+    `ends_nodes`: whether the processes of its nodes end: `no`, `may` or `always`. `damages_data`:
+    stored data are damaged. `cuts_power`: what was not synced is lost. `may_refuse`: a sound node
+    may refuse requests while it lasts. `preloads`: a library in the node broke its disk or its
+    clock.
+    """
+
+    ends_nodes: str = "no"
+    damages_data: bool = False
+    cuts_power: bool = False
+    may_refuse: bool = False
+    preloads: bool = False
+
+
+# The traits of what ends nodes outside of faults, such as the step `kill`.
+NODE_ENDED = FaultTraits(ends_nodes="always")
 
 
 @dataclass(frozen=True)
 class FaultSpan:
-    """One fault that really bit: its kind (kill, pause, cut, …), whom it hit, and from when to when it
-    lasted.
-    """
+    """One fault that took effect: its kind (kill, pause, cut, …), nodes, beginning and end."""
 
     kind: str
     nodes: tuple[str, ...]
     began_ns: int
     ended_ns: int
+    traits: FaultTraits = FaultTraits()
 
     @property
     def name(self) -> str:
@@ -51,7 +67,10 @@ class FaultSpan:
 
 @dataclass(frozen=True)
 class FinalRead:
-    """What a node answered for a key after healing and quiet. `value` None: the key is not there."""
+    """The last value that a node returned for a key, read after all faults and loads had ended.
+
+    `value` None: the key is not there.
+    """
 
     node: str
     key: str
@@ -63,9 +82,10 @@ class FinalRead:
 class History:
     """One run as the checks read it.
 
-    `leader_log` is the leader's order of applied writes, (key, value) pairs, value None for a delete; None
-    when nobody knows it. `initial` gives the keys that were there before the first operation. `origin` says
-    where it came from, for messages.
+    `leader_log` holds (key, value) pairs, the writes in the order in which the leader applied them;
+    value None is a delete. The log is None when it is not known. `initial` holds the keys, with
+    their values, that were there before the first operation. `origin` names the source, for
+    messages. `gaps` are the times, begin and end, in which the clients themselves did not run.
     """
 
     operations: Operations
@@ -75,9 +95,10 @@ class History:
     leader_log: tuple[tuple[str, str | None], ...] | None = None
     initial: Mapping[str, str] = field(default_factory=dict)
     origin: str = ""
+    gaps: tuple[tuple[int, int], ...] = ()
 
     def initial_number(self, key: int) -> int:
-        """The value number with which key number `key` starts; ABSENT unless `initial` says otherwise."""
+        """The value number with which key number `key` begins. ABSENT: `initial` lacks the key."""
         name = self.operations.keys[key]
         if name not in self.initial:
             return ABSENT

@@ -1,13 +1,19 @@
-"""The journal of a run: one JSON object a line, written as the run goes, on one monotonic clock.
+"""The journal of a run: one JSON object per line, written during the run, on one monotonic clock.
 
-Bytes from a socket are kept as text in which each character is one byte (latin-1), so that nothing is lost and ASCII stays
-readable. A crash leaves at most one torn last line, which reading leaves out. Knows nothing of what the events mean.
+Bytes from a socket are stored as text with one character per byte (latin-1), so that no byte is
+lost and ASCII stays readable. A crash leaves at most one incomplete last line, which the reader
+leaves out. The journal knows nothing of what its events mean.
+
+The lines are a chain: each ends with a digest of itself and of the digest before it, so that a line
+that was edited, added, removed or moved later is found.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,10 +21,22 @@ from pathlib import Path
 from typing import Any
 
 from kvsim.errors import RunInvalid, UsageError
+from kvsim.run_directory import open_file, read_file
+
+# The link of the first line follows from this.
+CHAIN_START = "kvsim"
+LINK_BYTES = 16
+LINK_BEGIN = b',"chain":"'
+LINK_END = b'"}'
+LINK_SIZE = len(LINK_BEGIN) + 2 * LINK_BYTES + len(LINK_END)
+# The last event of a run, `end`, is shorter.
+LAST_EVENT_BYTES = 64 * 1024
+# No run is longer. Nanoseconds stay within 64 bits.
+TIME_MAX_S = 1e9
 
 
 def to_text(data: bytes) -> str:
-    """Bytes as a string of one character a byte."""
+    """Bytes as a string of one character per byte."""
     return data.decode("latin-1")
 
 
@@ -27,12 +45,13 @@ def to_bytes(text: str) -> bytes:
     return text.encode("latin-1")
 
 
-Listen = Callable[[str, Mapping[str, Any]], None]
+# Called with the kind and the fields of an event.
+OnEvent = Callable[[str, Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened: seconds since the run began, what kind of thing, and its fields."""
+    """One event: seconds since the run began, its kind and its fields."""
 
     at_s: float
     kind: str
@@ -46,38 +65,52 @@ class Event:
 
 
 class Journal:
-    """Append events to a file. `epoch_ns` is the monotonic time that the journal calls zero."""
+    """Appends events to a file. The journal's clock is zero at the monotonic time `epoch_ns`."""
 
-    def __init__(self, path: Path, listen: Listen | None = None) -> None:
-        """`listen(kind, fields)` hears of every event once it is written, in the thread that wrote it."""
+    def __init__(self, path: Path, on_event: OnEvent | None = None) -> None:
+        """Create the file. Raises OSError when it exists or cannot be created.
+
+        `on_event(kind, fields)` is called after each event is written, in the thread that wrote it.
+        """
         self.path = path
-        self._listen = listen
+        self._on_event = on_event
         self.epoch_ns = time.monotonic_ns()
         self.broken: RunInvalid | None = None
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        # The thread that watches the logs writes, too.
+        self._lock = threading.Lock()
+        self._link = CHAIN_START
+        self._fd = os.open(
+            path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644
+        )
 
     def since_s(self, monotonic_ns: int) -> float:
-        """A monotonic time in the journal's seconds."""
+        """A monotonic time in seconds since the run began."""
         return round((monotonic_ns - self.epoch_ns) / 1e9, 6)
 
     def write(self, kind: str, **fields: Any) -> None:
-        """Append one event, stamped now.
+        """Append one event with the current time.
 
-        Raises RunInvalid when the disk does not take it; once only, so that whoever tidies up afterwards can go on.
+        Raises RunInvalid when it cannot be written. Later calls then do nothing, so that the caller
+        can still stop nodes and recover from faults.
         """
-        if self.broken is not None:
-            return
-        event = {"t": self.since_s(time.monotonic_ns()), "event": kind, **fields}
-        data = json.dumps(event, separators=(",", ":")).encode("ascii") + b"\n"
+        with self._lock:
+            if self.broken is not None:
+                return
+            event = {"t": self.since_s(time.monotonic_ns()), "event": kind, **fields}
+            body = json.dumps(event, separators=(",", ":")).encode("ascii")
+            self._link = _link(self._link, body)
+            self._append(body[:-1] + LINK_BEGIN + self._link.encode("ascii") + LINK_END + b"\n")
+        if self._on_event is not None:
+            self._on_event(kind, fields)
+
+    def _append(self, data: bytes) -> None:
         try:
             if os.write(self._fd, data) != len(data):
-                raise OSError("the file took only a part of it")
+                raise OSError("only a part of the event was written")
         except OSError as error:
             problem = error.strerror or str(error)
             self.broken = RunInvalid(f"the run could not be recorded in {self.path}: {problem}")
             raise self.broken from error
-        if self._listen is not None:
-            self._listen(kind, fields)
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -85,23 +118,73 @@ class Journal:
             self._fd = -1
 
 
+def _link(before: str, body: bytes) -> str:
+    """The link of a line, of the link before it and of its event."""
+    return hashlib.blake2b(before.encode("ascii") + body, digest_size=LINK_BYTES).hexdigest()
+
+
 def read_events(path: Path) -> list[Event]:
-    """All events of a journal. Raises UsageError naming file and line where it is missing or damaged."""
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise UsageError(f"{path}: cannot read the journal: {error.strerror}") from error
-    whole, torn = lines[:-1], lines[-1]  # a journal that was closed in order ends with a line end
-    events = [_parse(path, number, line) for number, line in enumerate(whole, 1)]
-    if torn and events and events[-1].kind == "end":
-        raise UsageError(f"{path}:{len(lines)}: text after the end of the run; the journal was edited")
+    """All events of a journal. Those of a run that was edited are read, too.
+
+    Raises UsageError, with file and line, when the journal is missing or damaged.
+    """
+    # A journal that was closed in order ends with a line end.
+    *complete, incomplete = read_file(path).split(b"\n")
+    events = [_parse(path, number, line) for number, line in enumerate(complete, 1)]
+    if incomplete and events and events[-1].kind == "end":
+        raise UsageError(
+            f"{path}:{len(complete) + 1}: text after the end of the run; the journal was edited"
+        )
     return events
+
+
+def ends(path: Path) -> bool:
+    """Whether the journal holds the end of its run. Raises UsageError when it cannot be read."""
+    with open_file(path) as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - LAST_EVENT_BYTES))
+        return b'"event":"end"' in file.read().rpartition(b"\n{")[2]
+
+
+def broken_links(path: Path) -> list[int]:
+    """The numbers of the lines that were edited or do not follow from the line before them.
+
+    Raises UsageError when the journal cannot be read.
+    """
+    *lines, incomplete = read_file(path).split(b"\n")
+    broken, before = [], CHAIN_START
+    for number, line in enumerate(lines, 1):
+        body, link = line[:-LINK_SIZE] + b"}", line[-LINK_SIZE:]
+        stated = link[len(LINK_BEGIN) : -len(LINK_END)].decode("latin-1")
+        whole = link.startswith(LINK_BEGIN) and link.endswith(LINK_END) and stated.isascii()
+        if not (whole and stated == _link(before, body)):
+            broken.append(number)
+        before = stated if whole else CHAIN_START
+    return [*broken, len(lines) + 1] if incomplete else broken
+
+
+def _refuse_constant(text: str) -> None:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
+def decode_json(data: bytes) -> Any:
+    """The value that a JSON text holds. Raises ValueError; also where it is nested too deep."""
+    try:
+        return _DECODER.decode(data.decode("utf-8"))
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
 
 
 def _parse(path: Path, number: int, line: bytes) -> Event:
     try:
-        fields = json.loads(line)
-        return Event(float(fields.pop("t")), str(fields.pop("event")), fields)
+        fields = decode_json(line)
+        at_s, kind = fields.pop("t"), fields.pop("event")
+        if type(at_s) not in (int, float) or type(kind) is not str or not 0 <= at_s < TIME_MAX_S:
+            raise ValueError("time or kind of an event")
+        fields.pop("chain", None)
+        return Event(float(at_s), kind, fields)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(
             f"{path}:{number}: not an event of a run; the journal is damaged or was edited"

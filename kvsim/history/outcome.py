@@ -1,14 +1,18 @@
-"""What became of one operation. Three kinds that never blur: ok, refused (it certainly did not happen), unknown."""
+"""The outcome of one operation: ok, refused (it certainly did not happen) or unknown.
+
+A check may rely on the difference, so `unknown` is never turned into one of the others.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 
-class Kind(StrEnum):
-    """`OK` was answered as asked; `REFUSED` certainly did not happen; `UNKNOWN` may have happened."""
+class OutcomeKind(StrEnum):
+    """`OK` was answered; `REFUSED` certainly did not happen; `UNKNOWN` may have happened."""
 
     OK = "ok"
     REFUSED = "refused"
@@ -18,34 +22,38 @@ class Kind(StrEnum):
 class Reason(StrEnum):
     """Why an operation was refused or is unknown."""
 
-    # refused: the node itself answered
+    # Refused: the node answered so.
     READ_ONLY = "read_only"
     OTHER = "other"
     NOT_READY = "not_ready"
-    # refused: nothing was sent, because nobody listens
+    # Refused: nothing was sent, because no server accepts connections there.
     UNREACHABLE = "unreachable"
-    # unknown: it may have happened
+    # Unknown: it may have happened.
     TIMEOUT = "timeout"
     RESET = "reset"
     CLOSED = "closed"
     UNRECOGNISED = "unrecognised"
-    UNCERTAIN = "uncertain"  # the node itself says that it may have happened
+    # Unknown: the node answered that it may have happened.
+    UNCERTAIN = "uncertain"
 
 
-REFUSAL_REASONS = frozenset({Reason.READ_ONLY, Reason.OTHER, Reason.NOT_READY, Reason.UNREACHABLE})
+# The reasons with which a node refuses in its own response.
+NODE_REFUSALS = frozenset({Reason.READ_ONLY, Reason.OTHER, Reason.NOT_READY})
+REFUSAL_REASONS = NODE_REFUSALS | {Reason.UNREACHABLE}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One operation's outcome.
+    """One operation's outcome. Raises ValueError when kind and reason contradict each other.
 
-    `value` is the value read, or met by a compare-and-set that did not match (None: not told, or not a read); `found` is False
-    for "no such key" and None when the reply does not speak of it; `matched` is False for a compare-and-set that did not meet
-    the value it expected. `leader` is the leader's address as the reply named it (`host:port`, a bare port, an id), still
-    unresolved. `detail` is one human line: the reply, or what went wrong.
+    `value` is the value read, or the value that a compare-and-set found instead of the expected
+    one; None: not in the reply, or not a read. `found` is False for "no such key", and None when
+    the reply does not say. `matched` is False for a compare-and-set that did not find the value it
+    expected. `leader` is the leader's address as the reply named it (`host:port`, `:port`, an
+    id), not resolved to a node. `detail` is one line for people: the reply, or what went wrong.
     """
 
-    kind: Kind
+    kind: OutcomeKind
     reason: Reason | None = None
     value: str | None = None
     found: bool | None = None
@@ -54,33 +62,35 @@ class Outcome:
     matched: bool | None = None
 
     def __post_init__(self) -> None:
-        if (self.kind is Kind.REFUSED) != (self.reason in REFUSAL_REASONS):
+        if (self.kind is OutcomeKind.REFUSED) != (self.reason in REFUSAL_REASONS):
             raise ValueError(f"outcome {self.kind} cannot have reason {self.reason}")
 
     @property
     def done(self) -> bool:
-        """True when the node says that it did what was asked: ok, the key was there, and what was expected was met."""
-        return self.kind is Kind.OK and self.found is not False and self.matched is not False
+        """Whether the node did what was requested: ok, with the key and the expected value."""
+        return self.kind is OutcomeKind.OK and self.found is not False and self.matched is not False
 
     @property
     def answered(self) -> bool:
-        """True when the node replied in words kvsim knows."""
-        return self.kind is Kind.OK or self.reason in {
-            Reason.READ_ONLY,
-            Reason.OTHER,
-            Reason.NOT_READY,
-            Reason.UNCERTAIN,
-        }
+        """Whether the node sent a reply that a rule of the program matches."""
+        return self.kind is OutcomeKind.OK or self.reason in NODE_REFUSALS | {Reason.UNCERTAIN}
 
     def to_json(self) -> dict[str, Any]:
         """The fields that are set, for the journal."""
         return {
             name: value
-            for name, value in asdict(self).items()
+            for name, value in vars(self).items()
             if value is not None and (value or name != "detail")
         }
 
     @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> Outcome:
+    def from_json(cls, fields: Mapping[str, Any]) -> Outcome:
+        """The inverse of `to_json`. Raises KeyError, TypeError or ValueError for other fields."""
         reason = fields.get("reason")
-        return cls(**{**fields, "kind": Kind(fields["kind"]), "reason": Reason(reason) if reason else None})
+        return cls(
+            **{
+                **fields,
+                "kind": OutcomeKind(fields["kind"]),
+                "reason": Reason(reason) if reason else None,
+            }
+        )

@@ -1,28 +1,54 @@
-"""One node as the launcher holds it: its place, the process of its present incarnation, its logs. Starts and stops nothing."""
+"""A node that a launcher runs: its address, its process, its logs. Starts and stops nothing.
+
+The process and the logs are those of the present incarnation; each start of a node is an
+incarnation.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from kvsim.config.cluster import NodeSpec
-from kvsim.config.names import Place
 from kvsim.config.program import Program
-from kvsim.logs.tail import LogFile
-from kvsim.process.child import Child, Ended
-from kvsim.process.environment import Mark
+from kvsim.errors import KvsimError
+from kvsim.launcher.command_plan import PlannedStopStep
+from kvsim.logs.file_marks import NO_MARKS, FileMarks, mark_files
+from kvsim.logs.log_file import LogFile
+from kvsim.network.addresses import NodeAddress
+from kvsim.process.child import Child, ExitStatus
+from kvsim.process.environment import ProcessTag
 from kvsim.process.identity import Identity
-from kvsim.process.netns import inside
+from kvsim.process.netns import in_namespace
+from kvsim.process.process_tree import Snapshot
 from kvsim.waiting import Deadline
 
-KEPT_BYTES_MAX = 4 << 20  # of each extra log, from its end
+# Of each extra log, from its end.
+KEPT_BYTES_MAX = 4 << 20
+LAST_LINES = 12
+
+# Writes an event and its fields to the journal, or drops it.
+Note = Callable[..., None]
+
+
+def isolated_data(folder: Path) -> Path:
+    """Where the node with this folder has a copy of its data, when it is started in isolation."""
+    return folder / "alone" / "data"
+
+
+def note_nothing(kind: str, **fields: object) -> None:
+    """A Note that drops every event."""
 
 
 @dataclass(frozen=True)
 class Orphan:
-    """A process that an earlier kvsim started and left running: known by its identity, its exit status lost with its parent."""
+    """A process that an earlier kvsim started and left running.
+
+    Only its identity is known; its exit status went to its parent.
+    """
 
     identity: Identity
 
@@ -30,145 +56,171 @@ class Orphan:
     def pid(self) -> int:
         return self.identity.pid
 
-    def poll(self) -> Ended | None:
-        return None if self.identity.alive() else Ended()
+    def poll(self) -> ExitStatus | None:
+        return None if self.identity.alive() else ExitStatus()
 
 
 @dataclass(frozen=True)
 class Preload:
-    """A library that is loaded into a node before its own, and the variables that it looks for there."""
+    """A library that is loaded into a node before its own, and the variables that it reads.
+
+    `preparing` is entered around what is done in the data directory before the node starts.
+    """
 
     library: Path
     variables: Mapping[str, str]
+    preparing: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
 
 
 @dataclass
 class Node:
-    """`process` is None before the first start. `incarnation` counts starts from 1. `preload` is for its own process, not for
-    commands beside it.
+    """A node. `incarnation` counts its starts from 1; `process` is None before the first start.
 
-    `extra_marks`: how long each log in the data directory was when this incarnation began. `known`: processes that belonged
-    to this incarnation and may have left its tree (the parent of a daemon).
+    `preload` is for the node's process, not for the commands beside it. `net` is a handle of its
+    network namespace; None is kvsim's own. `known` are processes that belonged to this incarnation
+    and may have left its tree (the parent of a daemon). `marks`: what the files in the data
+    directory held when this incarnation began. `stop_steps`: how it is stopped, as decided when it
+    was started.
+
+    How its end is judged: `end_requested`, kvsim requested it; `end_tolerated`, why its end by
+    itself is not its failure; `end_noted`, the journal has it; `flooded`, kvsim killed it
+    because its log grew without limit.
     """
 
-    place: Place
-    mark: Mark
+    address: NodeAddress
+    tag: ProcessTag
     folder: Path
     preload: Preload | None = None
     incarnation: int = 0
     process: Child | Orphan | None = None
-    log: LogFile | None = None
-    end_wanted: bool = False  # its end was asked for by kvsim
-    end_tolerated: str = ""  # why it may end by itself, where that is no fault of its own
-    end_noted: bool = True  # its end is in the journal
+    end_requested: bool = False
+    end_tolerated: str = ""
+    end_noted: bool = True
     flooded: bool = False
-    extra_marks: dict[Path, int] = field(default_factory=dict)
+    marks: FileMarks = NO_MARKS
     known: list[Identity] = field(default_factory=list)
-    net: int | None = None  # a handle on the network namespace it lives in; None: kvsim's own
-    _extra: dict[Path, LogFile] = field(default_factory=dict)
+    net: int | None = None
+    stop_steps: tuple[PlannedStopStep, ...] = ()
+    _logs: dict[Path, LogFile] = field(default_factory=dict)
 
     @property
     def spec(self) -> NodeSpec:
-        return self.place.node
+        return self.address.node
 
     @property
     def name(self) -> str:
-        return self.place.node.name
+        return self.address.node.name
 
     @property
     def program(self) -> Program:
-        return self.place.node.program
-
-    @property
-    def address(self) -> tuple[str, int]:
-        return self.place.host, self.place.port
+        return self.address.node.program
 
     @property
     def data(self) -> Path:
-        return Path(self.place.data_dir)
+        return Path(self.address.data_dir)
+
+    @property
+    def started_process(self) -> Child | Orphan:
+        """The process of the present incarnation. Raises KvsimError before the first start."""
+        if self.process is None:
+            raise KvsimError(f"node {self.name} was never started")
+        return self.process
 
     @property
     def up(self) -> bool:
-        """The process of the present incarnation lives; says nothing about whether it serves."""
+        """The process of the present incarnation runs. It may not serve yet, or no longer."""
         return self.process is not None and self.process.poll() is None
 
-    def at_home(self) -> contextlib.AbstractContextManager[None]:
-        """Where the node is: who looks for listeners, or connects without any link between, does it inside."""
-        return inside(self.net)
+    def tree(
+        self, known: list[Identity] | None = None, snapshot: Snapshot | None = None
+    ) -> list[Identity]:
+        """The living processes of the present incarnation, its own first; now, or in `snapshot`."""
+        if self.process is None:
+            return []
+        return (snapshot or Snapshot()).members(self.process.identity, self.tag, known or ())
 
-    # --- what was done once for this data directory ------------------------------------------------------------------
+    def in_network_namespace(self) -> contextlib.AbstractContextManager[None]:
+        """Inside, this thread is in the node's namespace: there it finds the node's listeners, and
+        connects without any link."""
+        return in_namespace(self.net)
 
-    def did(self, what: str) -> bool:
-        """Whether `did_now(what)` was ever said of this data directory, by any kvsim."""
-        return self._done(what).exists()
+    # --- actions that happen once for each data directory -----------------------------------------
 
-    def did_now(self, what: str) -> None:
-        self._done(what).touch()
+    def is_done(self, action: str) -> bool:
+        """Whether `mark_done(action)` was called for this data directory, by any kvsim."""
+        return self._done_file(action).exists()
 
-    def _done(self, what: str) -> Path:
-        return self.data.with_name(f"{self.data.name}.{what}")
+    def mark_done(self, action: str) -> None:
+        self._done_file(action).touch()
 
-    # --- logs --------------------------------------------------------------------------------------------------------
+    def _done_file(self, action: str) -> Path:
+        return self.data.with_name(f"{self.data.name}.{action}")
+
+    # --- logs -------------------------------------------------------------------------------------
 
     def next_incarnation(self) -> None:
-        """Count one start more; a log that is there already (of an `up` long ago) is never written to again."""
+        """Count another start.
+
+        Skips the number of a log that exists already (of an earlier `up`): it is never written to
+        again.
+        """
         self.incarnation += 1
         while self.log_path.exists():
             self.incarnation += 1
-        self.extra_marks = {path: path.stat().st_size for path in self._extra_paths()}
-        self._extra = {}
+        self.marks = mark_files(self.data) if self.program.logs_to_files else NO_MARKS
+        self._logs = {}
 
     @property
     def log_path(self) -> Path:
         return self.folder / f"{self.incarnation}.log"
 
+    @property
+    def log(self) -> LogFile:
+        """The output of the present incarnation."""
+        return self.log_at(self.log_path)
+
     def extra_logs(self) -> list[LogFile]:
-        """The logs in the data directory that `log: {extra: …}` names and that are there now."""
-        return [self.extra_log(path) for path in self._extra_paths()]
+        """The logs in the data directory that `log: {extra: …}` names and that exist now."""
+        return [self.log_at(path) for path in self.extra_log_paths()]
 
-    def extra_log(self, path: Path) -> LogFile:
-        """One file in the data directory, watched as a log."""
-        return self._extra.setdefault(path, LogFile(path))
-
-    def begins_at(self, log: LogFile) -> int:
-        """Where this incarnation's part of a log begins."""
-        return self.extra_marks.get(log.path, 0)
+    def log_at(self, path: Path) -> LogFile:
+        """This incarnation's part of a file, as a log. It remembers how far it was searched."""
+        return self._logs.setdefault(path, LogFile(path, self.marks))
 
     def search(self, pattern: str) -> bool:
-        """True when any log of this incarnation has a line with the pattern."""
-        logs = [self.log, *self.extra_logs()] if self.log else []
-        return any(log.search(pattern, self.begins_at(log)) is not None for log in logs)
+        """Whether a log of this incarnation has a line with the pattern."""
+        logs = [] if self.process is None else [self.log, *self.extra_logs()]
+        return any(log.search(pattern) is not None for log in logs)
 
     def keep_extra_logs(self) -> None:
-        """Copy this incarnation's part of the extra logs beside its own log, because the data directory does not stay."""
-        for path in self._extra_paths():
+        """Copy this incarnation's part of the extra logs, because the data directory is removed."""
+        for path in self.extra_log_paths():
             name = str(path.relative_to(self.data)).replace("/", "_").removesuffix(".log")
+            copy = self.folder / f"{self.incarnation}-{name}.log"
             with contextlib.suppress(OSError), path.open("rb") as file:
-                start = max(self.extra_marks.get(path, 0), path.stat().st_size - KEPT_BYTES_MAX)
-                file.seek(start)
-                (self.folder / f"{self.incarnation}-{name}.log").write_bytes(file.read(KEPT_BYTES_MAX))
+                found = os.fstat(file.fileno())
+                first = self.marks.begin(file.fileno(), found)
+                file.seek(max(first, found.st_size - KEPT_BYTES_MAX))
+                copy.write_bytes(file.read(KEPT_BYTES_MAX))
 
     def drain(self, deadline: Deadline) -> None:
-        """Wait until all that a node on a pseudo-terminal wrote has reached its log."""
+        """Wait until all output of a node on a pseudo-terminal has reached its log."""
         if isinstance(self.process, Child):
             self.process.drained(deadline)
 
-    def last_lines(self, count: int = 12) -> str:
-        """The end of its logs, indented, for an error; says so when there is none."""
-        logs = [self.log or LogFile(self.log_path), *self.extra_logs()]
-        return "\n".join(tail(log, count) for log in logs)
+    def last_lines(self, count: int = LAST_LINES) -> str:
+        """The end of its logs, for an error message."""
+        return "\n".join(describe_end(log, count) for log in (self.log, *self.extra_logs()))
 
-    def _extra_paths(self) -> list[Path]:
+    def extra_log_paths(self) -> list[Path]:
+        """The files in the data directory that are logs, as far as they exist now."""
         found = {path for glob in self.program.log.extra for path in self.data.glob(glob)}
         return sorted(path for path in found if path.is_file())
 
 
-def tail(log: LogFile, count: int = 12) -> str:
-    """The end of one log, indented."""
+def describe_end(log: LogFile, count: int = LAST_LINES) -> str:
+    """The last lines of a log, indented, for an error message."""
     lines = log.last(count)
     if not lines:
         return f"{log.path} is empty"
     return f"last lines of {log.path}:\n" + "\n".join(f"    {line}" for line in lines)
-
-
-Note = Callable[..., None]  # journal.write, or nothing

@@ -1,4 +1,4 @@
-"""Is this incarnation ready? Gates that must all pass, and one of some more: what probes.py sees, put together and remembered.
+"""Is this incarnation of a node ready? Tries its probes and remembers their evidence.
 
 Starts and stops nothing, and does not wait.
 """
@@ -9,81 +9,87 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kvsim.client.exchange import Client
 from kvsim.config.program import Probe, Ready
+from kvsim.discovery import discover
+from kvsim.launcher import probes
 from kvsim.launcher.node import Node
-from kvsim.launcher.probes import PATIENCE_S, PROBES
-from kvsim.limits import PLAIN, Limits
-from kvsim.process.sockets import holders
+from kvsim.launcher.probes.declaration import ProbeContext, ProbeKind
+from kvsim.timeouts import PLAIN, Timeouts
+
+PROBE_KINDS: dict[str, ProbeKind] = discover(probes, ProbeKind)
 
 
 @dataclass
-class Gates:
-    """The readiness of one incarnation of one node. `passed` keeps each gate's evidence, by the kind of probe."""
+class Readiness:
+    """The readiness of one incarnation of a node.
 
-    node: Node
-    names: Mapping[str, Any]
+    All probes of `ready.all_of` must pass, and one of `ready.any_of`. `evidence` and `observed`
+    hold the last result of each probe by its name; a probe that passed is not tried again.
+    """
+
+    context: ProbeContext
     ready: Ready
-    limits: Limits = PLAIN
-    passed: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    saw: dict[str, str] = field(default_factory=dict)
-    client: Client | None = None
-    patience_s: float = PATIENCE_S
+    evidence: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    observed: dict[str, str] = field(default_factory=dict)
 
-    def open(self) -> bool:
-        """Try the gates that are still shut, in order, and stop at the first that stays shut."""
-        return all(self._try(name, probe) for name, probe in self._all_of()) and self._any()
+    @classmethod
+    def of(
+        cls, node: Node, names: Mapping[str, Any], ready: Ready, timeouts: Timeouts = PLAIN
+    ) -> Readiness:
+        return cls(ProbeContext(node, names, timeouts), ready)
 
-    def look_at_all(self) -> dict[str, str]:
-        """Try every gate once more, for an error message: gate → what was seen instead."""
-        for name, probe in (*self._all_of(), *self._any_of()):
+    @property
+    def node(self) -> Node:
+        return self.context.node
+
+    def reached(self) -> bool:
+        """Try the probes that have not passed, in order, up to the first that fails."""
+        if not all(self._try(name, probe) for name, probe in self._all_of()):
+            return False
+        any_of = self._any_of()
+        return not any_of or any(self._try(name, probe) for name, probe in any_of)
+
+    def missing(self) -> dict[str, str]:
+        """Try every probe once more, for an error message: probe -> what was observed instead."""
+        any_of = dict(self._any_of())
+        for name, probe in (*self._all_of(), *any_of.items()):
             self._try(name, probe)
-        if any(name in self.passed for name, _ in self._any_of()):
-            self.saw = {name: saw for name, saw in self.saw.items() if name not in dict(self._any_of())}
-        return {name: saw for name, saw in self.saw.items() if name not in self.passed}
+        satisfied = any_of if any_of.keys() & self.evidence.keys() else {}
+        return {
+            name: observed
+            for name, observed in self.observed.items()
+            if name not in self.evidence and name not in satisfied
+        }
 
     def close(self) -> None:
-        if self.client is not None:
-            self.client.close()
-            self.client = None
+        self.context.close_client()
 
     def _all_of(self) -> list[tuple[str, Probe]]:
         return [(probe.kind, probe) for probe in self.ready.all_of]
 
     def _any_of(self) -> list[tuple[str, Probe]]:
-        """Named by place, because one kind may stand there twice."""
-        return [(f"any of {at}: {probe.kind}", probe) for at, probe in enumerate(self.ready.any_of, 1)]
-
-    def _any(self) -> bool:
-        probes = self._any_of()
-        return not probes or any(self._try(name, probe) for name, probe in probes)
+        """Named by position, because several may have the same kind."""
+        return [
+            (f"any of {number}: {probe.kind}", probe)
+            for number, probe in enumerate(self.ready.any_of, 1)
+        ]
 
     def _try(self, name: str, probe: Probe) -> bool:
-        if name not in self.passed:
-            look = PROBES[probe.kind](self, probe.settings)
-            if look.evidence is None:
-                self.saw[name] = look.saw
+        if name not in self.evidence:
+            result = PROBE_KINDS[probe.kind].attempt(self.context, probe.settings)
+            if result.evidence is None:
+                self.observed[name] = result.observed
                 return False
-            self.passed[name] = look.evidence
+            self.evidence[name] = result.evidence
         return True
 
 
 def explain(missing: Mapping[str, str]) -> str:
-    """Why a node that lives is not ready, and what its author can do about it."""
+    """Why a running node is not ready, and what its author can do about it."""
     text = "; ".join(missing.values())
     if set(missing) == {"log"}:
         return (
-            f"{text}, although its port is open and it answers: its log is probably held back in a buffer "
-            "(flush after each line, or set `log: linebuf` or `log: pty` in node.yaml)"
+            f"{text}, although its port is open and it answers: its log probably stays in a "
+            "buffer (flush after each line, or set `log: linebuf` or `log: pty` in node.yaml)"
         )
     return text
-
-
-def port_lost(node: Node) -> str | None:
-    """In words, the stranger who holds the port of a node that died of "address already in use"; None when it did not."""
-    log = node.last_lines(40).lower()
-    if "address already in use" not in log and "eaddrinuse" not in log:
-        return None
-    with node.at_home():
-        found = holders(node.address[1])
-    return found[0].describe() if found else "nobody that can be seen any more"

@@ -1,4 +1,4 @@
-"""Reading what processes write: one file, a flood of it, several merged.
+"""Reading what processes write: one growing file, its size, several files merged.
 
 Knows nothing of the processes themselves.
 """

@@ -1,4 +1,4 @@
-"""Real processes, the ports they listen on, and how both end.
+"""Real processes: start them, identify them, find their ports and descendants, end them.
 
 Knows nothing of keys, roles, YAML or log files.
 """

@@ -1,6 +1,6 @@
-"""A process kvsim started itself, and how it ended.
+"""A process that kvsim started itself, and how it ended.
 
-Only this file takes exit statuses, so none is lost or made up.
+Only this module takes exit statuses of nodes, so that none is lost or made up.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ import os
 import select
 import signal as signals
 import subprocess
-import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from kvsim.errors import KvsimError
@@ -19,53 +18,80 @@ from kvsim.process import identity
 from kvsim.process.identity import Identity
 from kvsim.waiting import Deadline
 
-_awaited: set[int] = (
-    set()
-)  # pids whose status a Child will ask for; the kernel keeps them from re-use until then
+# Pids whose exit status a Child will ask for. Until then the kernel does not use them again.
+_awaited: set[int] = set()
 
+# Helpers of kvsim itself, which are no part of any node.
+_helpers: set[int] = set()
+
+# Of an end by a signal, a shell reports the status 128 plus the number of the signal.
+SIGNALLED = 128
+CRASHES = frozenset(
+    (signals.SIGSEGV, signals.SIGABRT, signals.SIGBUS, signals.SIGFPE, signals.SIGILL)
+)
 UNKNOWN_STATUS = "ended (status unknown: not our child)"
 
 
 def signal_name(number: int) -> str:
-    """`SIGKILL` for 9; `signal 40` for what has no name."""
+    """`SIGKILL` for 9; `signal 40` for a number without a name."""
     try:
         return signals.Signals(number).name
     except ValueError:
         return f"signal {number}"
 
 
-@dataclass(frozen=True)
-class Ended:
-    """How a process ended: by exit status, by signal, or (both None) seen gone without a status."""
+def signal_number(signal: str) -> int:
+    """A signal's number, from its number or from its name with or without SIG."""
+    name = signal.upper()
+    if name.isdigit():
+        return int(name)
+    return signals.Signals[name if name.startswith("SIG") else f"SIG{name}"].value
 
-    status: int | None = None
+
+@dataclass(frozen=True)
+class ExitStatus:
+    """How a process ended: with an exit code, by a signal, or unknown to us (both None)."""
+
+    code: int | None = None
     signal: int | None = None
+
+    @property
+    def crashed(self) -> bool:
+        """Whether a signal ended it that a program gets for its own mistake.
+
+        A shell reports that as 128 plus the number of the signal.
+        """
+        number = self.signal if self.signal is not None else (self.code or 0) - SIGNALLED
+        return number in CRASHES
 
     def describe(self) -> str:
         if self.signal is not None:
             return f"was killed by {signal_name(self.signal)}"
-        return UNKNOWN_STATUS if self.status is None else f"exited with status {self.status}"
+        return UNKNOWN_STATUS if self.code is None else f"exited with status {self.code}"
 
     def to_json(self) -> dict[str, object]:
         return {
-            "status": self.status,
+            "status": self.code,
             "signal": self.signal and signal_name(self.signal),
-            "says": self.describe(),
+            "description": self.describe(),
         }
 
 
 @dataclass(eq=False)
 class Child:
-    """One process started by `spawn`. Its pid is also its process group and its session."""
+    """A process started by `spawn`. Its pid is also its process group and its session.
+
+    `stderr_start` is the size of the error log before this start, in bytes. `drain` is the
+    process that copies the pseudo-terminal into the log.
+    """
 
     identity: Identity
     argv: tuple[str, ...]
     stdout: Path
     stderr: Path
-    stderr_from: int = 0  # bytes that stood in `stderr` before this start
-    started_at: float = field(default_factory=time.monotonic)
-    drain: Child | None = None  # the process that copies the pseudo-terminal into the log
-    _ended: Ended | None = None
+    stderr_start: int = 0
+    drain: Child | None = None
+    _exit_status: ExitStatus | None = None
 
     def __post_init__(self) -> None:
         _awaited.add(self.pid)
@@ -74,29 +100,28 @@ class Child:
     def pid(self) -> int:
         return self.identity.pid
 
-    @property
-    def pgid(self) -> int:
-        return self.identity.pid
-
-    def poll(self) -> Ended | None:
-        """How it ended, or None while it lives. Asking again gives the same answer."""
-        if self._ended is None:
-            self._ended = take_status(self.pid)
-            if self._ended:
+    def poll(self) -> ExitStatus | None:
+        """How it ended, or None while it runs. Later calls give the same answer."""
+        if self._exit_status is None:
+            self._exit_status = take_status(self.pid)
+            if self._exit_status:
                 _awaited.discard(self.pid)
-        if self._ended and self.drain:
+        if self._exit_status and self.drain:
             self.drain.poll()
-        return self._ended
+        return self._exit_status
 
-    def wait(self, deadline: Deadline) -> Ended | None:
+    def wait(self, deadline: Deadline) -> ExitStatus | None:
         """Wait until it has ended; None when the deadline passed first."""
-        ended = self.poll()
-        if ended is None and wait_dead(self.identity, deadline):
-            ended = self.poll()
-        return ended
+        exit_status = self.poll()
+        if exit_status is None and wait_dead(self.identity, deadline):
+            exit_status = self.poll()
+        return exit_status
 
     def drained(self, deadline: Deadline) -> bool:
-        """Whether all it wrote has reached its log file: at once, unless it writes to a pseudo-terminal."""
+        """Whether all its output has reached its log file.
+
+        True at once, unless it writes to a pseudo-terminal.
+        """
         return self.drain is None or self.drain.wait(deadline) is not None
 
 
@@ -106,45 +131,57 @@ def take_over(
     stdout: Path,
     stderr: Path | None = None,
     *,
-    stderr_from: int = 0,
+    stderr_start: int = 0,
     drain: Child | None = None,
 ) -> Child:
-    """From here on a `Child` alone reaps the process; Popen is told that it is over, so it never takes the
-    status.
-    """
+    """Make a `Child` of a process that Popen started; from now on only the Child reaps it."""
+    # Popen believes that the process is over, and never takes the status.
     popen.returncode = 0
-    found = identity.of(popen.pid)  # not reaped yet, so it is there at least as a zombie
+    # The process is not reaped yet, so /proc shows it at least as a zombie.
+    found = identity.identify(popen.pid)
     if found is None:
         raise KvsimError(f"process {popen.pid} was reaped by something else right after its start")
-    return Child(found, argv, stdout, stderr or stdout, stderr_from=stderr_from, drain=drain)
+    return Child(found, argv, stdout, stderr or stdout, stderr_start=stderr_start, drain=drain)
 
 
-def take_status(pid: int) -> Ended | None:
+def take_status(pid: int) -> ExitStatus | None:
     """Reap our child `pid` when it has ended.
 
-    None while it lives; without a status when somebody else reaped it.
+    None while it runs; an unknown status when something else reaped it.
     """
     try:
         found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
     except ChildProcessError:
-        return Ended()
+        return ExitStatus()
     if found is None:
         return None
-    return Ended(status=found.si_status) if found.si_code == os.CLD_EXITED else Ended(signal=found.si_status)
+    if found.si_code == os.CLD_EXITED:
+        return ExitStatus(code=found.si_status)
+    return ExitStatus(signal=found.si_status)
 
 
 def reap_adopted(pids: Iterable[int]) -> None:
-    """Take the dead among `pids` off the process table: orphans that came to us as subreaper.
+    """Reap the dead among `pids`: orphans that became our children, as we are their subreaper.
 
-    What a `Child` waits for is left alone, and so is what is not our child.
+    Skips the processes whose status a `Child` will ask for, and those that are not our children.
     """
     for pid in set(pids) - _awaited:
         take_status(pid)
 
 
-def wait_dead(identity: Identity, deadline: Deadline) -> bool:
+def register_helper(pid: int) -> None:
+    """Note a process of kvsim's own, so that it is never taken for an orphan of a node."""
+    _helpers.add(pid)
+
+
+def is_own(pid: int) -> bool:
+    """Whether kvsim itself started this child: a node's process, or a helper."""
+    return pid in _awaited or pid in _helpers
+
+
+def wait_dead(process: Identity, deadline: Deadline) -> bool:
     """Sleep until the process is dead (the kernel wakes us) or the deadline passes."""
-    handle = identity.open()
+    handle = process.open()
     if handle is None:
         return True
     try:

@@ -1,7 +1,7 @@
-"""The environment a node is started with: small, the same everywhere, without secrets, and marked as ours.
+"""The environment a node is started with: small, the same everywhere, without secrets, tagged.
 
-The mark (`KVSIM_RUN=<uuid>`, `KVSIM_NODE=<name>`) is inherited by everything a node starts, so strays are
-found again.
+The tag (`KVSIM_RUN=<random>`, `KVSIM_NODE=<name>`) is inherited by everything a node starts. By it
+kvsim finds processes that left their group and their session.
 """
 
 from __future__ import annotations
@@ -15,7 +15,17 @@ from pathlib import Path
 RUN_VARIABLE = "KVSIM_RUN"
 NODE_VARIABLE = "KVSIM_NODE"
 
-KEPT = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "LD_LIBRARY_PATH", "JAVA_HOME", "GOCOVERDIR")
+PASSED_ON = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "JAVA_HOME",
+    "GOCOVERDIR",
+)
 
 DEFAULTS = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -31,54 +41,64 @@ FIXED = {
 }
 
 SECRET = re.compile(
-    r"TOKEN|SECRET|PASSW(OR)?D|PASSPHRASE|CREDENTIAL|API_?KEY|PRIVATE_?KEY|ACCESS_?KEY|_AUTH\b|^(AWS|AZURE|GITHUB|GH|CI|ACTIONS|SSH)_",
+    r"TOKEN|SECRET|PASSW(OR)?D|PASSPHRASE|CREDENTIAL|API_?KEY|PRIVATE_?KEY|ACCESS_?KEY|_AUTH\b"
+    r"|^(AWS|AZURE|GITHUB|GH|CI|ACTIONS|SSH)_",
     re.IGNORECASE,
 )
 
 
+def new_run_tag() -> str:
+    """A random tag of a run, 32 hexadecimal digits."""
+    # `uuid` and `secrets` import modules that a run needs for nothing else.
+    return os.urandom(16).hex()
+
+
 @dataclass(frozen=True)
-class Mark:
-    """What a process of ours carries in its environment. Without `node`, every node of the run is meant."""
+class ProcessTag:
+    """What a process of a node carries in its environment. Without `node`: any node of the run."""
 
     run: str
     node: str | None = None
 
     def variables(self) -> dict[str, str]:
-        own = {RUN_VARIABLE: self.run}
-        return own if self.node is None else {**own, NODE_VARIABLE: self.node}
-
-    def entries(self) -> tuple[bytes, ...]:
-        """As they stand in /proc/<pid>/environ."""
-        return tuple(os.fsencode(f"{name}={value}") for name, value in self.variables().items())
+        run = {RUN_VARIABLE: self.run}
+        return run if self.node is None else {**run, NODE_VARIABLE: self.node}
 
 
-def clean(
-    mark: Mark,
+def clean_environment(
+    tag: ProcessTag,
     extra: Mapping[str, str] | None = None,
     *,
     inherit: bool = False,
     base: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """The environment for one node.
+    """The environment of a process of a node.
 
-    `extra` is what the user wrote for the program and wins over everything but the mark. `inherit` passes on
-    kvsim's own environment except secrets and foreign marks. `base` stands for `os.environ`.
+    `extra` is what the user wrote for the program. It overrides everything but the tag. `inherit`
+    passes on kvsim's own environment, except secrets and the tags of other runs. `base` replaces
+    `os.environ`.
     """
     source = os.environ if base is None else base
-    kept = {name: value for name, value in source.items() if _passes(name, inherit)}
-    return {**DEFAULTS, **kept, **FIXED, **(extra or {}), **mark.variables()}
+    passed_on = {name: value for name, value in source.items() if _passes(name, inherit)}
+    return {**DEFAULTS, **passed_on, **FIXED, **(extra or {}), **tag.variables()}
 
 
-def preloading(env: Mapping[str, str], library: Path, variables: Mapping[str, str]) -> dict[str, str]:
-    """An environment in which a library is loaded before all others, with the variables that it looks for."""
+def with_preload(
+    env: Mapping[str, str], library: Path, variables: Mapping[str, str]
+) -> dict[str, str]:
+    """An environment that loads a library before all others, with the variables it reads."""
     libraries = [str(library), *filter(None, [env.get("LD_PRELOAD")])]
-    sanitizer = ":".join(
-        filter(None, [env.get("ASAN_OPTIONS"), "verify_asan_link_order=0"])
-    )  # which wants to be first itself
-    return {**env, **variables, "LD_PRELOAD": ":".join(libraries), "ASAN_OPTIONS": sanitizer}
+    # An address sanitizer has to be the first library; otherwise it stops the program.
+    sanitizer = [*filter(None, [env.get("ASAN_OPTIONS")]), "verify_asan_link_order=0"]
+    return {
+        **env,
+        **variables,
+        "LD_PRELOAD": ":".join(libraries),
+        "ASAN_OPTIONS": ":".join(sanitizer),
+    }
 
 
 def _passes(name: str, inherit: bool) -> bool:
     if name.startswith("KVSIM_"):
         return False
-    return not SECRET.search(name) if inherit else name in KEPT
+    return not SECRET.search(name) if inherit else name in PASSED_ON

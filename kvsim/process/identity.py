@@ -1,8 +1,7 @@
-"""Which process is meant: pid, start time and boot together.
+"""Which process is it? Pid, start time and boot together identify a process for ever.
 
-A bare pid is a hint, because pids are used again.
-
-Everything that signals a process goes through here, so that a stranger who got an old pid is never hit.
+A bare pid is only a hint, because the kernel uses pids again. Every signal goes through this
+module, so that a foreign process that got an old pid never gets it.
 """
 
 from __future__ import annotations
@@ -12,15 +11,18 @@ import signal
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from kvsim.process import proc
+from kvsim.process import procfs
+from kvsim.text import truncate
 
 DEAD_STATES = frozenset("ZXx")
 STOPPED_STATES = frozenset("Tt")
 
+COMMAND_LENGTH_MAX = 160
+
 
 @dataclass(frozen=True, order=True)
 class Identity:
-    """One process, for ever: no other process of any boot has the same three values."""
+    """One process: no other process of any boot has the same three values."""
 
     pid: int
     start_ticks: int
@@ -34,10 +36,14 @@ class Identity:
         """Raises KeyError or ValueError when `value` was not written by `to_json`."""
         return cls(int(str(value["pid"])), int(str(value["start_ticks"])), str(value["boot_id"]))
 
-    def stat(self) -> proc.Stat | None:
-        """What /proc says now; None when the process is gone or its pid belongs to another one."""
-        entry = proc.stat(self.pid)
-        same = entry is not None and entry.start_ticks == self.start_ticks and self.boot_id == proc.boot_id()
+    def stat(self) -> procfs.Stat | None:
+        """What /proc shows now; None when the process is gone or another one has its pid."""
+        entry = procfs.stat(self.pid)
+        same = (
+            entry is not None
+            and entry.start_ticks == self.start_ticks
+            and self.boot_id == procfs.boot_id()
+        )
         return entry if same else None
 
     def state(self) -> str | None:
@@ -48,13 +54,14 @@ class Identity:
     def alive(self) -> bool:
         """Whether any of its threads can still run. A zombie is dead."""
         state = self.state()
-        if state in DEAD_STATES:  # the first thread may have left while others work on
-            return any(letter not in DEAD_STATES for letter in proc.thread_states(self.pid))
+        if state in DEAD_STATES:
+            # The first thread may have ended while others go on.
+            return any(letter not in DEAD_STATES for letter in procfs.thread_states(self.pid))
         return state is not None
 
     def stopped(self) -> bool:
-        """Whether every thread is stopped (SIGSTOP has really bitten)."""
-        states = proc.thread_states(self.pid) if self.stat() else []
+        """Whether every thread is stopped, that is, whether a SIGSTOP has taken effect."""
+        states = procfs.thread_states(self.pid) if self.stat() else []
         return bool(states) and all(letter in STOPPED_STATES for letter in states)
 
     def open(self) -> int | None:
@@ -63,7 +70,8 @@ class Identity:
             handle = os.pidfd_open(self.pid)
         except ProcessLookupError:
             return None
-        if self.stat():  # checked after opening: the handle cannot move to another process any more
+        # Checked after opening: from then on the handle cannot mean another process.
+        if self.stat():
             return handle
         os.close(handle)
         return None
@@ -71,11 +79,12 @@ class Identity:
     def signal(self, number: int) -> bool:
         """Send a signal to exactly this process.
 
-        False when it is gone; PermissionError when it is not ours to signal.
+        False when it is gone; PermissionError when kvsim may not signal it.
         """
         try:
             handle = self.open()
-        except OSError:  # a kernel without pidfds, or no file number left
+        except OSError:
+            # A kernel without pidfds, or no file descriptor left.
             return self._signal_by_pid(number)
         if handle is None:
             return False
@@ -88,7 +97,7 @@ class Identity:
         return True
 
     def _signal_by_pid(self, number: int) -> bool:
-        """Where there is no pidfd to be had: the start time is re-checked right before."""
+        """Without a pidfd: check the start time right before the signal."""
         if not self.stat():
             return False
         try:
@@ -99,14 +108,16 @@ class Identity:
 
     def describe(self) -> str:
         """`pid 4127 (python -m nodes.kvstore --port=…)`."""
-        command = proc.cmdline(self.pid) if self.stat() else ""
-        return f"pid {self.pid} ({command[:160]})" if command else f"pid {self.pid}"
+        command = procfs.cmdline(self.pid) if self.stat() else ""
+        if not command:
+            return f"pid {self.pid}"
+        return f"pid {self.pid} ({truncate(command, COMMAND_LENGTH_MAX)})"
 
 
-def of(pid: int) -> Identity | None:
+def identify(pid: int) -> Identity | None:
     """The identity of the process that has this pid now, or None."""
-    return from_stat(proc.stat(pid))
+    return from_stat(procfs.stat(pid))
 
 
-def from_stat(entry: proc.Stat | None) -> Identity | None:
-    return Identity(entry.pid, entry.start_ticks, proc.boot_id()) if entry else None
+def from_stat(entry: procfs.Stat | None) -> Identity | None:
+    return Identity(entry.pid, entry.start_ticks, procfs.boot_id()) if entry else None

@@ -1,9 +1,13 @@
-"""Ports for nodes: reserved across all kvsim processes of this machine, below the range the kernel takes
-ports from itself.
+"""Ports for nodes: reserved across all kvsim processes of this machine.
 
-A reservation is a set of abstract unix sockets, one for each block of ports: it has the same scope as the
-ports (the network namespace), the kernel drops it with its owner, however that dies, and nothing of it is in
-the file system. It is kept while nodes are down, so that a restart comes back on its port.
+They are below the range from which the kernel takes ports for outgoing connections. A reservation
+is a set of abstract unix sockets, one for each block of ports. Such a socket has the same scope as
+the ports (the network namespace), the kernel drops it when its owner ends for any reason, and it is
+not in the file system. A reservation lasts while nodes are down, so that a restarted node gets
+its port again.
+
+A server may derive a second port from its first one. Ports that are reserved `apart` leave room for
+that: the ports behind each are free and reserved too.
 """
 
 from __future__ import annotations
@@ -20,7 +24,11 @@ from kvsim.process.sockets import LOOPBACK, listeners
 
 LOWEST = 10_000
 BLOCK = 8
-ENOUGH = 2_000  # a range smaller than this is not worth having
+# Ports that are reserved apart are three blocks from each other, or a multiple: not 8, 10, 16, 100
+# or 1000 ports, which a server may add to its own.
+STRIDE = 3
+# A smaller range is not used.
+RANGE_LENGTH_MIN = 2_000
 RANGE_FILE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 USUAL_EPHEMERAL = (32_768, 60_999)
 
@@ -31,15 +39,15 @@ class NoPorts(KvsimError):
 
 @dataclass
 class Reservation:
-    """Ports that are ours until `release` (or our death). Use as a context manager or release by hand."""
+    """Ports that this process has reserved until `release` or its end. A context manager."""
 
     host: str
     ports: list[int] = field(default_factory=list)
-    _locks: list[socket.socket] = field(default_factory=list)
+    locks: list[socket.socket] = field(default_factory=list)
 
     def release(self) -> None:
-        while self._locks:
-            self._locks.pop().close()
+        while self.locks:
+            self.locks.pop().close()
 
     def __enter__(self) -> Reservation:
         return self
@@ -48,22 +56,31 @@ class Reservation:
         self.release()
 
 
-def reserve(count: int, host: str = LOOPBACK, *, chooser: random.Random | None = None) -> Reservation:
-    """Reserve `count` ports that nobody uses, in ascending order within each block.
+def reserve(
+    count: int,
+    host: str = LOOPBACK,
+    *,
+    apart: bool = False,
+    chooser: random.Random | None = None,
+) -> Reservation:
+    """Reserve `count` free ports, in ascending order within each block.
 
-    The search starts at a random place, so that parallel runs rarely meet; `chooser` makes that place
-    repeatable. Raises NoPorts when the machine has not that many.
+    `apart`: each is the first port of its own block. The search starts at a random block, so that
+    parallel runs rarely meet; `chooser` makes that start repeatable. Raises NoPorts when the
+    machine does not have that many.
     """
     reservation = Reservation(host)
-    used = {one.port for one in listeners()}  # on any address: a server may bind them all
+    # On any address: a server may bind all of them.
+    used = {listener.port for listener in listeners()}
     try:
-        for first in _blocks(chooser or random.Random()):
+        for first in _blocks(chooser or random.Random(), STRIDE if apart else 1):
             if len(reservation.ports) >= count:
                 break
-            _take(reservation, first, used, count)
+            _take(reservation, first, used, count - len(reservation.ports), apart=apart)
         if len(reservation.ports) < count:
             raise NoPorts(
-                f"{count} free ports wanted below {ephemeral_range()[0]}, only {len(reservation.ports)} found"
+                f"{count} free ports are needed below {ephemeral_range()[0]}, "
+                f"only {len(reservation.ports)} found"
             )
     except BaseException:
         reservation.release()
@@ -72,8 +89,9 @@ def reserve(count: int, host: str = LOOPBACK, *, chooser: random.Random | None =
 
 
 def ephemeral_range() -> tuple[int, int]:
-    """First and last port that the kernel gives to outgoing connections: they would steal ours, or connect
-    to themselves.
+    """First and last port that the kernel gives to outgoing connections.
+
+    Such a connection could take a node's port, or connect to itself.
     """
     try:
         low, high = RANGE_FILE.read_text().split()
@@ -83,60 +101,58 @@ def ephemeral_range() -> tuple[int, int]:
 
 
 def allowed_range(ephemeral: tuple[int, int]) -> range:
-    """Where to look for ports: below the ephemeral range, else above it, else (a machine with no room)
-    anywhere.
-    """
+    """Where to look for ports: below the ephemeral range, else above it, else anywhere."""
     low, high = ephemeral
     for candidate in (range(LOWEST, min(low, 65_536)), range(high + 1, 65_536)):
-        if len(candidate) >= ENOUGH:
+        if len(candidate) >= RANGE_LENGTH_MIN:
             return candidate
     return range(LOWEST, 65_536)
 
 
-def can_listen(host: str, port: int) -> bool:
-    """Whether a server could listen there now; tried the way most servers do it (SO_REUSEADDR)."""
-    with _socket(host) as probe, contextlib.suppress(OSError):
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind((host, port))
-        probe.listen(1)
-        return True
-    return False
+def _bindable(host: str, port: int) -> bool:
+    """Whether even a server without SO_REUSEADDR can bind it.
 
-
-def _untouched(host: str, port: int) -> bool:
-    """Whether even a server without SO_REUSEADDR could bind it: no connection of an earlier run lingers
-    there.
+    False while connections of an earlier server linger there.
     """
-    with _socket(host) as probe, contextlib.suppress(OSError):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
         probe.bind((host, port))
         return True
     return False
 
 
-def _socket(host: str) -> socket.socket:
-    return socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-
-
-def _blocks(chooser: random.Random) -> Iterator[int]:
-    """The first port of every block, from a random one on, each once."""
+def _blocks(chooser: random.Random, stride: int) -> Iterator[int]:
+    """The first port of every block, each once, from a random start."""
     allowed = allowed_range(ephemeral_range())
     starts = range(allowed.start, allowed.stop - BLOCK + 1, BLOCK)
     first = chooser.randrange(len(starts))
-    return (starts[(first + step) % len(starts)] for step in range(len(starts)))
+    return (
+        starts[(first + step) % len(starts)]
+        for offset in range(stride)
+        for step in range(offset, len(starts), stride)
+    )
 
 
-def _take(reservation: Reservation, first: int, used: set[int], count: int) -> None:
-    """Add the free ports of one block, if the block itself is free."""
+def _take(
+    reservation: Reservation, first: int, used: set[int], missing: int, *, apart: bool
+) -> None:
+    """Add the free ports of one block, if the block itself is free.
+
+    `apart`: add its first port, if all its ports are free.
+    """
     lock = _lock(first)
     if lock is None:
         return
-    missing = count - len(reservation.ports)
     unused = (port for port in range(first, first + BLOCK) if port not in used)
-    free = (port for port in unused if _untouched(reservation.host, port))
-    taken = [port for port, _ in zip(free, range(missing), strict=False)]
+    free = (port for port in unused if _bindable(reservation.host, port))
+    if apart:
+        found = list(free)
+        taken = found[:1] if len(found) == BLOCK else []
+    else:
+        taken = [port for port, _ in zip(free, range(missing), strict=False)]
     if taken:
         reservation.ports += taken
-        reservation._locks.append(lock)
+        reservation.locks.append(lock)
     else:
         lock.close()
 

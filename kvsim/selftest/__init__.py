@@ -1,8 +1,6 @@
-"""The tester is tested: stores with one planted bug each must be caught, and the correct store must pass everything.
+"""The test of the tester: planted bugs must be caught, and the correct store must pass everything.
 
-table   which bugs there are, and which check must catch each (bugs.yaml)
-pool    runs of kvsim in processes of their own, several at once
-judge   what a run's proof says of the tester: caught, missed, false alarm. Pure
-tasks   what has to be run, and how each run is judged. Pure
-matrix  the result for people and for machines. Pure
+bugs_file  the planted bugs, and the check that must catch each (bugs.yaml)
+assess     the runs of a selftest; what each shows of the tester: caught, missed, false alarm
+report     the result as a table and as JSON
 """

@@ -1,1 +1,4 @@
-"""One kvsim run as a process of its own, and many side by side. Knows command lines and proofs; nothing of nodes, points or workers."""
+"""Many kvsim runs: each is a process that this package starts, limits and reads the proof of.
+
+Knows command lines, scenario files and proofs; nothing of nodes, grades or campaign workers.
+"""

@@ -1,4 +1,7 @@
-"""Many trials side by side, so many at a time, all started from one thread. Ctrl-C ends them in order and keeps what there is."""
+"""Many trials side by side, at most `jobs` at a time, all started from one thread.
+
+Ctrl-C ends them in order and keeps their results.
+"""
 
 from __future__ import annotations
 
@@ -6,42 +9,42 @@ import contextlib
 import select
 import signal
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from kvsim.trials.running import PLAIN, Around, Running
-from kvsim.trials.trial import Result, Trial
+from kvsim.trials.trial import Trial, TrialResult
+from kvsim.trials.trial_process import UNWRAPPED, RunningTrial, TrialWrapper
 
-Report = Callable[[Trial, Result], bool]  # called for each result as it comes; true: start no more
+# Called for each result as it comes. When it returns true, no more trials are started.
+OnResult = Callable[[Trial, TrialResult], bool]
 
 
 def run_all(
     trials: Iterable[Trial],
     jobs: int,
-    report: Report,
+    on_result: OnResult,
     *,
     out: Path | Callable[[Trial], Path],
     limit_s: float,
-    around: Callable[[Trial], Around] = lambda _: PLAIN,
+    wrapper_of: Callable[[Trial], TrialWrapper] = lambda _: UNWRAPPED,
 ) -> bool:
-    """Make all trials, `jobs` at a time; true when every one was made, false when Ctrl-C or `report` ended it early.
+    """Make all trials; false when Ctrl-C or `on_result` ended it before every one was made.
 
-    The first Ctrl-C (or SIGTERM) asks the running ones to end and reports them as interrupted; the second kills them.
+    `out` is the folder for run directories, or gives it for each trial. The first Ctrl-C (or
+    SIGTERM) asks the running trials to end and reports them as interrupted; the second kills them.
     """
-    place = out if callable(out) else lambda _: out
-    pool = _Pool(deque(), report)
-    waiting = iter(trials)
-    with _terminate_is_interrupt():
+    pool = _Pool(on_result)
+    with sigterm_as_interrupt():
         try:
-            for trial in waiting:
-                pool.running.append(Running(trial, place(trial), limit_s, around(trial)))
-                while len(pool.running) >= jobs and not pool.full:
+            for trial in trials:
+                folder = out(trial) if callable(out) else out
+                pool.running.append(RunningTrial(trial, folder, limit_s, wrapper_of(trial)))
+                while len(pool.running) >= jobs and not pool.stopped:
                     pool.step()
-                if pool.full:
+                if pool.stopped:
                     break
             pool.finish()
-            return not pool.full
+            return not pool.stopped
         except KeyboardInterrupt:
             pool.interrupt()
             return False
@@ -50,45 +53,47 @@ def run_all(
 
 
 class _Pool:
-    """The running ones. `full`: the one who gets the reports wants no more."""
+    """The running trials. `stopped`: `on_result` returned true."""
 
-    def __init__(self, running: deque[Running], report: Report) -> None:
-        self.running, self.report, self.full = running, report, False
+    def __init__(self, on_result: OnResult) -> None:
+        self.on_result = on_result
+        self.running: list[RunningTrial] = []
+        self.stopped = False
 
     def step(self) -> None:
-        """Sleep until one has ended or is due; report all that have."""
+        """Sleep until a trial has ended or is due; report all that have ended."""
         poller = select.poll()
-        for one in self.running:
-            poller.register(one.handle, select.POLLIN)
-        poller.poll(1000 * min(one.due_in_s() for one in self.running) + 1)
-        for one in list(self.running):
-            result = one.poll()
+        for running in self.running:
+            poller.register(running, select.POLLIN)
+        poller.poll(1000 * min(running.due_in_s() for running in self.running) + 1)
+        for running in list(self.running):
+            result = running.poll()
             if result is not None:
-                self.running.remove(one)
-                self.full = bool(self.report(one.trial, result)) or self.full
+                self.running.remove(running)
+                self.stopped = self.on_result(running.trial, result) or self.stopped
 
     def finish(self) -> None:
         while self.running:
             self.step()
 
     def interrupt(self) -> None:
-        for one in self.running:
-            one.interrupt()
+        for running in self.running:
+            running.interrupt()
         try:
             self.finish()
         except KeyboardInterrupt:
-            for one in self.running:
-                one.kill()
+            for running in self.running:
+                running.kill()
             self.finish()
 
     def close(self) -> None:
-        for one in self.running:
-            one.close()
+        for running in self.running:
+            running.close()
 
 
 @contextlib.contextmanager
-def _terminate_is_interrupt() -> Iterator[None]:
-    """A CI job that is cancelled gets its summary, too."""
+def sigterm_as_interrupt() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt inside, so that a cancelled CI job gets its summary, too."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,10 +1,13 @@
-"""What is tried and what came of it: frozen values, which travel as JSON between machines and into databases."""
+"""A trial is one `kvsim run`; its result is what came of it.
+
+Frozen values that travel as JSON between machines and into databases.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -13,21 +16,28 @@ from kvsim.errors import Exit
 
 
 class Ending(StrEnum):
-    """How one trial ended: a run's four verdicts, and what else may become of a process that was to make a run."""
+    """How one trial ended: the four verdicts of a run, and what else can happen to its process.
+
+    `skipped`: the program lacks what the scenario needs. `overtime`: it was stopped because it did
+    not end within its time limit. `error`: kvsim gave no verdict, because of a mistake in the files
+    or its own fault. `interrupted`: the user ended it.
+    """
 
     PASS = "pass"
     FAIL = "fail"
     UNKNOWN = "unknown"
     INVALID = "invalid"
-    SKIPPED = "skipped"  # the program lacks what the scenario needs
-    OVERTIME = "overtime"  # it did not end within the time that was allowed, and was stopped
-    ERROR = "error"  # kvsim itself gave no verdict: a mistake in the files, or its own fault
-    INTERRUPTED = "interrupted"  # the user ended it
+    SKIPPED = "skipped"
+    OVERTIME = "overtime"
+    ERROR = "error"
+    INTERRUPTED = "interrupted"
 
 
+# From best to worst: nothing outweighs a violation that was found.
 EXITS = {
     Ending.PASS: Exit.PASS,
-    Ending.SKIPPED: Exit.INVALID,  # where nothing else was tried; nothing tested is not a pass
+    # Of skipped trials only: nothing was tested, and that is not a pass.
+    Ending.SKIPPED: Exit.INVALID,
     Ending.INTERRUPTED: Exit.UNKNOWN,
     Ending.UNKNOWN: Exit.UNKNOWN,
     Ending.OVERTIME: Exit.UNKNOWN,
@@ -35,40 +45,46 @@ EXITS = {
     Ending.ERROR: Exit.INTERNAL,
     Ending.FAIL: Exit.FAIL,
 }
-_ORDERLY = (Ending.PASS, Ending.UNKNOWN, Ending.INVALID, Ending.ERROR, Ending.FAIL)  # one a status
-_BADNESS = list(EXITS)  # from best to worst: a violation that was found stays found
+_SEVERITY = list(EXITS)
+# The same order for exit statuses, each of which several endings may share.
+_EXIT_SEVERITY = (Exit.PASS, Exit.UNKNOWN, Exit.INVALID, Exit.INTERNAL, Exit.FAIL)
 BAD = frozenset({Ending.FAIL, Ending.UNKNOWN, Ending.INVALID, Ending.OVERTIME, Ending.ERROR})
 
 
 def worst_exit(exits: Iterable[Exit]) -> Exit:
-    """The worst of several exit statuses, in the same order. Of none: invalid."""
-    order = list(dict.fromkeys(EXITS[ending] for ending in _ORDERLY))
-    return max(exits, key=order.index, default=Exit.INVALID)
+    """The worst of several exit statuses; invalid when there are none."""
+    return max(exits, key=_EXIT_SEVERITY.index, default=Exit.INVALID)
 
 
-def exit_of(endings: Mapping[str, int]) -> Exit:
-    """The exit status of many trials, from how often each ending came: the worst one's. Of none: invalid."""
-    seen = [Ending(word) for word, count in endings.items() if count]
-    return EXITS[max(seen, key=_BADNESS.index)] if seen else Exit.INVALID
+def exit_of(endings: Iterable[Ending]) -> Exit:
+    """The exit status of many trials, from their endings: that of the worst ending.
+
+    Invalid when there are none.
+    """
+    worst = max(endings, key=_SEVERITY.index, default=None)
+    return Exit.INVALID if worst is None else EXITS[worst]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One run to make: `kvsim run SCENARIO --seed SEED ARGUMENTS…`. `about` holds labels for tables (program, faults, …)."""
+    """One run to make: `kvsim run SCENARIO --seed SEED ARGUMENTS…`; `scenario` is its file.
 
-    scenario: str  # the file
+    `labels` are for tables (program, faults, …).
+    """
+
+    scenario: str
     seed: int
     arguments: tuple[str, ...] = ()
-    about: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
-        """The same for the same command line: what makes a trial one that was already made."""
-        plain = json.dumps([self.scenario, self.seed, list(self.arguments)])
-        return hashlib.sha256(plain.encode()).hexdigest()[:32]
+        """Equal for equal command lines: it identifies a trial that was already made."""
+        command = json.dumps([self.scenario, self.seed, list(self.arguments)])
+        return hashlib.sha256(command.encode()).hexdigest()[:32]
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "arguments": list(self.arguments), "about": dict(self.about)}
+        return {**asdict(self), "arguments": list(self.arguments), "labels": dict(self.labels)}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Trial:
@@ -76,32 +92,42 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Result:
-    """What came of one trial.
+class TrialResult:
+    """What came of one trial. `exit` is its exit status, None after a signal.
 
-    `place` is where it first went wrong (`step 2.1`, `check exits_clean`), `what` says it there without the run's own keys,
-    ports and times, so that equal failures read the same; `why` is the message itself. `run` is the run directory, while it is kept.
-    `digest` is the SHA-256 of the recorded history, `checks` each check's verdict. `limits` tell how time limits were meant (`how`),
-    how far kvsim's own were stretched (`own`) and which one was used most (`closest`).
+    `failed_at`: where it first went wrong (`step 2.1 (put at n1)`, `check exits_clean`).
+    `message`: what was wrong there. `symptom`: the message without the run's own keys, ports and
+    times, so that equal failures have equal symptoms.
+
+    `run`: the run directory, while it is kept. `digest`: the SHA-256 of the recorded history.
+    `steps_passed` of `steps_total`; each check that failed counts as one more step. `checks`: each
+    check's verdict. `time_limits`: how kvsim set its own time limits (`how`), their factor (`own`),
+    and the limit that came closest (`closest`). `limits_reached`: limits of its sandbox, in words.
     """
 
     ending: Ending
     took_s: float
     exit: int | None = None
-    place: str = ""
-    what: str = ""
-    why: str = ""
+    failed_at: str = ""
+    symptom: str = ""
+    message: str = ""
     run: str = ""
     digest: str = ""
-    again: str = ""
-    held: int = 0  # steps that passed …
-    asked: int = 0  # … of so many steps, and one more for each check that was not held
+    repeat_command: str = ""
+    steps_passed: int = 0
+    steps_total: int = 0
     checks: Mapping[str, str] = field(default_factory=dict)
-    limits: Mapping[str, Any] = field(default_factory=dict)
+    time_limits: Mapping[str, Any] = field(default_factory=dict)
+    limits_reached: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "ending": str(self.ending), "checks": dict(self.checks)}
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Result:
-        return cls(**{**fields, "ending": Ending(fields["ending"])})
+    def from_json(cls, fields: Mapping[str, Any]) -> TrialResult:
+        reached = tuple(fields.get("limits_reached", ()))
+        return cls(**{**fields, "ending": Ending(fields["ending"]), "limits_reached": reached})
+
+
+# Called after each run with the number of runs made and the newest result.
+OnProgress = Callable[[int, TrialResult], None]

@@ -1,1 +1,1 @@
-"""Reference stores with one planted bug each: every one must be caught by the check that bugs.yaml names."""
+"""Reference stores, each with a planted bug. `bugs.yaml` names the check that must find it."""

@@ -1,16 +1,21 @@
-"""Start a reference store with one planted bug: `python -I -S nodes/broken/__main__.py BUG --port=… …`.
+"""Start a store with a planted bug: `python -I -S nodes/broken/__main__.py BUG --port=…`.
 
-`BUG` is a file of bugs/. As kept and small as the reference store's own; knows nothing of what a bug does.
+`BUG` is the name of a file in bugs/. This file is small for the same reason as the `__main__` of
+the reference store.
 """
 
 import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
 
 HERE = __file__.rpartition("/")[0] or "."
 sys.path.insert(0, HERE + "/..")
 
 
-def bug_module(name):
-    """Return the module of one bug; exits with one line when there is none."""
+def bug_module(name: str) -> "ModuleType":
+    """Return the module of one bug; exits with one line if there is none."""
     try:
         return __import__(f"broken.bugs.{name}", fromlist=["run"])
     except ModuleNotFoundError:

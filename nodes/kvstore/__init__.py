@@ -1,11 +1,16 @@
-"""The reference store: a small leader-and-follower key-value store, and the client that speaks to it.
+"""The reference store: a small key-value store with a leader and followers, and a client for it.
 
-A request travels: server (sockets, one epoll loop) → sniff (which protocol?) → session or session_resp (one client's
-bytes, decoded by lines or resp) → node (roles, the write gate) → engine (state in memory) → log, segment, record (on
-disk); its reply waits in connection until the turn is committed, and in holds until enough nodes have it.
-Beside that: main puts a node together from flags, datadir and meta; snapshot and compact keep the log short; cluster,
-promotion, leading, following, frames and outgoing deal with other nodes and are imported when there are any.
+The path of a request: server (sockets, one epoll loop) → protocol_detection (which protocol?) →
+line_session or resp_session (one client's bytes, decoded by lines or resp) → node (roles; every
+write passes it) → engine (the state in memory) → log, segment, record (on disk). Its reply waits in
+connection until the turn's writes are committed, and in commit_queue until enough nodes have them.
 
-It knows nothing of the tester. Until it listens it imports modules written in C and its own, nothing else:
-a node's imports are its start-up time.
+main builds a node from flags, data_directory and meta. snapshot and snapshot_writer keep the log
+short, and lazy_state decodes a large snapshot when it is needed. cluster_member, promotion, leader,
+follower, frames, connect and peer_addresses deal with other nodes; they are imported only when
+there are other nodes.
+
+The store knows nothing of kvsim. Until it listens, it imports only modules written in C and modules
+of this package: imports are most of a node's start-up time. Only the type checker imports
+`interfaces`.
 """

@@ -1,7 +1,8 @@
-"""Start the reference store: `python -I -S nodes/kvstore/__main__.py --port=… ` or `python -m nodes.kvstore`.
+"""Start the reference store: `python -I -S nodes/kvstore/__main__.py --port=…`.
 
-Kept tiny, since a script is compiled anew at every start. It puts the folder above on the module path, so
-that the package is `kvstore` however it was started, and hands over. It knows nothing of flags or sockets.
+`python -m nodes.kvstore` works as well. The file is small because Python compiles a script again at
+every start. It puts the parent folder on the module path, so that the package is always named
+`kvstore`, and calls `kvstore.main`. It parses no flags and opens no sockets.
 """
 
 import sys

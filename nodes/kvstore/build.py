@@ -1,8 +1,9 @@
-"""Write `kvstore` and `kv_client` into a folder, so that `./build/kvstore --port 9001 …` runs as the lesson writes it.
+"""Write the programs `kvstore` and `kv_client` into a folder.
 
     python nodes/kvstore/build.py build/
 
-Each is a two-line shell script that starts the resolved interpreter, past any shim, on an absolute path.
+Then `./build/kvstore --port 9001 …` runs a node. Each program is a two-line shell script that runs
+the resolved interpreter, not a shim of it, with an absolute path.
 """
 
 import sys
@@ -13,26 +14,26 @@ HERE = Path(__file__).resolve().parent
 PROGRAMS = {"kvstore": HERE / "__main__.py", "kv_client": HERE / "kv_client.py"}
 
 
-def script(program):
+def script(program: Path) -> str:
     """Return the text of the shell script that starts one program."""
     python = Path(sys.executable).resolve()
     return f'#!/bin/sh\nexec {quote(str(python))} -I -S {quote(str(program))} "$@"\n'
 
 
-def build(folder):
-    """Write both scripts; return their paths."""
+def build(folder: Path) -> list[Path]:
+    """Write both scripts; return their paths. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = []
+    paths = []
     for name, program in PROGRAMS.items():
         path = folder / name
         path.write_text(script(program))
         path.chmod(0o755)
-        made.append(path)
-    return made
+        paths.append(path)
+    return paths
 
 
-def main(argv):
-    """Build into the folder given; return the exit status."""
+def main(argv: list[str]) -> int:
+    """Build into the folder given as the only argument; return the exit status."""
     if len(argv) != 1 or argv[0].startswith("-"):
         sys.stderr.write("usage: python nodes/kvstore/build.py FOLDER\n")
         return 2

@@ -1,8 +1,7 @@
-"""`kv_client`: one request to one node, its reply on stdout. Knows the line protocol and nothing of how nodes
-work.
+"""`kv_client`: send one request to one node and print its reply. Knows the line protocol only.
 
-Exit status: 0 done (a key that is not there is an answer, too) · 1 the node refused or could not say · 2 the
-command line is wrong · 3 no connection, or no answer in time.
+Exit status: 0 done (a missing key is an answer too), 1 the node refused or does not know, 2 the
+command line is wrong, 3 no connection or no answer in time.
 """
 
 import posix
@@ -15,47 +14,53 @@ USAGE = """usage: kv_client --port PORT [--host HOST] [--timeout SECONDS] REQUES
   REQUEST is one of: put KEY VALUE, get KEY, delete KEY, cas KEY EXPECTED VALUE, ping,
   status, digest, wait INDEX, promote
 
-Sends one request to a node and prints its reply: OK, the value, NOT_FOUND, MISMATCH, or ERR and why.
-Exit status: 0 done, not found or no match, 1 refused, 2 wrong usage, 3 no connection or no answer in time.
+Sends one request to a node and prints its reply: OK, the value, NOT_FOUND, MISMATCH, or ERR and
+the reason. Exit status: 0 done, not found or no match, 1 refused, 2 wrong usage, 3 no connection
+or no answer in time.
 """
-DONE, REFUSED, WRONG, UNREACHABLE = 0, 1, 2, 3
+DONE, REFUSED, WRONG_USAGE, UNREACHABLE = 0, 1, 2, 3
 REPLY_BYTES_MAX = 4 << 20
 
 
 class UsageError(Exception):
-    """The command line is wrong; `str(error)` says how."""
+    """The command line is wrong. The text is one line."""
 
 
-def main(argv):
+def main(argv: list[str]) -> int:
     """Run one command line; return the exit status."""
     if "--help" in argv or "-h" in argv:
         return finish(1, USAGE, DONE)
     try:
         host, port, timeout_s, words = parse(argv)
-        request = build(words)
+        request = encode_request(words)
     except UsageError as error:
-        return finish(2, f"kv_client: {error}; see --help\n", WRONG)
+        return finish(2, f"kv_client: {error}; see --help\n", WRONG_USAGE)
     try:
         reply = ask(host, port, timeout_s, request)
     except OSError as error:
-        return finish(2, f"kv_client: {host}:{port}: {why(error, timeout_s)}\n", UNREACHABLE)
-    return finish(1, shown(reply), REFUSED if reply.startswith(b"ERR") else DONE)
+        reason = describe_error(error, timeout_s)
+        return finish(2, f"kv_client: {host}:{port}: {reason}\n", UNREACHABLE)
+    status = REFUSED if reply.startswith(b"ERR") else DONE
+    return finish(1, reply.removeprefix(b"VALUE ") + b"\n", status)
 
 
-def finish(fd, text, status):
-    """Write the text (str or bytes) whole and return the status."""
+def finish(fd: int, text: str | bytes, status: int) -> int:
+    """Write the text whole and return the status."""
     data = text if isinstance(text, bytes) else text.encode()
     try:
         while data:
             data = data[posix.write(fd, data) :]
     except OSError:
-        pass  # whoever started us no longer reads; the status still counts
+        # the parent process no longer reads; the status still counts
+        pass
     return status
 
 
-def parse(argv):
-    """Return (host, port, timeout_s, words) of a command line; raises UsageError."""
-    found, words, rest = {"--host": "127.0.0.1", "--timeout": "5"}, [], list(argv)
+def parse(argv: list[str]) -> tuple[str, int, float, list[str]]:
+    """Return (host, port, timeout_s, words of the request) of a command line; raises UsageError."""
+    found = {"--host": "127.0.0.1", "--timeout": "5"}
+    words: list[str] = []
+    rest = list(argv)
     while rest:
         word = rest.pop(0)
         flag, equals, value = word.partition("=")
@@ -67,10 +72,11 @@ def parse(argv):
             raise UsageError(f"{flag} needs a value")
         else:
             found[flag] = value if equals else rest.pop(0)
-    return found["--host"], parse_port(found.get("--port")), parse_timeout(found["--timeout"]), words
+    port, timeout_s = parse_port(found.get("--port")), parse_timeout(found["--timeout"])
+    return found["--host"], port, timeout_s, words
 
 
-def parse_port(text):
+def parse_port(text: str | None) -> int:
     """Return the port number; raises UsageError."""
     if text is None:
         raise UsageError("--port is missing")
@@ -79,7 +85,7 @@ def parse_port(text):
     return int(text)
 
 
-def parse_timeout(text):
+def parse_timeout(text: str) -> float:
     """Return seconds, above zero; raises UsageError."""
     try:
         seconds = float(text)
@@ -90,8 +96,8 @@ def parse_timeout(text):
     return seconds
 
 
-def build(words):
-    """Return the request line for `put KEY VALUE` and its like; raises UsageError."""
+def encode_request(words: list[str]) -> bytes:
+    """Return the request line for words such as `put KEY VALUE`; raises UsageError."""
     if not words:
         raise UsageError("no request; put, get, delete, cas, ping or status")
     parts = [word.encode("utf-8", "surrogateescape") for word in words]
@@ -100,10 +106,11 @@ def build(words):
         raise UsageError("keys and values cannot hold a newline")
     if parts[0] == b"CAS" and len(parts) == 4:
         parts.insert(2, b"%d" % len(parts[2]))
-    fewest, most, _ = lines.VERBS.get(parts[0], (99, 0, ""))
-    if not fewest <= len(parts) - 1 <= most or most == 99 or (len(parts) > 2 and not parts[1]):
-        shapes = " | ".join(lines.FOR_USERS).replace(" size", "")
-        raise UsageError(f"cannot send {' '.join(words)!r}; {shapes}, each value as one word")
+    minimum, maximum, _ = lines.VERBS.get(parts[0], (99, 0, ""))
+    wrong_count = not minimum <= len(parts) - 1 <= maximum
+    if wrong_count or maximum == 99 or (len(parts) > 2 and not parts[1]):
+        usages = " | ".join(lines.CLIENT_USAGES).replace(" size", "")
+        raise UsageError(f"cannot send {' '.join(words)!r}; {usages}, each value as one word")
     try:
         lines.decode(b" ".join(parts))
         if parts[0] in lines.WITH_KEY:
@@ -113,14 +120,16 @@ def build(words):
     return b" ".join(parts) + b"\n"
 
 
-def ask(host, port, timeout_s, request):
-    """Send one request and return the reply line without its end; raises OSError, TimeoutError when time is up."""
+def ask(host: str, port: int, timeout_s: float, request: bytes) -> bytes:
+    """Send one request and return the reply line without its end.
+
+    Raises OSError; TimeoutError, which is one, after `timeout_s`.
+    """
     from time import monotonic
 
     deadline_s = monotonic() + timeout_s
-    family, _, _, _, address = (
-        getaddrinfo(host, port, 0, SOCK_STREAM) or [(AF_INET, 0, 0, "", (host, port))]
-    )[0]
+    found = getaddrinfo(host, port, 0, SOCK_STREAM)
+    family, _, _, _, address = found[0] if found else (AF_INET, 0, 0, "", (host, port))
     sock = socket(family, SOCK_STREAM)
     try:
         sock.settimeout(timeout_s)
@@ -143,15 +152,10 @@ def ask(host, port, timeout_s, request):
     return reply[:-1]
 
 
-def shown(reply):
-    """Return what is printed for a reply line: a value without its `VALUE `, all else as it came."""
-    return (reply[6:] if reply.startswith(b"VALUE ") else reply) + b"\n"
-
-
-def why(error, timeout_s):
+def describe_error(error: OSError, timeout_s: float) -> str:
     """Return what went wrong, for people."""
     if isinstance(error, TimeoutError):
-        return f"no answer in {timeout_s:g} s; whether it was done is not known"
+        return f"no answer in {timeout_s:g} s; the request may have been executed"
     if isinstance(error, ConnectionRefusedError):
         return "nothing listens there; is the node up?"
     return error.strerror or str(error)

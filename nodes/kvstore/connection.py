@@ -1,92 +1,110 @@
-"""One client's socket and what waits to be sent to it. Knows nothing of requests, epoll or other clients."""
+"""One client's socket and the replies that wait to be sent on it.
+
+Does not know requests, epoll or other clients.
+"""
 
 from select import EPOLLIN, EPOLLOUT
 
 from kvstore.limits import OUT_BYTES_MAX
-from kvstore.replies import CLOSE, Later
+from kvstore.lines import encode_error
+from kvstore.replies import CLOSE, DeferredReply
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _socket import socket
+    from collections.abc import Callable, Iterator
+
+    from kvstore.interfaces import Reply, ServerSession
 
 
-class Connection:
+class ServerConnection:
     """A socket, its session, and its unsent replies.
 
-    `replies` is the rest of what the session has to answer, `later` the answer it waits for, `out` what was answered in
-    this turn, `held_bytes` what waits until enough nodes have it (see holds.py), `sending` what the socket did not take.
+    `out`: the replies of this turn. `replies`: what the session still has to answer. `deferred`:
+    the answer that it waits for. `queued_bytes`: how much waits in the commit queue. `unsent`: what
+    the socket did not take. `independent`: nothing sent on this connection waits for a commit.
+    `encode_error`: encodes an error reply in the client's protocol; lines until RESP is detected.
     """
 
     __slots__ = (
         "closed",
         "closing",
+        "deferred",
+        "encode_error",
         "fd",
-        "free",
-        "held_bytes",
-        "later",
+        "independent",
         "mask",
         "on_close",
         "out",
         "peer",
+        "queued_bytes",
         "recv",
         "replies",
-        "sending",
         "session",
         "sock",
         "stalled_since_s",
+        "unsent",
     )
+    session: "ServerSession"
 
-    def __init__(self, sock, peer):
+    def __init__(self, sock: "socket", peer: str) -> None:
         self.sock = sock
         self.recv = sock.recv
         self.fd = sock.fileno()
         self.peer = peer
-        self.session = None
-        self.replies = None
-        self.later = None
-        self.out = []
-        self.sending = b""
-        self.held_bytes = 0
+        self.encode_error: Callable[[str], bytes] = encode_error
+        self.replies: Iterator[Reply] | None = None
+        self.deferred: DeferredReply | None = None
+        self.out: list[bytes] = []
+        self.unsent = b""
+        self.queued_bytes = 0
         self.mask = EPOLLIN
         self.stalled_since_s = 0.0
-        self.free = False  # nothing this connection is sent waits for a commit
-        self.on_close = None
+        self.independent = False
+        self.on_close: Callable[[], object] | None = None
         self.closing = False
         self.closed = False
 
-    def pump(self):
-        """Move replies from the session to the output until it is full or has to wait for one."""
-        size = sum(map(len, self.out)) + len(self.sending) + self.held_bytes
-        while self.replies is not None and self.later is None and size < OUT_BYTES_MAX:
+    def fill_output(self) -> None:
+        """Move replies from the session to `out` until it is full or a reply is deferred."""
+        size = sum(map(len, self.out)) + len(self.unsent) + self.queued_bytes
+        while self.replies is not None and self.deferred is None and size < OUT_BYTES_MAX:
             reply = next(self.replies, None)
             if reply is None:
                 self.replies = None
             elif reply is CLOSE:
                 self.closing, self.replies = True, None
-            elif isinstance(reply, Later):
-                self.later = reply
-                self.take_later()
+            elif isinstance(reply, DeferredReply):
+                self.deferred = reply
+                self.take_deferred()
             else:
                 self.out.append(reply)
                 size += len(reply)
 
-    def take_later(self):
-        """Move the awaited reply to the output once it is there; return whether it was."""
-        if self.later is None or self.later.reply is None:
+    def take_deferred(self) -> bool:
+        """Move the deferred reply to `out` if it is filled; return whether it was."""
+        if self.deferred is None or self.deferred.reply is None:
             return False
-        self.out.append(self.later.reply)
-        self.later = None
+        self.out.append(self.deferred.reply)
+        self.deferred = None
         return True
 
-    def wanted(self):
-        """Return what epoll should tell: requests only while the client takes its replies, which bounds them."""
-        mask = EPOLLOUT if self.sending else 0
-        if self.free:
-            return mask | EPOLLIN
-        quiet = not self.sending and self.replies is None and self.later is None and not self.closing
-        return mask | EPOLLIN if quiet and self.held_bytes < OUT_BYTES_MAX else mask
+    def interest(self) -> int:
+        """Return the events that epoll should report.
 
-    def close(self):
-        """Close the socket and let everything go."""
+        A client that does not take its replies is not read from: this bounds the replies.
+        """
+        mask = EPOLLOUT if self.unsent else 0
+        if self.independent:
+            return mask | EPOLLIN
+        busy = self.unsent or self.replies is not None or self.deferred is not None or self.closing
+        return mask if busy or self.queued_bytes >= OUT_BYTES_MAX else mask | EPOLLIN
+
+    def close(self) -> None:
+        """Close the socket and drop all replies."""
         self.closed = True
-        self.replies = self.later = None
-        self.out, self.sending = [], b""
+        self.replies = self.deferred = None
+        self.out, self.unsent = [], b""
         self.sock.close()
         if self.on_close is not None:
             self.on_close()

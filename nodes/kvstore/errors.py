@@ -1,9 +1,16 @@
-"""The errors that end a start, each one line for the user. Knows nothing of who prints it."""
+"""The errors that stop a start or refuse a write. The text of each is one line for the user."""
 
 
 class StartError(Exception):
-    """Something given to the node is wrong: `str(error)` is one clear line, the exit status is 2."""
+    """An argument or a file of the node is wrong. The node ends with status 2."""
+
+
+class UnreadableFileError(OSError):
+    """A file that was whole when the node started can no longer be read. The node ends."""
 
 
 class DiskFullError(Exception):
-    """There is no room for a write. It did not happen; reads go on, and so do writes once there is room."""
+    """The disk has no space for a write. The write did not happen.
+
+    Reads continue. Writes continue as soon as there is space again.
+    """

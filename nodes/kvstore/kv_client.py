@@ -1,4 +1,7 @@
-"""Start the client: `python -I -S nodes/kvstore/kv_client.py --port 9001 get city`. Only the bootstrap; see client.py."""
+"""Start the client: `python -I -S nodes/kvstore/kv_client.py --port 9001 get city`.
+
+Like `__main__`, this file only sets the module path; the client itself is in client.py.
+"""
 
 import sys
 

@@ -1,39 +1,57 @@
-"""The append-only log of one node: segments, one after the other. Knows the order of records; knows nothing of keys.
+"""The append-only log of one node: segments in order. Knows records; does not know keys.
 
-`append` returns when the operating system has the bytes, so they survive a SIGKILL; `sync` when the disk has
-them.
+After `append` the operating system has the bytes, so they survive a SIGKILL of the node. After
+`sync` the disk has them.
 """
 
 import posix
 
 from kvstore import record
 from kvstore.errors import StartError
-from kvstore.segment import HEADER, BadSegment, Segment
+from kvstore.segment import HEADER, READ_BYTES, BadSegment, Segment
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from kvstore.interfaces import LogLine, Position
 
 PREFIX = "log-"
 
 
-class Log:
-    """Records in order. `start` is (index, epoch, chain) of what a snapshot holds already, (0, 0, 0) for nothing."""
+class RecordLog:
+    """Records in order.
+
+    `start`: (index, term, chain) at the end of the snapshot, zeros without a snapshot. `last`,
+    `term` and `chain`: the same of the last record. `repair`: called with a line for what a repair
+    loses; None if a damaged log must not be repaired.
+    """
 
     decode = staticmethod(record.decode)
 
-    def __init__(self, folder, start=(0, 0, 0), sync_always=False, repair=None, say=lambda text: None):
+    def __init__(
+        self,
+        folder: str,
+        start: tuple[int, int, int] = (0, 0, 0),
+        sync_always: bool = False,
+        repair: "LogLine | None" = None,
+        log_line: "LogLine" = lambda text: None,
+    ) -> None:
         self.folder = folder
         self.sync_always = sync_always
         self.repair = repair
-        self.say = say
-        self.last, self.epoch, self.chain = start
+        self.log_line = log_line
+        self.last, self.term, self.chain = start
         self.start = start
-        self.segments = []
+        self.segments: list[Segment] = []
 
-    # -- coming back -----------------------------------------------------------------------------------------
+    # -- replay ----------------------------------------------------------------------------------
 
-    def replay(self):
-        """Yield the payload of every record behind `start`; then the log can be written.
+    def replay(self) -> "Iterator[bytes]":
+        """Yield the payload of every record after `start`. After that the log can be written.
 
-        What a crash left unfinished at the very end is cut. Raises StartError, naming file and offset, when something
-        before the end is damaged and `repair` is None; otherwise cuts there and calls `repair` with what is lost.
+        An incomplete record at the very end, left by a crash, is cut. Damage before the end raises
+        StartError with file and offset if `repair` is None; otherwise the log is cut there.
         """
         paths = self._paths()
         for number, path in enumerate(paths):
@@ -41,7 +59,7 @@ class Log:
             try:
                 segment = Segment.open(path)
             except BadSegment as error:
-                self._damaged(path, 0, error, later or whole_record_behind(bytes_of(path), 0))
+                self._on_damage(path, 0, error, bool(later) or has_record(read_bytes(path), 0))
                 self._unlink([path, *later])
                 return
             self.segments.append(segment)
@@ -49,139 +67,153 @@ class Log:
                 self._discard_all()
                 return
             if not self._follows(segment):
-                self._damaged(
-                    path, 0, f"it begins with index {segment.first}, {self.last + 1} is due", [path]
-                )
-                self._forget(later)
+                wrong = f"it begins with index {segment.first}, {self.last + 1} is expected"
+                self._on_damage(path, 0, wrong, True)
+                self._remove_last_segment(later)
                 return
-            if (yield from self._replay_one(segment, later)):
+            if (yield from self._replay_segment(segment, later)):
                 break
         if self.segments and self.segments[-1].last < self.start[0]:
-            self._forget([])  # the snapshot knows more than the log: begin a new one behind it
+            # the snapshot holds more than the log: begin a new segment after it
+            self._remove_last_segment([])
 
-    def _paths(self):
-        """Return the paths of the segments, oldest first; those a snapshot has replaced are removed."""
-        firsts = sorted(
-            int(name[len(PREFIX) :]) for name in posix.listdir(self.folder) if name.startswith(PREFIX)
-        )
+    def _paths(self) -> list[str]:
+        """Return the paths of the segments, oldest first; remove those a snapshot replaced."""
+        names = [name for name in posix.listdir(self.folder) if name.startswith(PREFIX)]
+        firsts = sorted(int(name[len(PREFIX) :]) for name in names)
         paths = [f"{self.folder}/{PREFIX}{first:016d}" for first in firsts]
         while len(firsts) > 1 and firsts[1] <= self.start[0] + 1:
             firsts.pop(0)
             posix.unlink(paths.pop(0))
         return paths
 
-    def _follows(self, segment):
+    def _follows(self, segment: Segment) -> bool:
         if segment.first - 1 == self.last:
             return segment.chain == self.chain
         return len(self.segments) == 1 and segment.first - 1 < self.last
 
-    def _replay_one(self, segment, later):
-        """Yield what one segment holds; return whether the log was cut in it."""
-        data, chain, at = segment.read_all(), segment.chain, segment.end
-        while at < len(data):
+    def _replay_segment(self, segment: Segment, later: list[str]) -> "Generator[bytes, None, bool]":
+        """Yield the payloads of one segment; return whether the log was cut in it.
+
+        `data` is a part of the file, from `start` on.
+        """
+        chain, offset, size = segment.chain, segment.end, READ_BYTES
+        start, data = offset, segment.read_part(offset, size)
+        while offset < segment.size:
             try:
-                payload, epoch, count, first, chain, after = self.decode(data, at, chain)
+                payload, term, count, first, chain, end = self.decode(data, offset - start, chain)
             except record.BadRecord as error:
-                self._damaged(segment.path, at, error, later or whole_record_behind(data, at))
+                if start + len(data) < segment.size:
+                    # the record may be whole in the file
+                    size = READ_BYTES if offset > start else 2 * size
+                    start, data = offset, segment.read_part(offset, size)
+                    continue
+                lost = bool(later) or has_record(data, offset - start)
+                self._on_damage(segment.path, offset, error, lost)
                 self._unlink(later)
-                segment.cut(at)
+                segment.truncate(offset)
                 return True
-            if segment.last < self.start[0] < first + count - 1 or self._is_other_history(
-                first + count - 1, chain
-            ):
+            end += start
+            last = first + count - 1
+            spans_start = segment.last < self.start[0] < last
+            if spans_start or self._is_other_history(last, chain):
                 self._discard_all()
                 return True
-            segment.passed(first, count, at, after)
-            at = after
+            segment.add_replayed(first, count, offset, end)
+            offset = end
             if segment.last > self.start[0]:
-                self.last, self.epoch, self.chain = segment.last, epoch, chain
+                self.last, self.term, self.chain = segment.last, term, chain
                 yield payload
         return False
 
-    def _is_other_history(self, last, chain):
-        """Whether this record ends where the snapshot ends, but is not what the snapshot has there."""
+    def _is_other_history(self, last: int, chain: int) -> bool:
+        """Whether this record ends where the snapshot ends, but with another chain."""
         return self.start[0] > 0 and last == self.start[0] and chain != self.start[2]
 
-    def _discard_all(self):
-        """The snapshot came from a leader and the node died before it had removed its own log: do that now."""
-        self.say("removed the log of a history that the snapshot has replaced")
+    def _discard_all(self) -> None:
+        """Remove this node's log: a leader's snapshot replaces it, but the node died too early."""
+        self.log_line("removed the log of a history that the snapshot has replaced")
         for segment in self.segments:
             segment.close()
         self.segments = []
         self.remove()
 
-    def _damaged(self, path, offset, error, lost):
-        """Refuse to start, or say what a repair loses, when more than an unfinished tail would be lost."""
-        if not lost:
+    def _on_damage(self, path: str, offset: int, problem: object, loses_records: bool) -> None:
+        """Raise StartError, or call `repair`, if more than an incomplete record is lost."""
+        if not loses_records:
             return
         if self.repair is None:
             raise StartError(
-                f"{path} is damaged at offset {offset}: {error}; there is more behind it. "
-                f"Start with --repair to keep the writes up to index {self.last} and lose all later ones"
+                f"{path} is damaged at offset {offset}: {problem}; more records follow. Start with "
+                f"--repair to keep the writes up to index {self.last} and lose all later ones"
             )
         self.repair(
-            f"repair: cut {path} at offset {offset} ({error}); writes after index {self.last} are lost"
+            f"repair: cut {path} at offset {offset} ({problem}); "
+            f"writes after index {self.last} are lost"
         )
 
-    def _forget(self, later):
-        """Remove the newest segment and the files behind it."""
+    def _remove_last_segment(self, later: list[str]) -> None:
+        """Remove the last segment and the files after it."""
         segment = self.segments.pop()
         segment.close()
         self._unlink([segment.path, *later])
 
-    def _unlink(self, paths):
+    def _unlink(self, paths: list[str]) -> None:
         for path in paths:
             posix.unlink(path)
 
-    # -- writing ---------------------------------------------------------------------------------------------
+    # -- writing ---------------------------------------------------------------------------------
 
     @property
-    def room(self):
-        """Bytes that can be written before more has to be reserved."""
-        return self.segments[-1].room if self.segments else 0
+    def reserved_bytes(self) -> int:
+        """Bytes that can be written before more must be reserved."""
+        return self.segments[-1].reserved_bytes if self.segments else 0
 
     @property
-    def bytes_kept(self):
+    def bytes_kept(self) -> int:
         """Bytes of records in all segments."""
         return sum(segment.end for segment in self.segments)
 
-    def reserve(self, size):
-        """Make room for `size` bytes. Raises OSError when the disk is full; nothing is lost then."""
+    def reserve(self, size: int) -> None:
+        """Reserve `size` bytes. Raises OSError when the disk is full; nothing is lost then."""
         if not self.segments:
             self.roll()
         self.segments[-1].reserve(size, zeros=self.sync_always)
 
-    def append(self, packed, last, epoch, chain):
-        """Write records that follow the last one; room for them must be reserved. Raises OSError."""
+    def append(self, packed: bytes, last: int, term: int, chain: int) -> None:
+        """Write a record; space for it must be reserved. Raises OSError."""
         self.segments[-1].append(packed, last)
-        self.last, self.epoch, self.chain = last, epoch, chain
+        self.last, self.term, self.chain = last, term, chain
 
-    def sync(self):
+    def sync(self) -> None:
         """Wait until everything appended is on disk. Raises OSError."""
         if self.segments:
             posix.fdatasync(self.segments[-1].fd)
 
-    def roll(self):
-        """Begin a new segment; what was written is sealed. Raises OSError."""
+    def roll(self) -> None:
+        """Seal the last segment and begin a new segment. Raises OSError."""
         if self.segments:
             if self.segments[-1].first == self.last + 1:
                 return
             self.segments[-1].seal()
             if self.sync_always:
                 self.sync()
-        self.segments.append(Segment.create(self.folder, self.last + 1, self.epoch, self.chain))
+        self.segments.append(Segment.create(self.folder, self.last + 1, self.term, self.chain))
         if self.sync_always:
             sync_folder(self.folder)
 
-    def let_go_before(self, index):
-        """Forget the segments that hold nothing behind `index`; return them, for the caller to close and remove."""
-        gone = []
-        while len(self.segments) > 1 and self.segments[1].first <= index + 1:
-            gone.append(self.segments.pop(0))
-        return gone
+    def detach_segments_up_to(self, index: int) -> list[Segment]:
+        """Return the segments without a command after `index`.
 
-    def close(self):
-        """Give back reserved room, sync and close the files."""
+        The caller closes and removes them.
+        """
+        detached = []
+        while len(self.segments) > 1 and self.segments[1].first <= index + 1:
+            detached.append(self.segments.pop(0))
+        return detached
+
+    def close(self) -> None:
+        """Release reserved space, sync, and close the files. Raises OSError."""
         if not self.segments:
             return
         for segment in self.segments:
@@ -191,41 +223,43 @@ class Log:
             segment.close()
         self.segments = []
 
-    # -- going back -------------------------------------------------------------------------------------
+    # -- discarding ------------------------------------------------------------------------------
 
-    def told(self, place):
-        """Return a line for each command from (segment, offset) on: its index, what it did, its key."""
-        lines, (segment, offset) = [], place
+    def describe_from(self, position: "Position") -> list[str]:
+        """Return a line for each command from (segment, offset) on: index, command, key."""
+        lines: list[str] = []
+        segment: Segment | None
+        segment, offset = position
         while segment is not None:
             while data := segment.read(offset):
                 offset += len(data)
-                at = 0
-                while at < len(data):
-                    payload, _, _, first, _, at = record.decode(data, at, None)
-                    lines += record.told(payload, first)
-            segment, offset = self.after(segment), HEADER.size
+                start = 0
+                while start < len(data):
+                    payload, _, _, first, _, start = record.decode(data, start, None)
+                    lines += record.describe_commands(payload, first)
+            segment, offset = self.segment_after(segment), HEADER.size
         return lines
 
-    def cut(self, place):
-        """Remove everything from (segment, offset) on; the log has to be opened anew afterwards."""
-        segment, offset = place
+    def truncate(self, position: "Position") -> None:
+        """Remove everything from (segment, offset) on. The log must be opened again afterwards."""
+        segment, offset = position
         for later in self.segments[: self.segments.index(segment) : -1]:
             self.segments.remove(later)
             later.close()
             posix.unlink(later.path)
-        segment.cut(offset)
+        segment.truncate(offset)
         sync_folder(self.folder)
 
-    def remove(self):
+    def remove(self) -> None:
         """Remove every file of a closed log."""
         for name in posix.listdir(self.folder):
             if name.startswith(PREFIX):
                 remove_file(f"{self.folder}/{name}")
 
-    # -- reading back, for followers -------------------------------------------------------------------------
+    # -- reading, for followers ------------------------------------------------------------------
 
-    def find(self, index, chain):
-        """Return (segment, offset) of what follows the record that ends with this index and chain; None if not here."""
+    def find(self, index: int, chain: int) -> "Position | None":
+        """Return (segment, offset) after the record with this last index and chain, or None."""
         if (index, chain) == (self.last, self.chain) and self.segments:
             return self.segments[-1], self.segments[-1].end
         for segment in reversed(self.segments):
@@ -234,41 +268,41 @@ class Log:
                 return None if offset is None else (segment, offset)
         return None
 
-    def after(self, segment):
-        """Return the segment that follows this one, or None."""
+    def segment_after(self, segment: Segment) -> Segment | None:
+        """Return the segment after this segment, or None."""
         later = [other for other in self.segments if other.first > segment.first]
         return later[0] if later else None
 
-    def ends(self, most):
-        """Return up to `most` (index, chain) at which records end, newest first: what a leader compares with its own."""
-        found = []
+    def record_ends(self, limit: int) -> list[tuple[int, int]]:
+        """Return up to `limit` (index, chain) of the ends of records, newest first."""
+        ends: list[tuple[int, int]] = []
         for segment in reversed(self.segments):
-            mine, at, data = [], HEADER.size, segment.read_all()
-            while at < segment.end:
-                size, _, count, first, chain = record.read_header(data, at)
-                at += size
-                mine.append((first + count - 1, chain))
-            found += [*mine[::-1], (segment.first - 1, segment.chain)]
-            if len(found) >= most:
+            own, offset, data = [], HEADER.size, segment.read_all()
+            while offset < segment.end:
+                size, _, count, first, chain = record.read_header(data, offset)
+                offset += size
+                own.append((first + count - 1, chain))
+            ends += [*own[::-1], (segment.first - 1, segment.chain)]
+            if len(ends) >= limit:
                 break
-        return list(dict.fromkeys(found))[:most]
+        return list(dict.fromkeys(ends))[:limit]
 
 
-def whole_record_behind(data, at):
-    """Return the offset of a whole record somewhere behind `at`, or 0."""
-    at = data.find(record.MAGIC, at + 1)
-    while at >= 0:
+def has_record(data: bytes, offset: int) -> bool:
+    """Whether a complete record begins anywhere after `offset`."""
+    offset = data.find(record.MAGIC, offset + 1)
+    while offset >= 0:
         try:
-            record.decode(data, at, None)
+            record.decode(data, offset, None)
         except record.BadRecord:
-            at = data.find(record.MAGIC, at + 1)
+            offset = data.find(record.MAGIC, offset + 1)
         else:
-            return at
-    return 0
+            return True
+    return False
 
 
-def bytes_of(path):
-    """Return what a file holds."""
+def read_bytes(path: str) -> bytes:
+    """Return the contents of a file."""
     fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     try:
         return posix.read(fd, posix.fstat(fd).st_size)
@@ -276,16 +310,16 @@ def bytes_of(path):
         posix.close(fd)
 
 
-def remove_file(path):
-    """Remove a file, if it is still there."""
+def remove_file(path: str) -> None:
+    """Remove a file, if it exists."""
     try:
         posix.unlink(path)
     except FileNotFoundError:
         return
 
 
-def sync_folder(folder):
-    """Make new and renamed files of a folder durable."""
+def sync_folder(folder: str) -> None:
+    """Make new and renamed files of a folder durable. Raises OSError."""
     fd = posix.open(folder, posix.O_RDONLY | posix.O_CLOEXEC)
     try:
         posix.fsync(fd)

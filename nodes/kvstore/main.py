@@ -1,6 +1,6 @@
-"""Put one node together and run it. The only place that knows all the parts.
+"""Build one node from its parts and run it. The only module that knows all parts.
 
-`run` is the seam for a changed node: hand in a subclass of Server, Node or Engine.
+A changed node is started here: pass a subclass of StoreServer, StoreNode or Engine to `run`.
 """
 
 import gc
@@ -8,19 +8,26 @@ import posix
 import sys
 
 from kvstore import flags
-from kvstore.datadir import open_data_dir
+from kvstore.data_directory import open_data_directory
 from kvstore.engine import Engine
-from kvstore.errors import StartError
-from kvstore.node import Node
-from kvstore.server import Server
+from kvstore.errors import StartError, UnreadableFileError
+from kvstore.node import StoreNode
+from kvstore.server import StoreServer
 
-GC_THRESHOLD = 50_000  # requests leave no circles behind; the collector need not look often
+# requests create no reference cycles, so the collector may run rarely
+GC_THRESHOLD = 50_000
 
 
-def run(argv, server_class=Server, node_class=Node, engine_class=Engine):
-    """Run a node to its end; return its exit status.
+def run(
+    argv: list[str],
+    server_class: type[StoreServer] = StoreServer,
+    node_class: type[StoreNode] = StoreNode,
+    engine_class: type[Engine] = Engine,
+) -> int:
+    """Run a node until it ends; return its exit status.
 
-    0: stopped, 1: its disk failed, 2: something given was wrong. The last two are said in one line.
+    0: stopped. 1: its disk failed. 2: an argument or a file is wrong. For 1 and 2 one line reports
+    the problem.
     """
     if "--help" in argv or "-h" in argv:
         posix.write(1, flags.help_text().encode())
@@ -36,24 +43,33 @@ def run(argv, server_class=Server, node_class=Node, engine_class=Engine):
         return 1
 
 
-def run_node(settings, server_class, node_class, engine_class):
-    """Start, serve and stop one node; return 0 or 1. Raises StartError, OSError before a port is listened on."""
-    gc.disable()  # reading a large state back takes half as long
+def run_node(
+    settings: flags.Settings,
+    server_class: type[StoreServer],
+    node_class: type[StoreNode],
+    engine_class: type[Engine],
+) -> int:
+    """Start one node, serve, and stop it; return 0 or 1.
+
+    Raises StartError or OSError only before the node listens.
+    """
+    # reading a large state takes half as long without the collector
+    gc.disable()
     server = server_class(settings)
-    server.starting()
-    lock = open_data_dir(settings.data_dir)
+    server.log_start()
+    lock = open_data_directory(settings.data_dir)
     engine = engine_class(
         settings.data_dir,
         settings.fsync,
-        server.say if settings.repair else None,
-        server.say,
+        server.log_line if settings.repair else None,
+        server.log_line,
         settings.snapshot_after,
     )
     server.node = node_class(settings, engine, server)
     server.node.start()
     server.watch_signals()
     server.listen()
-    server.ready()
+    server.log_ready()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
     gc.enable()
@@ -61,9 +77,14 @@ def run_node(settings, server_class, node_class, engine_class):
         server.serve()
         server.stop()
         engine.close()
+    except UnreadableFileError as error:
+        server.log_line(f"stopping: {error}")
+        server.stop()
+        return 1
     except OSError as error:
-        server.say(
-            f"stopping: the log cannot be written, nothing more is acknowledged: {error.strerror or error}"
+        server.log_line(
+            "stopping: the log cannot be written, so no further write is acknowledged: "
+            f"{error.strerror or error}"
         )
         server.stop()
         return 1

@@ -1,6 +1,7 @@
-"""What a node must remember besides its data: its cluster, its epoch, what it promised, whom it knows. One small file.
+"""What a node remembers besides its data: one small file.
 
-Written whole and synced before anything that depends on it is said to anybody. Knows nothing of what the facts mean.
+It holds the cluster, the term, the promised term and the members. It is written whole and synced
+before any message that depends on it is sent. Does not know what the facts mean.
 """
 
 import posix
@@ -8,57 +9,75 @@ import posix
 from kvstore.errors import StartError
 from kvstore.log import sync_folder
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kvstore.interfaces import Members
+
 FILE = "meta"
-VERSION = "kvstore-meta 1"
-NUMBERS = ("epoch", "promised", "led", "slot", "nodes")
+VERSION = "kvstore-meta 2"
+NUMBERS = ("term", "promised", "led", "slot", "nodes")
 TEXTS = ("cluster", "node", "leader", "mode")
 
 
 class Meta:
-    """The facts. `members` is {node id: (slot, "host:port")}; `led` is 1 when `epoch` is this node's own."""
+    """The facts.
 
-    def __init__(self, folder):
+    `term`: the term that this node leads (`led` is 1) or follows. `promised`: the highest term that
+    it knows; it follows no leader of a lower term. `node`: its node id. `leader`: the peer name of
+    the last known leader. `mode` and `nodes`: the replication mode and the size of the cluster.
+    `members`: {node id: (slot, peer name)}.
+    """
+
+    def __init__(self, folder: str) -> None:
         self.folder = folder
-        self.epoch = self.promised = self.led = self.slot = self.nodes = 0
+        self.term = self.promised = self.led = self.slot = self.nodes = 0
         self.cluster = self.node = self.leader = self.mode = ""
-        self.members = {}
+        self.members: Members = {}
         self.load()
 
-    def load(self):
-        """Read the file, if there is one; raises StartError when it makes no sense."""
+    def load(self) -> None:
+        """Read the file, if it exists; raises StartError if it cannot be parsed."""
         try:
             fd = posix.open(f"{self.folder}/{FILE}", posix.O_RDONLY | posix.O_CLOEXEC)
         except FileNotFoundError:
             return
-        first, *lines = posix.read(fd, 1 << 20).decode("utf-8", "replace").splitlines() or [""]
+        text = posix.read(fd, 1 << 20).decode("utf-8", "replace")
         posix.close(fd)
+        first, *lines = text.splitlines() or [""]
         try:
             if first != VERSION or lines[-1] != "end":
                 raise ValueError(f"it begins with {first[:40]!r} or is cut short")
             for line in lines[:-1]:
-                self._take(*line.split(" "))
+                self._set(*line.split(" "))
         except (ValueError, TypeError, IndexError) as error:
             raise StartError(f"{self.folder}/{FILE} cannot be read: {error}") from error
 
-    def _take(self, name, *words):
+    def _set(self, name: str, *values: str) -> None:
         if name == "member":
-            node, slot, address = words
-            self.members[node] = (int(slot), address)
+            node_id, slot, peer_name = values
+            self.members[node_id] = (int(slot), peer_name)
         elif name in NUMBERS:
-            setattr(self, name, int(words[0]))
+            setattr(self, name, int(values[0]))
         elif name in TEXTS:
-            setattr(self, name, words[0])
+            setattr(self, name, values[0])
         else:
             raise ValueError(f"unknown fact {name!r}")
 
-    def save(self):
+    def update(self, **facts: str | int) -> None:
+        """Set these facts, and save if one of them changed. Raises OSError."""
+        if any(getattr(self, name) != value for name, value in facts.items()):
+            for name, value in facts.items():
+                setattr(self, name, value)
+            self.save()
+
+    def save(self) -> None:
         """Write the file whole and synced. Raises OSError."""
         lines = [VERSION, *(f"{name} {getattr(self, name)}" for name in (*NUMBERS, *TEXTS))]
-        lines += [f"member {node} {slot} {address}" for node, (slot, address) in self.members.items()]
+        for node_id, (slot, peer_name) in self.members.items():
+            lines.append(f"member {node_id} {slot} {peer_name}")
         path = f"{self.folder}/{FILE}"
-        fd = posix.open(
-            f"{path}.new", posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC, 0o644
-        )
+        flags = posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC
+        fd = posix.open(f"{path}.new", flags, 0o644)
         try:
             posix.write(fd, "\n".join([*lines, "end", ""]).encode())
             posix.fsync(fd)
@@ -67,22 +86,7 @@ class Meta:
         posix.rename(f"{path}.new", path)
         sync_folder(self.folder)
 
-    def identify(self):
-        """Give the node an id of its own, if it has none."""
-        if not self.node:
-            self.node = posix.urandom(6).hex()
 
-
-def address_text(address):
-    """Return "host:port" of a (host, port), "" for None."""
-    return f"{address[0]}:{address[1]}" if address else ""
-
-
-def address_of(text):
-    """Return (host, port) of "host:port", None for ""; raises ValueError."""
-    if not text:
-        return None
-    host, _, port = text.rpartition(":")
-    if not host or not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
-        raise ValueError(f"{text[:80]!r} is no address")
-    return host, int(port)
+def new_id() -> str:
+    """Return a random id for a node or a cluster."""
+    return posix.urandom(6).hex()

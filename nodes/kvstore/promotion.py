@@ -1,73 +1,90 @@
-"""One attempt to make a follower the leader of a new epoch. Knows the other members; what follows is for cluster.py.
+"""An attempt to make a follower the leader of a new term; cluster_member starts it.
 
-With `majority` and `all`: first ask everybody whether they would promise, so that a hopeless attempt disturbs nobody; then
-have the promises; then wait for the old leader's lease to pass. With `async`, or when it is forced, promises are
-asked for all the same, so that the old leader hears of it, but none is needed.
+With `majority` and `all` there are three phases. First ask every member whether it would promise
+the term, so that an attempt that must fail changes nothing. Then request the promises. Then wait
+until the old leader's lease has passed. With `async`, and when the promotion is forced, no promise
+is needed; the members are still asked, so that the old leader learns of the new term.
 """
 
-from kvstore.leading import LEASE_S
+from kvstore.leader import LEASE_S
 from kvstore.lines import encode_error
-from kvstore.replies import Later
+from kvstore.replies import DeferredReply
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kvstore.cluster_member import ClusterMember
 
 
 class Promotion:
-    """`reply` is filled when it is over: OK, or what was missing."""
+    """`reply` is filled at the end: OK, or what was missing."""
 
-    def __init__(self, cluster, force):
-        self.cluster, self.server, self.meta = cluster, cluster.server, cluster.meta
-        self.reply = Later()
-        self.careful = self.meta.mode in ("majority", "all") and not force
-        self.needed = self.meta.nodes // 2 + 1 if self.careful else 1
-        self.epoch = cluster.next_epoch()
-        self.ask_all("ASK", self.answered)
+    def __init__(self, member: "ClusterMember", force: bool) -> None:
+        self.member, self.server, self.meta = member, member.server, member.meta
+        self.reply = DeferredReply()
+        self.needs_majority = self.meta.mode in ("majority", "all") and not force
+        self.needed = self.meta.nodes // 2 + 1 if self.needs_majority else 1
+        self.term = member.next_term()
+        self.ask_all("ASK", self.on_answers)
 
-    def members(self):
-        """Return the places of the other members."""
+    def other_members(self) -> list[str]:
+        """Return the peer names of the other members."""
         members = self.meta.members.items()
-        return [place for node, (_, place) in members if node != self.meta.node]
+        return [peer_name for node_id, (_, peer_name) in members if node_id != self.meta.node]
 
-    def ask_all(self, verb, done):
-        """Ask every other member; `done(how many agree, why the others do not)`, this node among those that agree."""
-        others, answers = self.members(), []
-        log = self.cluster.engine.log
+    def ask_all(self, verb: str, on_answers: "Callable[[int, list[str]], object]") -> None:
+        """Ask every other member.
+
+        Call `on_answers(how many agree, the reasons of the others)`; this node counts as one that
+        agrees.
+        """
+        others, answers = self.other_members(), []
+        log = self.member.engine.log
         line = (
-            f"PROMISE {verb} {self.meta.cluster or '-'} {self.epoch} {log.epoch} {log.last} "
-            f"{self.cluster.peers.me} {int(self.careful)}"
+            f"PROMISE {verb} {self.meta.cluster or '-'} {self.term} {log.term} {log.last} "
+            f"{self.member.peers.own_name} {int(self.needs_majority)}"
         )
 
-        def told(place, reply):
-            answers.append((place, reply))
+        def ask(peer_name: str) -> None:
+            self.member.request(peer_name, line, lambda reply: on_reply(peer_name, reply))
+
+        def on_reply(peer_name: str, reply: str | None) -> None:
+            answers.append((peer_name, reply))
             if len(answers) == len(others):
-                no = [f"{at}: {said or 'no answer'}" for at, said in answers if said != "OK"]
-                done(1 + len(others) - len(no), no)
+                refusals = [
+                    f"{name}: {answer or 'no answer'}" for name, answer in answers if answer != "OK"
+                ]
+                on_answers(1 + len(others) - len(refusals), refusals)
 
-        for place in others:
-            self.cluster.call(place, line, lambda reply, place=place: told(place, reply))
+        for peer_name in others:
+            ask(peer_name)
         if not others:
-            done(1, ["no other member is known"])
+            on_answers(1, ["no other member is known"])
 
-    def answered(self, agree, reasons):
-        """Everybody has said whether it would promise."""
+    def on_answers(self, agree: int, reasons: list[str]) -> None:
+        """Every member has answered whether it would promise the term, or has not answered."""
         if agree < self.needed:
             self.fail(f"{agree} of {self.needed} nodes needed agree; {'; '.join(reasons)}")
         else:
-            self.ask_all("PROMISE", self.promised)
+            self.ask_all("PROMISE", self.on_promises)
 
-    def promised(self, agree, reasons):
-        """Everybody has promised, or not."""
-        if agree < self.needed or self.epoch <= self.meta.promised:
+    def on_promises(self, agree: int, reasons: list[str]) -> None:
+        """Every member has promised the term, has refused, or has not answered."""
+        if agree < self.needed or self.term <= self.meta.promised:
             self.fail(f"{agree} of {self.needed} promises needed; {'; '.join(reasons)}")
             return
-        self.cluster.stop_following(self.epoch)
-        self.server.timers.after(LEASE_S if self.careful else 0, self.lease_is_over)
+        self.member.stop_following(self.term)
+        self.server.timers.after(LEASE_S if self.needs_majority else 0, self.on_lease_passed)
 
-    def lease_is_over(self):
-        """No other node can still believe that it leads."""
-        if self.epoch == self.meta.promised and not self.cluster.node.leads:
-            self.cluster.take_over(self.epoch)
+    def on_lease_passed(self) -> None:
+        """No other node holds a lease any more: become the leader."""
+        if self.term == self.meta.promised and not self.member.node.is_leader:
+            self.member.take_over(self.term)
             self.reply.fill(b"OK\n")
         else:
-            self.fail(f"epoch {self.meta.promised} was promised to another node meanwhile")
+            self.fail(f"term {self.meta.promised} was promised to another node meanwhile")
 
-    def fail(self, why):
-        self.reply.fill(encode_error(f"not ready: {why}"))
+    def fail(self, reason: str) -> None:
+        """Reply with an error."""
+        self.reply.fill(encode_error(f"not ready: {reason}"))

@@ -1,46 +1,55 @@
-"""Replies that are more than bytes: acknowledgements that may have to be taken back, and answers that come later.
+"""Replies that are more than bytes ready to send.
 
-A reply is bytes, ready to send. Three kinds say more: an `Ack` stands for writes, and knows what to say when their fate
-cannot be known in time; `Free` depends on no write and never waits for one; `Later` is filled in when its time comes.
+Most replies are plain bytes: they depend on the writes before them. `Ack` acknowledges writes, and
+can encode the reply for the case that their outcome is indeterminate. An `IndependentReply` depends
+on no write, so it never waits for one. A `DeferredReply` is filled later.
 """
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Ack(bytes):
-    """The acknowledgement of `count` writes; `doubt` turns the reason of a doubt into one reply."""
+    """The acknowledgement of a number of `writes`.
 
-    count = 1
-    doubt = None
+    `encode_indeterminate(reason)` returns the reply to one write whose outcome is indeterminate.
+    """
 
-    def in_doubt(self, why):
-        """Return the replies that say that these writes may have happened."""
-        return self.doubt(why) * self.count
+    writes: int
+    encode_indeterminate: "Callable[[str], bytes]"
+
+    def indeterminate(self, reason: str) -> bytes:
+        """Return one reply a write, each reporting that the write may have happened."""
+        return self.encode_indeterminate(reason) * self.writes
 
 
-class Free(bytes):
-    """A reply that is true whatever becomes of the writes before it."""
+class IndependentReply(bytes):
+    """A reply that does not depend on the outcome of the writes before it."""
 
 
-class Later:
-    """A place for a reply that is not known yet; the connection takes no further request until it is filled."""
+class DeferredReply:
+    """A reply that is not known yet. Until it is, its connection takes no further request."""
 
-    def __init__(self):
-        self.reply = None
-        self.when_filled = None
+    def __init__(self) -> None:
+        self.reply: IndependentReply | None = None
+        self.on_filled: Callable[[], object] | None = None
 
-    def fill(self, reply):
-        """Give the reply (bytes); once only, later calls are ignored."""
+    def fill(self, reply: bytes) -> None:
+        """Set the reply. Only the first call has an effect."""
         if self.reply is None:
-            self.reply = Free(reply)
-            if self.when_filled is not None:
-                self.when_filled()
+            self.reply = IndependentReply(reply)
+            if self.on_filled is not None:
+                self.on_filled()
 
 
-def ack(reply, doubt, count=1):
-    """Return an Ack: `reply` repeated `count` times; `doubt(why)` encodes one doubtful reply."""
-    made = Ack(reply * count)
-    made.count = count
-    made.doubt = doubt
-    return made
+def make_ack(reply: bytes, encode_indeterminate: "Callable[[str], bytes]", count: int = 1) -> Ack:
+    """Return an Ack: `reply` repeated `count` times."""
+    ack = Ack(reply * count)
+    ack.writes = count
+    ack.encode_indeterminate = encode_indeterminate
+    return ack
 
 
-CLOSE = Later()  # comes last: the connection is to be closed once everything before it is sent
+# comes last: the connection is closed after everything before it is sent
+CLOSE = DeferredReply()

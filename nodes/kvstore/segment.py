@@ -1,7 +1,7 @@
-"""One file of the log: a header, then records, then room that is reserved. Knows files; knows nothing of keys.
+"""One file of the log: a header, then records, then reserved space. Does not know keys.
 
-Room is reserved ahead of the writes, filled with zeros where every write is synced: then a sync has no file
-size to write, and a full disk is noticed before a write is accepted, not after.
+Space is reserved before the writes need it, and filled with zeros where every write is synced. So a
+sync need not write a new file size, and a full disk is detected before a write is accepted.
 """
 
 import errno
@@ -11,148 +11,173 @@ from zlib import crc32
 
 from kvstore import record
 
-HEADER = Struct("<4sIQII")  # magic, epoch, index of the first command, chain before it, crc32 of these
+# magic, term, index of the first command, chain before it, crc32 of these
+HEADER = Struct("<4sIQII")
 MAGIC = b"kvS1"
 NAME = "log-%016d"
-STEP_BYTES_MIN = 64 << 10
-STEP_BYTES_MAX = 1 << 20
-MARK_EVERY_BYTES = 64 << 10
+RESERVE_BYTES_MIN = 64 << 10
+RESERVE_BYTES_MAX = 1 << 20
+SPARSE_INDEX_BYTES = 64 << 10
 READ_BYTES = 256 << 10
-NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
 class BadSegment(Exception):
-    """The file is no segment, or its header is damaged or unfinished."""
+    """The file is not a segment, or its header is damaged or incomplete."""
 
 
 class Segment:
-    """An open log file. `end` is where the next record goes, `room` how many bytes are reserved behind it."""
+    """An open log file.
 
-    def __init__(self, path, fd, first, epoch, chain):
+    `first` and `last`: the indices of its first and last command. `end`: the offset of the next
+    record. `size`: the size of the file, reserved space included. `sparse_index`: (index of the
+    first command, offset) of about one record in SPARSE_INDEX_BYTES.
+    """
+
+    def __init__(self, path: str, fd: int, first: int, term: int, chain: int) -> None:
         self.path, self.fd = path, fd
-        self.first, self.epoch, self.chain = first, epoch, chain
+        self.first, self.term, self.chain = first, term, chain
         self.end = HEADER.size
         self.size = self.end
         self.last = first - 1
-        self.step = STEP_BYTES_MIN
-        self.marks = [(first, self.end)]  # (index of the first command, offset) of a record now and then
+        self.reserve_step = RESERVE_BYTES_MIN
+        self.sparse_index = [(first, self.end)]
 
     @classmethod
-    def create(cls, folder, first, epoch, chain):
-        """Make a new file; raises OSError."""
+    def create(cls, folder: str, first: int, term: int, chain: int) -> "Segment":
+        """Create a new file; raises OSError."""
         path = f"{folder}/{NAME % first}"
-        fd = posix.open(path, posix.O_RDWR | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC, 0o644)
-        body = HEADER.pack(MAGIC, epoch, first, chain, 0)[:-4]
+        flags = posix.O_RDWR | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC
+        fd = posix.open(path, flags, 0o644)
+        body = HEADER.pack(MAGIC, term, first, chain, 0)[:-4]
         try:
             posix.pwrite(fd, body + crc32(body).to_bytes(4, "little"), 0)
         except OSError:
             posix.close(fd)
             posix.unlink(path)
             raise
-        return cls(path, fd, first, epoch, chain)
+        return cls(path, fd, first, term, chain)
 
     @classmethod
-    def open(cls, path):
+    def open(cls, path: str) -> "Segment":
         """Open a file of an earlier run; raises BadSegment."""
         fd = posix.open(path, posix.O_RDWR | posix.O_CLOEXEC)
-        head = posix.pread(fd, HEADER.size, 0)
-        if len(head) < HEADER.size or HEADER.unpack(head)[4] != crc32(head[:-4]):
+        header = posix.pread(fd, HEADER.size, 0)
+        if len(header) < HEADER.size or HEADER.unpack(header)[4] != crc32(header[:-4]):
             posix.close(fd)
-            raise BadSegment("its header is damaged or unfinished")
-        magic, epoch, first, chain, _ = HEADER.unpack(head)
+            raise BadSegment("its header is damaged or incomplete")
+        magic, term, first, chain, _ = HEADER.unpack(header)
         if magic != MAGIC:
             posix.close(fd)
-            raise BadSegment("it is no log file of this format")
-        segment = cls(path, fd, first, epoch, chain)
+            raise BadSegment("it is not a log file of this format")
+        segment = cls(path, fd, first, term, chain)
         segment.size = posix.fstat(fd).st_size
         return segment
 
     @property
-    def room(self):
+    def reserved_bytes(self) -> int:
+        """The space after the last record that is reserved."""
         return self.size - self.end
 
-    def reserve(self, size, zeros):
-        """Make sure `size` bytes fit behind the end. Raises OSError when the disk has no room; nothing is lost then."""
-        if size <= self.room:
+    def reserve(self, size: int, zeros: bool) -> None:
+        """Reserve `size` bytes after the last record, filled with zeros if asked.
+
+        Raises OSError when the disk is full; nothing is lost then.
+        """
+        if size <= self.reserved_bytes:
             return
-        for step in (max(self.step, size), size):
+        for step in (max(self.reserve_step, size), size):
             try:
                 self._extend(self.end + step, zeros)
             except OSError as error:
-                if error.errno not in NO_ROOM or step == size:
+                if error.errno not in DISK_FULL_ERRNOS or step == size:
                     raise
             else:
-                self.step = min(self.step * 2, STEP_BYTES_MAX)
+                self.reserve_step = min(self.reserve_step * 2, RESERVE_BYTES_MAX)
                 return
 
-    def _extend(self, size, zeros):
+    def _extend(self, size: int, zeros: bool) -> None:
         if not zeros:
             posix.posix_fallocate(self.fd, self.size, size - self.size)
             self.size = size
         while self.size < size:
-            self.size += posix.pwrite(self.fd, bytes(min(size - self.size, READ_BYTES)), self.size)
+            zeros_now = bytes(min(size - self.size, READ_BYTES))
+            self.size += posix.pwrite(self.fd, zeros_now, self.size)
 
-    def passed(self, first, count, at, after):
-        """Note that a record of `count` commands, the first with index `first`, lies from `at` to `after`."""
-        if at - self.marks[-1][1] >= MARK_EVERY_BYTES:
-            self.marks.append((first, at))
+    def add_replayed(self, first: int, count: int, offset: int, end: int) -> None:
+        """Add a record of the file: `count` commands from index `first`, at `offset` to `end`."""
+        if offset - self.sparse_index[-1][1] >= SPARSE_INDEX_BYTES:
+            self.sparse_index.append((first, offset))
         self.last = first + count - 1
-        self.end = after
+        self.end = end
 
-    def append(self, packed, last):
-        """Write one record behind the end, `last` the index it ends with; room must be reserved. Raises OSError."""
-        at = self.end
-        if at - self.marks[-1][1] >= MARK_EVERY_BYTES:
-            self.marks.append((self.last + 1, at))
-        done = posix.pwrite(self.fd, packed, at)
-        while done < len(packed):
-            done += posix.pwrite(self.fd, packed[done:], at + done)
-        self.end = at + done
+    def append(self, packed: bytes, last: int) -> None:
+        """Write one record; `last` is the index of its last command.
+
+        Space for it must be reserved. Raises OSError.
+        """
+        offset = self.end
+        if offset - self.sparse_index[-1][1] >= SPARSE_INDEX_BYTES:
+            self.sparse_index.append((self.last + 1, offset))
+        written = posix.pwrite(self.fd, packed, offset)
+        while written < len(packed):
+            written += posix.pwrite(self.fd, packed[written:], offset + written)
+        self.end = offset + written
         self.last = last
         self.size = max(self.size, self.end)
 
-    def read_all(self):
+    def read_all(self) -> bytes:
         """Return the whole file."""
-        parts, at = [], 0
-        while part := posix.pread(self.fd, self.size - at, at):
-            parts.append(part)
-            at += len(part)
-        return b"".join(parts)  # one part as a rule, which `join` hands back uncopied
+        return self.read_part(0, self.size)
 
-    def read(self, offset):
-        """Return whole records from `offset`, about READ_BYTES of them and at least one; b"" at the end."""
+    def read_part(self, offset: int, size: int) -> bytes:
+        """Return `size` bytes from `offset` on, fewer at the end of the file."""
+        parts, end = [], min(offset + size, self.size)
+        while offset < end and (part := posix.pread(self.fd, end - offset, offset)):
+            parts.append(part)
+            offset += len(part)
+        # usually there is one part, which `join` returns without a copy
+        return b"".join(parts)
+
+    def read(self, offset: int) -> bytes:
+        """Return complete records from `offset`, about READ_BYTES of them and at least one.
+
+        Return b"" at the end. Raises BadRecord.
+        """
         data = posix.pread(self.fd, min(READ_BYTES, self.end - offset), offset)
-        at = 0
-        while at + record.HEADER_SIZE <= len(data):
-            size = record.read_header(data, at)[0]
-            if at + size > len(data):
-                if at == 0:
+        length = 0
+        while length + record.HEADER_SIZE <= len(data):
+            size = record.read_header(data, length)[0]
+            if length + size > len(data):
+                if length == 0:
                     return posix.pread(self.fd, size, offset)
                 break
-            at += size
-        return data[:at]
+            length += size
+        return data[:length]
 
-    def find(self, index, chain):
-        """Return the offset of the record behind the one that ends with `index` and `chain`, or None."""
+    def find(self, index: int, chain: int) -> int | None:
+        """Return the offset after the record that ends with `index` and `chain`, or None."""
         if index == self.first - 1:
             return HEADER.size if chain == self.chain else None
-        at = max(offset for first, offset in self.marks if first <= index)
-        while at < self.end:
-            size, _, count, first, found = record.read_header(posix.pread(self.fd, record.HEADER_SIZE, at))
-            at += size
+        offset = max(offset for first, offset in self.sparse_index if first <= index)
+        while offset < self.end:
+            header = posix.pread(self.fd, record.HEADER_SIZE, offset)
+            size, _, count, first, found = record.read_header(header)
+            offset += size
             if first + count - 1 >= index:
-                return at if (first + count - 1, found) == (index, chain) else None
+                return offset if (first + count - 1, found) == (index, chain) else None
         return None
 
-    def cut(self, offset):
-        """Cut the file at `offset`, behind the last record."""
+    def truncate(self, offset: int) -> None:
+        """Cut the file at `offset`, the end of a record."""
         posix.ftruncate(self.fd, offset)
         self.end = self.size = offset
 
-    def seal(self):
-        """Give reserved room back."""
+    def seal(self) -> None:
+        """Release the reserved space."""
         if self.size > self.end:
-            self.cut(self.end)
+            self.truncate(self.end)
 
-    def close(self):
+    def close(self) -> None:
+        """Close the file."""
         posix.close(self.fd)

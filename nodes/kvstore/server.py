@@ -1,63 +1,114 @@
-"""Sockets of one node: a single-threaded epoll loop. Knows nothing of keys, roles or what a request means.
+"""The sockets of one node, in a single-threaded epoll loop. Does not know keys, roles or requests.
 
-One turn of the loop: read what is readable, let sessions answer into their connections, commit once, then send, once a
-connection. So a reply never leaves before what it promises is in the log, and many writes share one commit.
-Seams for a changed node: `starting`, `listen`, `ready`, `accept`, `session_for`, `send`, `refused`, `say`, `on_signal`,
-`commit`, `stop`.
+One turn of the loop: read what is readable; let sessions add replies to their connections; commit
+once; then send once a connection. So no reply leaves before the writes it reports are in the log,
+and many writes share one commit.
+
+Override in a changed node: `log_start`, `listen`, `log_ready`, `accept`, `new_session`, `send`,
+`log_refusal`, `log_line`, `on_signal`, `commit`, `stop`.
 """
 
 import errno
 import posix
-from _signal import SIGINT, SIGTERM, set_wakeup_fd, signal
-from _socket import AF_INET, AF_INET6, IPPROTO_TCP, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, TCP_NODELAY, socket
+from _heapq import heappop, heappush
+from _socket import (
+    AF_INET,
+    AF_INET6,
+    IPPROTO_TCP,
+    SO_REUSEADDR,
+    SOCK_STREAM,
+    SOL_SOCKET,
+    TCP_NODELAY,
+    socket,
+)
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, epoll
 from time import monotonic
 
-from kvstore.connection import Connection
+from kvstore.connection import ServerConnection
 from kvstore.errors import StartError
 from kvstore.limits import (
     CONNECTIONS_MAX,
     OUT_BYTES_MAX,
-    OWN_FILES,
     READ_BYTES,
     REFUSALS_LOGGED_PER_S,
+    RESERVED_FDS,
     STALL_S,
 )
-from kvstore.nodelog import NodeLog
-from kvstore.sniff import FirstBytes
-from kvstore.timers import Timers
+from kvstore.protocol_detection import ProtocolDetector
+from kvstore.stdout_log import StdoutLog
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from signal import SIGINT, SIGTERM, set_wakeup_fd, signal
+
+    from kvstore.flags import Settings
+    from kvstore.interfaces import Address, ClientSession, ServerSession
+    from kvstore.node import StoreNode
+else:
+    # `import signal` would import `enum`
+    from _signal import SIGINT, SIGTERM, set_wakeup_fd, signal
 
 TICK_S = 1.0
-SIGNAL_NAMES = {SIGTERM: "SIGTERM", SIGINT: "SIGINT"}
+SIGNAL_NAMES = {int(SIGTERM): "SIGTERM", int(SIGINT): "SIGINT"}
 
 
-class Server:
-    """Owns the listening socket, the connections and the loop of one node."""
+class Timers:
+    """Calls that become due later, on the monotonic clock: a heap of (when, number, call)."""
 
-    def __init__(self, settings):
+    def __init__(self) -> None:
+        self.heap: list[tuple[float, int, Callable[[], object]]] = []
+        self.number = 0
+
+    def after(self, delay_s: float, call: "Callable[[], object]") -> None:
+        """Make `call()` once, `delay_s` seconds from now."""
+        self.number += 1
+        heappush(self.heap, (monotonic() + delay_s, self.number, call))
+
+    def wait_s(self, longest_s: float) -> float:
+        """Return how long the loop may sleep, at most `longest_s`."""
+        if not self.heap:
+            return longest_s
+        return max(0.0, min(longest_s, self.heap[0][0] - monotonic()))
+
+    def run(self, now_s: float) -> None:
+        """Make the calls that are due."""
+        while self.heap and self.heap[0][0] <= now_s:
+            heappop(self.heap)[2]()
+
+
+class StoreServer:
+    """Owns the listening socket, the connections and the loop of one node.
+
+    `node` is set before `listen`. `dirty` lists the connections with output of this turn. The
+    spare file descriptor is closed to accept, and reject, a client when no other is left.
+    """
+
+    node: "StoreNode"
+
+    def __init__(self, settings: "Settings") -> None:
         self.settings = settings
-        self.node = None  # set before `listen`
-        self.log = NodeLog()
+        self.stdout_log = StdoutLog()
         self.timers = Timers()
-        self.connections = {}
-        self.dirty = []
+        self.connections: dict[int, ServerConnection] = {}
+        self.dirty: list[ServerConnection] = []
         self.stopping = False
         self.poller = epoll()
-        self.clients_max = None
-        self.spare = posix.open("/dev/null", posix.O_RDONLY | posix.O_CLOEXEC)
-        self.listener = None
-        self.wakeup = None
+        self.connections_max: int | None = None
+        self.spare_fd = posix.open("/dev/null", posix.O_RDONLY | posix.O_CLOEXEC)
+        self.listener: socket | None = None
+        self.wakeup_fd: int | None = None
         self.next_tick_s = 0.0
         self.refusals = 0
 
-    # -- the life of a node -----------------------------------------------------------------------------
+    # -- start, loop and stop --------------------------------------------------------------------
 
-    def starting(self):
-        """Say the first line."""
-        self.say(f"starting as {self.settings.role.upper()} on port {self.settings.port}")
+    def log_start(self) -> None:
+        """Write the first log line."""
+        self.log_line(f"starting as {self.settings.role.upper()} on port {self.settings.port}")
 
-    def listen(self):
-        """Bind and listen; raises StartError when the address cannot be had."""
+    def listen(self) -> None:
+        """Bind and listen; raises StartError if the address cannot be bound."""
         host, port = self.settings.host, self.settings.port
         self.listener = socket(AF_INET6 if ":" in host else AF_INET, SOCK_STREAM)
         self.listener.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
@@ -66,23 +117,24 @@ class Server:
             self.listener.bind((host, port))
             self.listener.listen(1024)
         except OSError as error:
-            raise StartError(why_not_bound(host, port, error)) from error
+            raise StartError(describe_bind_error(host, port, error)) from error
         self.poller.register(self.listener.fileno(), EPOLLIN)
 
-    def ready(self):
-        """Say that clients may come: the ready line."""
-        self.say(f"listening on {self.settings.host}:{self.settings.port} pid {posix.getpid()}")
+    def log_ready(self) -> None:
+        """Write the log line that clients may connect."""
+        host, port = self.settings.host, self.settings.port
+        self.log_line(f"listening on {host}:{port} pid {posix.getpid()}")
 
-    def watch_signals(self):
-        """Turn SIGTERM and SIGINT into an event of the loop."""
-        self.wakeup, write_end = posix.pipe2(posix.O_NONBLOCK | posix.O_CLOEXEC)
+    def watch_signals(self) -> None:
+        """Make SIGTERM and SIGINT events of the loop."""
+        self.wakeup_fd, write_end = posix.pipe2(posix.O_NONBLOCK | posix.O_CLOEXEC)
         set_wakeup_fd(write_end, warn_on_full_buffer=False)
         for number in SIGNAL_NAMES:
             signal(number, lambda *_: None)
-        self.poller.register(self.wakeup, EPOLLIN)
+        self.poller.register(self.wakeup_fd, EPOLLIN)
 
-    def serve(self):
-        """Run the loop until something stops it."""
+    def serve(self) -> None:
+        """Run the loop until the node is stopped. Raises OSError when its disk fails."""
         poll, connections = self.poller.poll, self.connections
         while not self.stopping:
             for fd, event in poll(0 if self.dirty else self.timers.wait_s(TICK_S)):
@@ -90,35 +142,36 @@ class Server:
                 if connection is None:
                     self.on_own_event(fd)
                 elif event == EPOLLIN:
-                    self.readable(connection)
+                    self.read(connection)
                 else:
                     self.on_event(connection, event)
             self.end_turn()
 
-    def on_own_event(self, fd):
-        if fd == self.wakeup:
-            for number in posix.read(self.wakeup, 64):
+    def on_own_event(self, fd: int) -> None:
+        """Handle an event of the signal pipe or of the listening socket."""
+        if fd == self.wakeup_fd:
+            for number in posix.read(fd, 64):
                 self.on_signal(number)
-        elif fd == self.listener.fileno():
-            self.accept()
+        elif self.listener is not None and fd == self.listener.fileno():
+            self.accept(self.listener)
 
-    def on_signal(self, number):
+    def on_signal(self, number: int) -> None:
         """Leave the loop after this turn."""
-        self.say(f"stopping: {SIGNAL_NAMES.get(number, number)}")
+        self.log_line(f"stopping: {SIGNAL_NAMES.get(number, number)}")
         self.stopping = True
 
-    def stop(self):
-        """Close the sockets; the engine is closed by who opened it."""
+    def stop(self) -> None:
+        """Close the sockets. The caller closes the engine."""
         for connection in list(self.connections.values()):
             self.drop(connection)
         if self.listener is not None:
             self.listener.close()
         self.poller.close()
 
-    # -- one turn ---------------------------------------------------------------------------------------
+    # -- one turn --------------------------------------------------------------------------------
 
-    def end_turn(self):
-        """Do what is due, commit what this turn wrote, then send what it answered."""
+    def end_turn(self) -> None:
+        """Make the calls that are due, commit this turn's writes, then send its replies."""
         now_s = monotonic()
         self.timers.run(now_s)
         if now_s >= self.next_tick_s:
@@ -127,114 +180,127 @@ class Server:
         if self.dirty:
             self.commit()
             dirty, self.dirty = self.dirty, []
-            if self.node.holds:
-                dirty = self.hold(now_s, dirty)
+            if self.node.commit_needs_followers:
+                dirty = self.queue_replies(now_s, dirty)
             for connection in dirty:
                 self.flush(connection)
 
-    def hold(self, now_s, connections):
-        """Keep replies until enough nodes have what they tell of; return the connections that need not wait."""
-        ready = self.node.hold(now_s, connections)
+    def queue_replies(
+        self, now_s: float, connections: list[ServerConnection]
+    ) -> list[ServerConnection]:
+        """Keep replies until enough nodes have the writes they depend on.
+
+        Return the connections that need not wait.
+        """
+        ready = self.node.queue_replies(now_s, connections)
         for connection in connections:
-            if connection.held_bytes >= OUT_BYTES_MAX:
-                self.settle(connection)
+            if connection.queued_bytes >= OUT_BYTES_MAX:
+                self.after_send(connection)
         return ready
 
-    def commit(self):
+    def commit(self) -> None:
         """Make this turn's writes durable, before any of its replies leave. Raises OSError."""
         self.node.commit()
 
-    def tick(self, now_s):
-        """Once a second: drop clients that let their replies lie, and let the node look after itself."""
+    def tick(self, now_s: float) -> None:
+        """Once a second: drop clients that read no replies, and call the node's own `tick`."""
         if self.refusals > REFUSALS_LOGGED_PER_S:
-            self.say(f"refused {self.refusals - REFUSALS_LOGGED_PER_S} more writes in the last second")
+            more = self.refusals - REFUSALS_LOGGED_PER_S
+            self.log_line(f"refused {more} more writes in the last second")
         self.refusals = 0
         for connection in list(self.connections.values()):
-            if connection.stalled_since_s and now_s - connection.stalled_since_s > STALL_S:
-                self.say(f"dropped {connection.peer}: it reads no replies")
+            stalled_since_s = connection.stalled_since_s
+            if stalled_since_s and now_s - stalled_since_s > STALL_S:
+                self.log_line(f"dropped {connection.peer}: it reads no replies")
                 self.drop(connection)
-        self.node.tick(now_s)
+        self.node.tick()
 
-    # -- connections ------------------------------------------------------------------------------------
+    # -- connections -----------------------------------------------------------------------------
 
-    def accept(self):
-        """Take every client that waits."""
+    def accept(self, listener: socket) -> None:
+        """Accept every client that waits."""
         while True:
             try:
-                fd, address = self.listener._accept()
+                fd, address = accept_one(listener)
             except OSError as error:
-                if error.errno not in (errno.EMFILE, errno.ENFILE) or not self.turn_one_away():
+                no_fd_left = error.errno in (errno.EMFILE, errno.ENFILE)
+                if not no_fd_left or not self.reject_one(listener):
                     return
                 continue
             sock, peer = socket(fileno=fd), f"{address[0]}:{address[1]}"
             sock.setblocking(False)
-            if len(self.connections) >= self.most_clients():
-                self.turn_away(sock, peer)
+            if len(self.connections) >= self.connection_limit():
+                self.reject(sock, peer)
             else:
                 sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-                connection = Connection(sock, peer)
-                connection.session = self.session_for(connection)
+                connection = ServerConnection(sock, peer)
+                connection.session = self.new_session(connection)
                 self.add(connection)
 
-    def add(self, connection):
-        """Take a connection into the loop."""
+    def add(self, connection: ServerConnection) -> None:
+        """Add a connection to the loop."""
         self.connections[connection.fd] = connection
         self.poller.register(connection.fd, connection.mask)
 
-    def session_for(self, connection):
-        """Return the conversation of a new client."""
+    def new_session(self, connection: ServerConnection) -> "ServerSession":
+        """Return the session of a new client."""
 
-        def on_refused(verb, key, why):
-            self.refused(connection, verb, key, why)
+        def on_refused(verb: str, key: bytes, reason: str) -> None:
+            self.log_refusal(connection, verb, key, reason)
 
-        def become(session):
-            connection.session = session
-            session.connection = connection
+        def become(session: "ClientSession") -> None:
+            set_session(connection, session)
 
-        return FirstBytes(self.node, on_refused, become)
+        return ProtocolDetector(self.node, on_refused, become)
 
-    def most_clients(self):
-        """Return how many clients may be connected: the node keeps some file descriptors for its own files."""
-        if self.clients_max is None:
+    def connection_limit(self) -> int:
+        """Return how many clients may be connected.
+
+        The node keeps some file descriptors for its own files.
+        """
+        if self.connections_max is None:
             from resource import RLIMIT_NOFILE, getrlimit
 
             allowed = getrlimit(RLIMIT_NOFILE)[0]
-            self.clients_max = (
-                min(CONNECTIONS_MAX, max(1, allowed - OWN_FILES)) if allowed > 0 else CONNECTIONS_MAX
-            )
-        return self.clients_max
+            limited = min(CONNECTIONS_MAX, max(1, allowed - RESERVED_FDS))
+            self.connections_max = limited if allowed > 0 else CONNECTIONS_MAX
+        return self.connections_max
 
-    def turn_one_away(self):
-        """Out of file descriptors: use the spare one to tell a client so; return whether there was one."""
-        posix.close(self.spare)
+    def reject_one(self, listener: socket) -> bool:
+        """No file descriptor is left: use the spare one to reject one client.
+
+        Return whether a client waited.
+        """
+        posix.close(self.spare_fd)
         try:
-            fd, address = self.listener._accept()
-            self.turn_away(socket(fileno=fd), f"{address[0]}:{address[1]}")
+            fd, address = accept_one(listener)
+            self.reject(socket(fileno=fd), f"{address[0]}:{address[1]}")
         except OSError:
             return False
         finally:
-            self.clients_max = None
-        self.spare = posix.open("/dev/null", posix.O_RDONLY | posix.O_CLOEXEC)
+            self.connections_max = None
+        self.spare_fd = posix.open("/dev/null", posix.O_RDONLY | posix.O_CLOEXEC)
         return True
 
-    def turn_away(self, sock, peer):
+    def reject(self, sock: socket, peer: str) -> None:
+        """Send an error to a client that is too many, and close its socket."""
         try:
             sock.send(b"ERR too many connections\n")
-            self.say(f"turned {peer} away: {len(self.connections)} clients are connected")
+            self.log_line(f"rejected {peer}: {len(self.connections)} clients are connected")
         except OSError as error:
-            self.say(f"turned {peer} away: {error.strerror}")
+            self.log_line(f"rejected {peer}: {error.strerror}")
         sock.close()
 
-    def on_event(self, connection, event):
-        """Handle what is not simply readable."""
+    def on_event(self, connection: ServerConnection, event: int) -> None:
+        """Handle any event but plain readability."""
         if event & EPOLLOUT:
             self.flush(connection)
         if event & EPOLLIN and not connection.closed:
-            self.readable(connection)
+            self.read(connection)
         elif event & (EPOLLHUP | EPOLLERR):
             self.drop(connection)
 
-    def readable(self, connection):
+    def read(self, connection: ServerConnection) -> None:
         """Read once and let the session answer."""
         try:
             data = connection.recv(READ_BYTES)
@@ -252,31 +318,34 @@ class Server:
                 self.dirty.append(connection)
         else:
             connection.replies = replies
-            self.pump(connection)
+            self.fill_output(connection)
 
-    def pump(self, connection):
-        """Take replies from the session while the output has room; the rest waits until the client has read some."""
-        connection.pump()
-        if connection.later is not None:
-            connection.later.when_filled = lambda: self.filled(connection)
+    def fill_output(self, connection: ServerConnection) -> None:
+        """Take replies from the session while the output has space.
+
+        The rest waits until the client has read some.
+        """
+        connection.fill_output()
+        if connection.deferred is not None:
+            connection.deferred.on_filled = lambda: self.on_deferred_filled(connection)
         self.dirty.append(connection)
 
-    def filled(self, connection):
-        """An answer a connection waited for is there."""
-        if not connection.closed and connection.take_later():
-            self.pump(connection)
+    def on_deferred_filled(self, connection: ServerConnection) -> None:
+        """Continue with a connection whose deferred reply is filled."""
+        if not connection.closed and connection.take_deferred():
+            self.fill_output(connection)
 
-    def flush(self, connection):
-        """Send what is waiting, in one call; wait for the client when it does not take everything."""
+    def flush(self, connection: ServerConnection) -> None:
+        """Send the output of a connection, in one call."""
         out = connection.out
         data = out[0] if len(out) == 1 else b"".join(out)
         connection.out = []
-        self.send_behind(connection, data)
+        self.send_in_order(connection, data)
 
-    def send_behind(self, connection, data):
-        """Send what the socket did not take before, then this."""
-        if connection.sending:
-            data = connection.sending + data
+    def send_in_order(self, connection: ServerConnection, data: bytes) -> None:
+        """Send what the socket did not take before, then `data`."""
+        if connection.unsent:
+            data = connection.unsent + data
         if data:
             try:
                 sent = self.send(connection, data)
@@ -285,60 +354,80 @@ class Server:
             except OSError:
                 self.drop(connection)
                 return
-            connection.sending = data[sent:]
-        if connection.sending or connection.mask != EPOLLIN or connection.replies or connection.closing:
-            self.settle(connection)
+            connection.unsent = data[sent:]
+        if (
+            connection.unsent
+            or connection.mask != EPOLLIN
+            or connection.replies
+            or connection.closing
+        ):
+            self.after_send(connection)
 
-    def send(self, connection, data):
+    def send(self, connection: ServerConnection, data: bytes) -> int:
         """Write to a client's socket; return how many bytes it took. Raises OSError."""
         return connection.sock.send(data)
 
-    def settle(self, connection):
-        """After sending: go on answering, close what is to be closed, and ask epoll for what can come next."""
+    def after_send(self, connection: ServerConnection) -> None:
+        """Continue answering, close if due, and set the events that epoll reports."""
         if connection.closed:
             return
-        idle = not connection.sending and not connection.out
-        if idle and connection.closing and not connection.held_bytes:
+        idle = not connection.unsent and not connection.out
+        if idle and connection.closing and not connection.queued_bytes:
             self.drop(connection)
             return
-        if idle and connection.replies is not None and connection.later is None:
-            self.pump(connection)
-        if not connection.sending:
+        if idle and connection.replies is not None and connection.deferred is None:
+            self.fill_output(connection)
+        if not connection.unsent:
             connection.stalled_since_s = 0.0
         elif not connection.stalled_since_s:
             connection.stalled_since_s = monotonic()
-        self.ask_for(connection, connection.wanted())
-
-    def ask_for(self, connection, mask):
+        mask = connection.interest()
         if mask != connection.mask:
             connection.mask = mask
             self.poller.modify(connection.fd, mask)
 
-    def drop(self, connection):
-        """Close one connection; nobody else notices."""
+    def drop(self, connection: ServerConnection) -> None:
+        """Close one connection. The others are not affected."""
         if not connection.closed:
             del self.connections[connection.fd]
             connection.close()
 
-    # -- what is said -----------------------------------------------------------------------------------
+    # -- log lines -------------------------------------------------------------------------------
 
-    def refused(self, connection, verb, key, why):
-        """Say who asked for which write and was refused."""
-        from kvstore.lines import shown
+    def log_refusal(self, connection: ServerConnection, verb: str, key: bytes, reason: str) -> None:
+        """Log which client asked for which write and was refused."""
+        from kvstore.lines import quote
 
         self.refusals += 1
         if self.refusals <= REFUSALS_LOGGED_PER_S:
-            self.say(f"refused {verb} {shown(key)[1:-1]} from {connection.peer}: {why}")
+            self.log_line(f"refused {verb} {quote(key)[1:-1]} from {connection.peer}: {reason}")
 
-    def say(self, text):
+    def log_line(self, text: str) -> None:
         """Write one log line."""
-        self.log.say(text)
+        self.stdout_log.write_line(text)
 
 
-def why_not_bound(host, port, error):
-    """Return one line about a port that could not be had, and what to do."""
+def accept_one(listener: socket) -> "tuple[int, Address]":
+    """Accept one client; return (file descriptor, its address). Raises OSError."""
+    # `socket.accept` is written in Python, in a module that costs start-up time
+    fd, address = listener._accept()  # type: ignore[attr-defined]
+    return fd, address
+
+
+def set_session(connection: ServerConnection, session: "ClientSession") -> None:
+    """Make this the session of a client's connection."""
+    connection.session = session
+    connection.encode_error = session.encode_error
+    session.connection = connection
+
+
+def describe_bind_error(host: str, port: int, error: OSError) -> str:
+    """Return one line: why a port cannot be bound, and what to do."""
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is in use; stop the process that holds it or choose another --port"
+        return (
+            f"port {port} on {host} is in use; "
+            "stop the process that holds it or choose another --port"
+        )
     if error.errno == errno.EACCES:
         return f"port {port} needs more rights than this user has; choose a --port above 1023"
     return f"cannot listen on {host}:{port}: {error.strerror or error}"

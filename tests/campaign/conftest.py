@@ -1,4 +1,4 @@
-"""A project of one's own whose campaigns can be watched and disturbed."""
+"""A user's project whose campaigns can be observed and disturbed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 
 class Project:
-    """A folder with a cluster file and a scenario; kvsim called in it as a user would."""
+    """A folder with a cluster file and scenarios, and kvsim called in it."""
 
     def __init__(self, folder: Path, root: Path) -> None:
         self.folder = folder
@@ -36,18 +36,23 @@ class Project:
 
     def start(self, *words: object) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            self.words(*words), cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            self.words(*words),
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
 
-    def rows(self, columns: str = "key", folder: str = "campaign") -> list[tuple]:
-        """Rows of the database, which may be in use; none while it is not there."""
+    def rows(self, columns: str = "key", folder: str = "runs/campaign") -> list[tuple[object, ...]]:
+        """Rows of the database, which may be in use; none before it exists."""
         path = self.folder / folder / "campaign.sqlite"
         if not path.exists():
             return []
         database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
         try:
             return database.execute(f"SELECT {columns} FROM runs ORDER BY number").fetchall()
-        except sqlite3.OperationalError:  # its tables are being made
+        except sqlite3.OperationalError:
+            # Its tables are being made.
             return []
         finally:
             database.close()
@@ -59,6 +64,6 @@ def project(tmp_path: Path, root: Path) -> Project:
 
 
 def workers_of(pid: int) -> list[psutil.Process]:
-    """Dask's worker processes below a campaign: those that have a run, or wait for one."""
-    below = psutil.Process(pid).children(recursive=True)
-    return [one for one in below if "multiprocessing.spawn" in " ".join(one.cmdline())]
+    """Dask's worker processes of a campaign."""
+    children = psutil.Process(pid).children(recursive=True)
+    return [child for child in children if "multiprocessing.spawn" in " ".join(child.cmdline())]

@@ -1,4 +1,4 @@
-"""`kvsim campaign` with real workers: all at once, a worker lost, kvsim killed, Ctrl-C, a scheduler elsewhere."""
+"""`kvsim campaign` with real workers: a worker lost, kvsim killed, Ctrl-C, another scheduler."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from .conftest import workers_of
 pytest.importorskip("distributed")
 
 
-def test_two_workers_make_every_run_once_and_failures_can_be_looked_at(project):
+@pytest.mark.slow
+def test_two_workers_make_every_run_once_and_failures_can_be_unpacked(project):
     words = (
         "scenarios/roles.yaml",
         "scenarios/reads.yaml",
@@ -33,15 +34,16 @@ def test_two_workers_make_every_run_once_and_failures_can_be_looked_at(project):
     )
     done = project.run(*words, "-o", "bug=follower_refuses_reads", "--json")
     assert done.returncode == 1, done.stderr
-    said = json.loads(done.stdout)
-    assert (said["made"], said["complete"]) == (4, True)
-    assert sum(said["workers"].values()) == 4
-    assert all("reads" in group["what"] or "get" in group["place"] for group in said["groups"])
-    folder = project.run("--unpack", said["groups"][0]["number"]).stdout.strip()
+    summary = json.loads(done.stdout)
+    assert (summary["made"], summary["complete"]) == (4, True)
+    assert sum(summary["workers"].values()) == 4
+    assert all(
+        "reads" in group["symptom"] or "get" in group["failed_at"] for group in summary["groups"]
+    )
+    folder = project.run("--unpack", summary["groups"][0]["number"]).stdout.strip()
     verify = [sys.executable, "-m", "kvsim", "verify", folder]
-    assert (
-        subprocess.run(verify, cwd=project.folder, capture_output=True).returncode == 1
-    )  # it stands, and says fail
+    # The proof is valid, and its verdict is fail.
+    assert subprocess.run(verify, cwd=project.folder, capture_output=True).returncode == 1
     again = project.run(*words, "-o", "bug=follower_refuses_reads")
     assert "made 0 runs, 4 were there before" in again.stderr
 
@@ -49,14 +51,14 @@ def test_two_workers_make_every_run_once_and_failures_can_be_looked_at(project):
 @pytest.mark.parametrize(
     "words", [(), ("nowhere.yaml",), ("scenarios/roles.yaml", "--seeds", "0"), ("--report",)]
 )
-def test_mistakes_are_said_before_a_worker_is_started(project, words):
+def test_mistakes_are_reported_before_a_worker_is_started(project, words):
     done = project.run(*words)
     assert done.returncode == 4, done.stderr
-    assert not (project.folder / "campaign").exists()
+    assert not (project.folder / "runs/campaign").exists()
 
 
 @pytest.mark.slow
-def test_a_changed_scenario_does_not_go_on_with_old_results(project):
+def test_a_changed_scenario_is_not_mixed_with_old_results(project):
     project.run("scenarios/roles.yaml", "--seeds", 1, "-j", 1)
     path = project.folder / "scenarios/roles.yaml"
     path.write_text(path.read_text() + "# changed\n")
@@ -69,14 +71,17 @@ def test_a_changed_scenario_does_not_go_on_with_old_results(project):
 def test_a_worker_that_is_killed_costs_nothing(project):
     process = project.start("scenarios/roles.yaml", "--seeds", 14, "-j", 2)
     busy = wait_until(
-        lambda: len(project.rows()) >= 2 and [one for one in workers_of(process.pid) if one.children()],
+        lambda: (
+            len(project.rows()) >= 2
+            and [each for each in workers_of(process.pid) if each.children()]
+        ),
         Deadline.after(60),
         "two results and a worker that has a run",
     )
     below = busy[0].children(recursive=True)
     busy[0].kill()
     psutil.wait_procs(below, timeout=10)
-    assert not [one for one in below if one.is_running()], "its run outlived it"
+    assert not [each for each in below if each.is_running()], "its run outlived it"
     _, err = process.communicate(timeout=90)
     assert process.returncode == 0, err
     assert sorted(project.rows("seed")) == sorted(set(project.rows("seed")))
@@ -84,7 +89,7 @@ def test_a_worker_that_is_killed_costs_nothing(project):
 
 
 @pytest.mark.slow
-def test_a_campaign_that_is_killed_goes_on_where_it_was(project):
+def test_a_killed_campaign_continues(project):
     words = ("scenarios/roles.yaml", "--seeds", 10, "-j", 2)
     process = project.start(*words)
     wait_until(lambda: len(project.rows()) >= 2, Deadline.after(60), "two results")
@@ -92,14 +97,14 @@ def test_a_campaign_that_is_killed_goes_on_where_it_was(project):
     process.kill()
     process.communicate()
     psutil.wait_procs(below, timeout=15)
-    assert not [one for one in below if one.is_running()]
+    assert not [each for each in below if each.is_running()]
     before = project.rows("key, at, worker, seed")
     done = project.run(*words)
     assert done.returncode == 0, done.stderr
     assert f"{len(before)} were there before" in done.stderr
     assert project.rows("key, at, worker, seed")[: len(before)] == before
     assert len(project.rows()) == 10
-    assert not (project.folder / "campaign/.workers").exists()
+    assert not (project.folder / "runs/campaign/.workers").exists()
 
 
 @pytest.mark.slow
@@ -113,18 +118,19 @@ def test_ctrl_c_as_a_terminal_sends_it_leaves_a_usable_result(project):
         start_new_session=True,
     )
     wait_until(lambda: len(project.rows()) >= 2, Deadline.after(60), "two results")
-    os.killpg(process.pid, signal.SIGINT)  # the whole group, workers too
+    # The whole process group, workers included.
+    os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 2, err
-    said = json.loads(out)
-    assert 2 <= said["made"] < 300 and not said["complete"]
-    assert said["endings"] == {"pass": said["made"]}
+    summary = json.loads(out)
+    assert 2 <= summary["made"] < 300 and not summary["complete"]
+    assert summary["endings"] == {"pass": summary["made"]}
     assert "Traceback" not in err
-    assert "not complete" in (project.folder / "campaign/campaign.html").read_text()
+    assert "not complete" in (project.folder / "runs/campaign/campaign.html").read_text()
 
 
 @pytest.mark.slow
-def test_workers_of_a_scheduler_elsewhere_one_of_them_killed(project, tmp_path, monkeypatch):
+def test_workers_of_another_scheduler_one_of_them_killed(project, tmp_path, monkeypatch):
     monkeypatch.setenv("DASK_TEMPORARY_DIRECTORY", str(tmp_path))
     log = tmp_path / "scheduler.log"
     with log.open("w") as file:
@@ -157,9 +163,9 @@ def test_workers_of_a_scheduler_elsewhere_one_of_them_killed(project, tmp_path, 
         assert process.returncode == 0, err
         assert len(project.rows()) == 12 == len(set(project.rows("seed")))
     finally:
-        for one in reversed(started):
-            one.kill()
-            one.wait()
+        for each in reversed(started):
+            each.kill()
+            each.wait()
 
 
 def _address(log: Path) -> str:

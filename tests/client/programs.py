@@ -1,4 +1,4 @@
-"""Programs for the client's tests: values built by hand, as node.yaml would have described them."""
+"""Programs for the tests of clients: the values that a node.yaml would give."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from pathlib import Path
 
 from kvsim.client.connect import connect
 from kvsim.client.exchange import Client
-from kvsim.config.program import Program, Rule, Speak
+from kvsim.config.program import Program, ReplyRule, Speak
 
 READ_ONLY = r"^ERR read-only(?:.*port (?P<leader_port>\d+))?"
 STORE_RULES = {
-    "put": (Rule("ok", reply="^OK$"), Rule("read_only", reply=READ_ONLY)),
-    "get": (Rule("value", reply="^VALUE (?P<value>.*)$"), Rule("not_found", reply="^NOT_FOUND$")),
-    "any": (Rule("refused", reply="^ERR "),),
+    "put": (ReplyRule("ok", reply="^OK$"), ReplyRule("read_only", reply=READ_ONLY)),
+    "get": (
+        ReplyRule("value", reply="^VALUE (?P<value>.*)$"),
+        ReplyRule("not_found", reply="^NOT_FOUND$"),
+    ),
+    "any": (ReplyRule("refused", reply="^ERR "),),
 }
 STORE_REQUESTS = {"put": "PUT {key} {value}", "get": "GET {key}", "ping": "PING"}
 
@@ -22,10 +25,12 @@ def program(
     kind: str = "lines",
     settings: Mapping[str, object] | None = None,
     requests: Mapping[str, object] = STORE_REQUESTS,
-    replies: Mapping[str, tuple[Rule, ...]] = STORE_RULES,
+    replies: Mapping[str, tuple[ReplyRule, ...]] = STORE_RULES,
     folder: Path = Path(),
 ) -> Program:
-    return Program("store", folder, {}, speak=Speak(kind, settings or {}), requests=requests, replies=replies)
+    return Program(
+        "store", folder, {}, speak=Speak(kind, settings or {}), requests=requests, replies=replies
+    )
 
 
 def client(port: int, described: Program) -> Client:

@@ -1,6 +1,4 @@
-"""Small hostile servers on loopback: each is a real socket served by one thread, so that clients meet real
-bytes.
-"""
+"""Small hostile servers on loopback: real sockets, each served by one thread."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ Behaviour = Callable[[socket.socket], None]
 
 @contextlib.contextmanager
 def serving(behaviour: Behaviour) -> Iterator[int]:
-    """The port of a server that gives each connection, one after another, to `behaviour`, then closes it."""
+    """The port of a server that calls `behaviour` for each connection in turn, then closes it."""
     listener = socket.create_server(("127.0.0.1", 0))
     stopping = threading.Event()
     open_now: list[socket.socket] = []
@@ -44,19 +42,19 @@ def serving(behaviour: Behaviour) -> Iterator[int]:
 
 
 def unused_port() -> int:
-    """A port on which nobody listens."""
+    """A port on which no server listens."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         return sock.getsockname()[1]
 
 
 def lines_of(connection: socket.socket) -> Iterator[bytes]:
-    """Request lines, until the client goes."""
+    """Request lines, until the client closes the connection."""
     with connection.makefile("rb") as file:
         yield from file
 
 
 def answering(reply: Callable[[bytes], bytes]) -> Behaviour:
-    """Answer each request line with the bytes that `reply` makes of it."""
+    """Answer each request line with `reply(line)`."""
 
     def behave(connection: socket.socket) -> None:
         for line in lines_of(connection):
@@ -66,6 +64,6 @@ def answering(reply: Callable[[bytes], bytes]) -> Behaviour:
 
 
 def reset(connection: socket.socket) -> None:
-    """Close in a way that the peer sees as a reset."""
+    """Close so that the peer gets a reset."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()

@@ -1,5 +1,6 @@
-"""Making a client: by kind, by the user's own class, and every mistake of node.yaml named before a byte is
-sent.
+"""Make a client: for each protocol, and for a class of the user.
+
+A mistake in node.yaml is reported before a byte is sent.
 """
 
 from __future__ import annotations
@@ -10,16 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from kvsim.client.codec import Shake
-from kvsim.client.connect import PROTOCOLS, settings_of
+from kvsim.client import protocols
+from kvsim.client.codec import HandshakeStep
+from kvsim.client.connect import connect, describe_protocol, language_of, protocol_names
 from kvsim.client.exchange import Request
-from kvsim.client.lines import LinesCodec
+from kvsim.client.protocols.lines import LinesCodec
 from kvsim.client.settings import BadSetting
 from kvsim.client.stream import StreamClient
 from kvsim.client.templates import UnknownVerb, Unsendable
-from kvsim.config.program import Rule
+from kvsim.config.program import ReplyRule
 from kvsim.errors import UsageError
-from kvsim.history.outcome import Kind, Reason
+from kvsim.history.outcome import OutcomeKind, Reason
 from tests.client.programs import client, program
 from tests.client.servers import answering, serving
 
@@ -28,12 +30,12 @@ LONG_S = 20.0
 
 
 @pytest.mark.parametrize(
-    ("settings", "saying"),
+    ("settings", "message"),
     [
-        ({"conection": "lasting"}, "no setting `conection`"),
-        ({"connection": "sometimes"}, "one of lasting, per_request"),
-        ({"reply_max_bytes": "many"}, "whole number"),
-        ({"line_end": "cr"}, "lf or crlf"),
+        ({"conection": "persistent"}, 'unknown key "conection"; did you mean `connection`'),
+        ({"connection": "sometimes"}, "expected a known word"),
+        ({"reply_max_bytes": "many"}, "a number of bytes"),
+        ({"line_end": "cr"}, "expected a known word"),
         ({"until": "("}, "regular expression"),
         ({"until": {"get": "("}}, "regular expression"),
         ({"counted": "LEN"}, r"\(\?P<bytes>"),
@@ -41,27 +43,28 @@ LONG_S = 20.0
         ({"handshake": [{"send": "AUTH", "expect": "("}]}, "regular expression"),
     ],
 )
-def test_a_bad_setting_is_named(settings, saying):
-    with pytest.raises(BadSetting, match=saying):
+def test_a_bad_setting_is_named(settings, message):
+    with pytest.raises(BadSetting, match=message):
         client(1, program(settings=settings))
 
 
 @pytest.mark.parametrize(
-    "kind", ["line", "", "lines ", "nowhere.at.all:Client", "kvsim.errors:Nothing", "kvsim.errors:Exit"]
+    "kind",
+    ["line", "", "lines ", "nowhere.at.all:Client", "kvsim.errors:Nothing", "kvsim.errors:Exit"],
 )
-def test_a_kind_that_cannot_be_spoken_is_the_users_mistake(kind):
+def test_an_unknown_protocol_is_a_usage_error(kind):
     with pytest.raises(UsageError, match="speak: "):
         client(1, program(kind))
 
 
 def test_rules_are_checked_when_the_client_is_made():
     with pytest.raises(UsageError, match="replies: put: `ok`"):
-        client(1, program(replies={"put": (Rule("ok", reply="("),)}))
+        client(1, program(replies={"put": (ReplyRule("ok", reply="("),)}))
     with pytest.raises(UsageError, match="no condition"):
-        client(1, program(replies={"any": (Rule("refused"),)}))
+        client(1, program(replies={"any": (ReplyRule("refused"),)}))
 
 
-def test_a_client_of_the_users_own(tmp_path):
+def test_a_client_class_of_the_user(tmp_path):
     (tmp_path / "my_store_client.py").write_text(
         "class Mine:\n"
         "    def __init__(self, program, host, port, names): self.port = port\n"
@@ -76,36 +79,36 @@ def test_a_client_of_the_users_own(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["lines", "frames", "resp", "http"])
-def test_an_unknown_verb_is_named_with_those_there_are(kind):
+def test_an_unknown_verb_is_named_beside_the_known_ones(kind):
     described = program(kind, requests={"get": "GET /{key}"})
     with pytest.raises(UnknownVerb, match="program store describes no request `put`; it has get"):
         client(1, described).ask(Request("put", {"key": "k"}), LONG_S)
 
 
 @pytest.mark.parametrize("kind", ["lines", "frames", "http"])
-def test_a_request_of_the_wrong_shape_is_named(kind):
+def test_a_request_of_the_wrong_type_is_named(kind):
     with pytest.raises(BadSetting, match="request `get`"):
         client(1, program(kind, requests={"get": ["GET", "{key}"]}))
 
 
-def test_a_value_that_a_line_cannot_hold_is_not_sent_and_not_refused():
+def test_a_value_with_a_line_end_is_not_sent_and_not_a_refusal():
     with serving(answering(lambda _: b"ERR read-only\n")) as port:
         to = client(port, program())
-        with pytest.raises(Unsendable, match=r"its value holds a line end.*\{value.bytes\}"):
+        with pytest.raises(Unsendable, match=r"its value contains a line end.*\{value.bytes\}"):
             to.ask(Request("put", {"key": "k", "value": "a\nb"}), LONG_S)
         to.close()
 
 
-def test_raw_bytes_are_sent_as_they_stand():
+def test_a_payload_is_sent_unchanged():
     with serving(answering(lambda line: b"ERR unknown " + line)) as port:
         to = client(port, program())
         answer = to.ask(Request("raw", payload=b"\x00nonsense\n"), LONG_S)
         to.close()
-    assert (answer.outcome.kind, answer.outcome.reason) == (Kind.REFUSED, Reason.OTHER)
+    assert (answer.outcome.kind, answer.outcome.reason) == (OutcomeKind.REFUSED, Reason.OTHER)
     assert answer.exchange.sent == b"\x00nonsense\n"
 
 
-def test_a_handshake_comes_first_on_every_connection_and_must_succeed():
+def test_every_connection_begins_with_a_handshake_that_must_succeed():
     def behave(connection):
         with connection.makefile("rb") as lines:
             good = next(lines) == b"AUTH s3cret\n"
@@ -114,7 +117,7 @@ def test_a_handshake_comes_first_on_every_connection_and_must_succeed():
                 connection.sendall(b"OK\n")
 
     with serving(behave) as port:
-        for word, kind in (("s3cret", Kind.OK), ("wrong", Kind.REFUSED)):
+        for word, kind in (("s3cret", OutcomeKind.OK), ("wrong", OutcomeKind.REFUSED)):
             settings = {
                 "handshake": [{"send": f"AUTH {word}", "expect": r"^\+OK"}],
                 "connection": "per_request",
@@ -140,7 +143,11 @@ def test_a_store_with_crlf_prompts_and_counted_values():
     with serving(behave) as port:
         to = client(
             port,
-            program(settings=settings, requests=requests, replies={"put": (Rule("value", reply="^VALUE"),)}),
+            program(
+                settings=settings,
+                requests=requests,
+                replies={"put": (ReplyRule("value", reply="^VALUE"),)},
+            ),
         )
         for value in ("plain", "a\r\nready> b", ""):
             answer = to.ask(Request("put", {"key": "k", "value": value}), LONG_S)
@@ -148,7 +155,7 @@ def test_a_store_with_crlf_prompts_and_counted_values():
         assert to.close() == b""
 
 
-def test_frames_and_resp_speak_to_a_server():
+def test_frames_and_resp_with_a_server():
     def frames(connection):
         head = connection.recv(2, 256)
         body = connection.recv(int.from_bytes(head, "little"), 256)
@@ -157,23 +164,31 @@ def test_frames_and_resp_speak_to_a_server():
     def resp(connection):
         data = connection.recv(65536)
         connection.sendall(
-            b"+OK\r\n" if data == b"*3\r\n$3\r\nSET\r\n$3\r\na b\r\n$1\r\nv\r\n" else b"-ERR what\r\n"
+            b"+OK\r\n"
+            if data == b"*3\r\n$3\r\nSET\r\n$3\r\na b\r\n$1\r\nv\r\n"
+            else b"-ERR what\r\n"
         )
 
     described = program(
         "frames",
         {"size": "2", "byte_order": "little"},
         {"put": "{0x01}{key.u8}{key}"},
-        {"put": (Rule("ok", reply="^OK:\x01\x03a b$"),)},
+        {"put": (ReplyRule("ok", reply="^OK:\x01\x03a b$"),)},
     )
     with serving(frames) as port:
         to = client(port, described)
-        assert to.ask(Request("put", {"key": "a b"}), LONG_S).outcome.kind is Kind.OK
+        assert to.ask(Request("put", {"key": "a b"}), LONG_S).outcome.kind is OutcomeKind.OK
         to.close()
     for request in ("SET {key} {value}", ["SET", "{key}", "{value}"]):
         with serving(resp) as port:
-            to = client(port, program("resp", {}, {"put": request}, {"put": (Rule("ok", reply=r"^\+OK$"),)}))
-            assert to.ask(Request("put", {"key": "a b", "value": "v"}), LONG_S).outcome.kind is Kind.OK
+            to = client(
+                port,
+                program("resp", {}, {"put": request}, {"put": (ReplyRule("ok", reply=r"^\+OK$"),)}),
+            )
+            assert (
+                to.ask(Request("put", {"key": "a b", "value": "v"}), LONG_S).outcome.kind
+                is OutcomeKind.OK
+            )
             to.close()
 
 
@@ -181,20 +196,41 @@ def test_handshakes_are_compiled_with_the_nodes_names():
     to = client(9001, program(settings={"handshake": [{"send": "HELLO {port}"}]}))
     assert isinstance(to, StreamClient)
     assert isinstance(to._codec, LinesCodec)
-    assert to._codec.handshake == (Shake(b"HELLO 9001\n", ""),)
+    assert to._codec.handshake == (HandshakeStep(b"HELLO 9001\n", ""),)
 
 
 def test_settings_are_described_for_every_protocol():
-    for kind in PROTOCOLS:
-        for name, setting in settings_of(kind).items():
+    for kind in protocol_names():
+        for name, setting in language_of(kind).settings.items():
             assert setting.description, name
-    assert settings_of("my.own:Client") is None
+        assert 5 < len(describe_protocol(kind)) <= 60
+    assert language_of("my.own:Client") is None
 
 
-def test_speaking_lines_imports_no_other_protocol():
+def test_a_new_file_is_a_new_protocol(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(
+        '"""A protocol of this test."""\n'
+        "LANGUAGE = 'its language'\n"
+        "def connect(program, host, port, names): return (program.speak.kind, port)\n"
+    )
+    monkeypatch.setattr(protocols, "__path__", [*protocols.__path__, str(tmp_path)])
+    protocol_names.cache_clear()
+    try:
+        assert "mine" in protocol_names()
+        assert describe_protocol("mine") == "A protocol of this test"
+        assert language_of("mine") == "its language"
+        assert connect(program("mine"), "127.0.0.1", 9001, names={}) == ("mine", 9001)
+    finally:
+        monkeypatch.undo()
+        protocol_names.cache_clear()
+        sys.modules.pop("kvsim.client.protocols.mine", None)
+
+
+def test_a_client_of_lines_imports_no_other_protocol():
+    others = {"json", "http", "email", "subprocess", "asyncio"}
     script = (
         "import sys; from tests.client.programs import program, client; client(1, program());"
-        "print(*sorted({'json', 'http', 'email', 'subprocess', 'base64', 'asyncio'} & set(sys.modules)))"
+        f"print(*sorted({others} & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True

@@ -1,5 +1,5 @@
-"""`speak: http` against a real server and against servers that break the protocol; its decoder against any
-bytes.
+"""`speak: http` against a real server and against servers that break the protocol; its decoder
+against any bytes.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvsim.client.codec import Malformed, Oversize, Reply
+from kvsim.client.codec import Malformed, Oversize, ReplyFrame
 from kvsim.client.exchange import Request
 from kvsim.client.http_decoder import HttpDecoder
 from kvsim.client.settings import BadSetting
 from kvsim.client.templates import Unsendable
-from kvsim.config.program import Program, Rule
-from kvsim.history.outcome import Kind, Reason
+from kvsim.config.program import Program, ReplyRule
+from kvsim.history.outcome import OutcomeKind, Reason
 from tests.client.programs import client, program
 from tests.client.servers import serving
 
@@ -30,8 +30,8 @@ LONG_S = 20.0
 
 
 class Store(http.server.BaseHTTPRequestHandler):
-    """PUT/GET/DELETE /raw/KEY with the value as body; POST /json with base64; /moved answers 307; anything
-    kept in `data`.
+    """PUT/GET/DELETE /raw/KEY with the value as body; POST /json with base64; /moved answers 307;
+    anything kept in `data`.
     """
 
     protocol_version = "HTTP/1.1"
@@ -91,10 +91,16 @@ def store() -> Iterator[int]:
 
 RAW = program(
     "http",
-    requests={"put": {"method": "PUT", "path": "/raw/{key}", "body": "{value}"}, "get": "GET /raw/{key}"},
+    requests={
+        "put": {"method": "PUT", "path": "/raw/{key}", "body": "{value}"},
+        "get": "GET /raw/{key}",
+    },
     replies={
-        "put": (Rule("ok", status=frozenset({200}), reply="^stored$"),),
-        "get": (Rule("value", status=frozenset({200})), Rule("not_found", status=frozenset({404}))),
+        "put": (ReplyRule("ok", status=frozenset({200}), reply="^stored$"),),
+        "get": (
+            ReplyRule("value", status=frozenset({200})),
+            ReplyRule("not_found", status=frozenset({404})),
+        ),
     },
 )
 JSON = program(
@@ -110,9 +116,16 @@ JSON = program(
         "moved": {"method": "POST", "path": "/moved", "body": '{"key": {key.json}}'},
     },
     replies={
-        "put": (Rule("ok", status=frozenset({200})),),
-        "get": (Rule("value", status=frozenset({200})), Rule("not_found", reply=r'"kvs": \[\]')),
-        "moved": (Rule("read_only", status=frozenset({307}), headers={"Location": "(?P<leader_url>.+)"}),),
+        "put": (ReplyRule("ok", status=frozenset({200})),),
+        "get": (
+            ReplyRule("value", status=frozenset({200})),
+            ReplyRule("not_found", reply=r'"kvs": \[\]'),
+        ),
+        "moved": (
+            ReplyRule(
+                "read_only", status=frozenset({307}), headers={"Location": "(?P<leader_url>.+)"}
+            ),
+        ),
     },
 )
 AWKWARD = [
@@ -128,25 +141,29 @@ AWKWARD = [
 
 
 @pytest.mark.parametrize("described", [RAW, JSON], ids=["raw", "json"])
-def test_any_text_survives_the_way_there_and_back(store, described):
+def test_any_text_comes_back_unchanged(store, described):
     to = client(store, described)
     for text in AWKWARD:
         key = f"k{text}"
         assert to.ask(Request("get", {"key": key}), LONG_S).outcome.found is False
-        assert to.ask(Request("put", {"key": key, "value": text}), LONG_S).outcome.kind is Kind.OK
+        assert (
+            to.ask(Request("put", {"key": key, "value": text}), LONG_S).outcome.kind
+            is OutcomeKind.OK
+        )
         answer = to.ask(Request("get", {"key": key}), LONG_S)
         assert (answer.outcome.value, answer.exchange.status) == (text, 200)
     to.close()
 
 
-def test_one_connection_carries_all_requests_and_the_wire_is_shown_as_it_was(store):
+def test_one_connection_carries_all_requests_and_its_bytes_are_recorded(store):
     to = client(store, RAW)
     first = to.ask(Request("put", {"key": "a b", "value": "v"}), LONG_S).exchange
     second = to.ask(Request("get", {"key": "a b"}), LONG_S).exchange
     to.close()
     assert first.connection == second.connection
     assert (
-        first.sent == b"PUT /raw/a%%20b HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Length: 1\r\n\r\nv" % store
+        first.sent
+        == b"PUT /raw/a%%20b HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Length: 1\r\n\r\nv" % store
     )
     assert second.received.startswith(b"HTTP/1.1 200 OK\r\n")
     assert (second.reply, second.headers["x-value"]) == (b"v", "from a header")
@@ -165,7 +182,7 @@ def test_a_redirect_is_read_and_not_followed(store):
     assert (outcome.reason, outcome.leader) == (Reason.READ_ONLY, "http://127.0.0.1:9001/moved")
 
 
-def test_a_value_may_stand_in_a_header(store):
+def test_a_value_in_a_header(store):
     described = program("http", {"value": {"header": "X-Value"}}, RAW.requests, RAW.replies)
     to = client(store, described)
     to.ask(Request("put", {"key": "k", "value": "in the body"}), LONG_S)
@@ -187,7 +204,29 @@ def get_from(reply: bytes, described: Program = RAW):
 
 def test_success_without_the_value_is_not_a_value():
     answer = get_from(b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"error": "no"}', JSON)
-    assert (answer.outcome.kind, answer.outcome.reason) == (Kind.UNKNOWN, Reason.UNRECOGNISED)
+    assert (answer.outcome.kind, answer.outcome.reason) == (
+        OutcomeKind.UNKNOWN,
+        Reason.UNRECOGNISED,
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        (b'{"kvs": [{"value": "YQ=="}]}', "a"),
+        (b'{"kvs": [{"value": ""}]}', ""),
+        # JSON of protobuf leaves out what is empty; another object has no value at all.
+        (b'{"kvs": [{"key": "k"}]}', ""),
+        (b'{"kvs": []}', None),
+        (b'{"kvs": [{"value": null}]}', None),
+        (b'{"error": "no"}', None),
+    ],
+)
+def test_a_value_that_is_left_out_because_it_is_empty(body, value):
+    settings = {"value": {"json": "$.kvs[0].value", "decode": "base64", "omitted": ""}}
+    described = program("http", settings, RAW.requests, RAW.replies)
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+    assert get_from(head + body, described).outcome.value == value
 
 
 @pytest.mark.parametrize(
@@ -202,7 +241,7 @@ def test_success_without_the_value_is_not_a_value():
 )
 def test_a_broken_response_is_unknown(reply, reason):
     outcome = get_from(reply).outcome
-    assert (outcome.kind, outcome.reason) == (Kind.UNKNOWN, reason)
+    assert (outcome.kind, outcome.reason) == (OutcomeKind.UNKNOWN, reason)
 
 
 def test_a_body_that_ends_with_the_connection():
@@ -249,7 +288,7 @@ PARTS = st.sampled_from(
     st.lists(st.one_of(PARTS, st.binary(max_size=8)), max_size=10).map(b"".join),
     st.lists(st.integers(0, 300), max_size=8),
 )
-def test_where_a_response_is_split_never_matters(data, cuts):
+def test_a_response_does_not_depend_on_where_it_is_split(data, cuts):
     edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
     pieces = [data[start:stop] for start, stop in itertools.pairwise(edges)]
     assert outcome_of(pieces) == outcome_of([data])
@@ -260,11 +299,11 @@ def test_chunks_are_joined(chunks, more):
     wire = b"".join(b"%x;ext\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
     head = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\n"
     reply = decoder().feed(head + wire + b"0\r\nTrailer: x\r\n\r\n" + more)
-    assert isinstance(reply, Reply)
+    assert isinstance(reply, ReplyFrame)
     assert (reply.text, reply.rest) == (b"".join(chunks), more)
 
 
-def test_a_body_beyond_the_limit_is_cut_off_whatever_it_announces():
+def test_a_body_beyond_the_limit_is_cut_off():
     for head in (b"Content-Length: 6000\r\n", b"Transfer-Encoding: chunked\r\n", b""):
         with pytest.raises(Oversize):
             decoder().feed(
@@ -288,12 +327,63 @@ def test_a_body_beyond_the_limit_is_cut_off_whatever_it_announces():
         ["GET", "/"],
     ],
 )
-def test_a_request_that_cannot_be_is_refused_with_its_verb(request_):
+def test_a_mistake_in_a_request_is_reported_with_its_verb(request_):
     with pytest.raises(BadSetting, match="request `get`"):
         client(1, program("http", requests={"get": request_}))
 
 
-def test_a_field_cannot_smuggle_a_header():
+def test_a_field_cannot_inject_a_header():
     described = program("http", requests={"get": {"path": "/", "headers": {"X-Key": "{key}"}}})
     with pytest.raises(Unsendable):
         client(1, described).ask(Request("get", {"key": "k\r\nX-Evil: 1"}), LONG_S)
+
+
+def closing_at_the_second_request(received: list[bytes]):
+    """Answers the first request of each connection, and closes it when the second has arrived.
+
+    So a client observes the close of an idle connection that crosses its request.
+    """
+
+    def behave(connection):
+        for number in range(2):
+            data = b""
+            while b"\r\n\r\n" not in data:
+                chunk = connection.recv(4096)
+                if not chunk:
+                    return
+                data += chunk
+            received.append(data.split()[0])
+            if number == 0:
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nv")
+
+    return behave
+
+
+@pytest.mark.parametrize(
+    ("verb", "kind", "methods"),
+    [
+        ("get", OutcomeKind.OK, [b"GET", b"GET", b"GET"]),
+        # It may have happened, so it is never sent twice.
+        ("put", OutcomeKind.UNKNOWN, [b"GET", b"PUT"]),
+    ],
+)
+def test_where_a_close_crosses_a_request_only_a_read_is_asked_again(verb, kind, methods):
+    received: list[bytes] = []
+    with serving(closing_at_the_second_request(received)) as port:
+        to = client(port, RAW)
+        fields = {"key": "k", "value": "v"}
+        assert to.ask(Request("get", {"key": "k"}), 2).outcome.kind is OutcomeKind.OK
+        outcome = to.ask(Request(verb, fields), 2).outcome
+        to.close()
+    assert outcome.kind is kind, outcome
+    assert received == methods
+
+
+def test_a_close_on_a_new_connection_is_the_nodes_fault_and_nothing_is_asked_again():
+    asked: list[bytes] = []
+    with serving(lambda connection: asked.append(connection.recv(4096))) as port:
+        to = client(port, RAW)
+        outcome = to.ask(Request("get", {"key": "k"}), 2).outcome
+        to.close()
+    assert (outcome.kind, outcome.reason) == (OutcomeKind.UNKNOWN, Reason.CLOSED)
+    assert len(asked) == 1

@@ -1,4 +1,4 @@
-"""What a node says of itself, read by the program's `status` query; and the small JSON path it is read with."""
+"""The status of a node, read by the program's `status` query, and the JSON paths in it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvsim.client.json_path import find, parse_path, read_json
-from kvsim.client.status import ask_status, read_fields
-from kvsim.config.program import Program, Query, Role, Rule, Speak
+from kvsim.client.status import ask_status, read_fields, role_of
+from kvsim.config.program import Program, Query, ReplyRule, Role, Speak
 from tests.client.programs import client
 from tests.client.servers import answering, serving
 
@@ -46,8 +46,10 @@ def test_a_path_finds_a_value_as_text(path, value):
     assert find(ANSWER, parse_path(path)) == value
 
 
-@pytest.mark.parametrize("path", ["role", "", "$role", "$..role", "$.a[x]", "$.a[", "$.a[-1]", "$.*.["])
-def test_what_is_no_path_is_refused(path):
+@pytest.mark.parametrize(
+    "path", ["role", "", "$role", "$..role", "$.a[x]", "$.a[", "$.a[-1]", "$.*.["]
+)
+def test_a_text_that_is_no_path_is_refused(path):
     with pytest.raises(ValueError, match="JSON path"):
         parse_path(path)
 
@@ -65,18 +67,33 @@ def test_any_document_has_text_or_nothing_at_any_path(document, steps):
     assert found is None or isinstance(found, str)
 
 
-@given(st.binary(max_size=40) | st.sampled_from([b"[" * 100_000, b"1" * 5000, b"\xff", b'"\\ud800"']))
+@given(
+    st.binary(max_size=40) | st.sampled_from([b"[" * 100_000, b"1" * 5000, b"\xff", b'"\\ud800"'])
+)
 def test_reading_json_never_raises(data):
     read_json(data)
 
 
 def test_fields_are_read_by_path_or_by_pattern():
-    query = Query(fields={"role": "$.role", "keys": r"^keys=(\d+)", "gone": "$.gone", "no": r"no (match)"})
+    query = Query(
+        fields={"role": "$.role", "keys": r"^keys=(\d+)", "gone": "$.gone", "no": r"no (match)"}
+    )
     assert read_fields(query, 'keys=3\n{"role": "leader"}') == {"role": "leader", "keys": "3"}
     assert read_fields(query, "no JSON here") == {}
 
 
-def test_a_node_is_asked_in_its_own_protocol():
+def test_a_role_may_be_a_status_or_a_header_and_a_leader_may_be_counted_from_zero():
+    query = Query(fields={"role": "status", "region": "headers.X-Region", "leader_index0": r"(\d)"})
+    fields = read_fields(query, "leader 2", 503, {"x-region": "eu"})
+    assert fields == {"role": "503", "region": "eu", "leader_index0": "2", "leader": "3"}
+    assert read_fields(query, "none", None, {}) == {}
+    assert role_of(Query(words={"200": Role.LEADER, "503": Role.FOLLOWER}), "503", {}) == "follower"
+
+
+WORDS = {"primary": Role.LEADER, "replica of {leader.addr}": Role.FOLLOWER}
+
+
+def test_a_node_is_asked_in_the_protocol_of_its_program():
     body = json.dumps(ANSWER).encode()
     described = Program(
         "store",
@@ -84,16 +101,21 @@ def test_a_node_is_asked_in_its_own_protocol():
         {},
         speak=Speak("lines"),
         requests={"status": "STATUS"},
-        replies={"status": (Rule("ok", reply=r"^\{"),)},
-        status=Query(fields={"role": "$.role", "keys": "$.keys"}, words={"primary": Role.LEADER}),
+        replies={"status": (ReplyRule("ok", reply=r"^\{"),)},
+        status=Query(fields={"role": "$.role", "keys": "$.keys"}, words=WORDS),
     )
     for reply, role, keys in (
+        (b'{"role": "replica of 10.0.0.1:7"}', Role.FOLLOWER, None),
         (body, Role.LEADER, "0"),
         (b'{"role": "witness"}', None, None),
         (b"ERR", None, None),
     ):
         with serving(answering(lambda _, reply=reply: reply + b"\n")) as port:
             to = client(port, described)
-            status = ask_status(to, described, 20.0)
+            status = ask_status(to, described, 20.0, {"leader.addr": "10.0.0.1:7"})
             to.close()
-        assert (status.role, status.fields.get("keys"), status.answered) == (role, keys, reply != b"ERR")
+        assert (status.role, status.fields.get("keys"), status.answered) == (
+            role,
+            keys,
+            reply != b"ERR",
+        )

@@ -1,4 +1,4 @@
-"""A small user's folder for tests of kvsim.config: a program, a cluster of three, and room for a scenario."""
+"""A small project for tests of kvsim.config: a program, a cluster of three, and a scenario."""
 
 from __future__ import annotations
 
@@ -34,12 +34,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "nodes" / "toy").mkdir(parents=True)
     (tmp_path / "nodes" / "toy" / "node.yaml").write_text(PROGRAM)
+    (tmp_path / "nodes" / "toy" / "toy").symlink_to("/bin/true")
     (tmp_path / "cluster.yaml").write_text(CLUSTER)
     return tmp_path
 
 
 @pytest.fixture
-def complaints() -> Callable[..., list[str]]:
+def problems_of() -> Callable[..., list[str]]:
     """Call a loader that must raise FileProblems; its problems, one line each."""
 
     def call(load: Callable[..., object], *args: object, **kwargs: object) -> list[str]:

@@ -1,4 +1,4 @@
-"""Reading files must not cost a command its start: nothing heavy is imported for it."""
+"""Reading files must not delay the start of a command: the readers import nothing heavy."""
 
 from __future__ import annotations
 
@@ -24,9 +24,11 @@ HEAVY = {
 def test_the_readers_import_nothing_heavy() -> None:
     code = (
         "import sys, yaml; before = set(sys.modules)\n"
-        "import kvsim.config.cluster_file, kvsim.config.scenario_file, kvsim.config.lint\n"
+        "import kvsim.config.cluster_loader, kvsim.config.scenario_loader, kvsim.config.lint\n"
         "print(*sorted(set(sys.modules) - before))"
     )
     root = Path(__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+    )
     assert HEAVY & set(done.stdout.split()) == set()

@@ -1,22 +1,35 @@
-"""node.yaml: everything a program may say, read into a Program; and what is wrong in one, all at once."""
+"""node.yaml: every key is read into a Program; all mistakes are reported at once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from kvsim.config.program import Probe, Program, Ready, Role, Rule, Stop, StopStep
-from kvsim.config.program_file import ANYWHERE, Around, load_program
+from kvsim.config.program import Probe, Program, Ready, ReplyRule, Role, Stop, StopSequenceStep
+from kvsim.config.program_loader import load_program
+from kvsim.config.protocol_schema import ProtocolLanguage, no_language
+from kvsim.config.registry import Registry
+from kvsim.config.schema import Field, Int, Text
 from kvsim.errors import FileProblems, Problem
+from kvsim.runner.registry import REGISTRY
+
+# The settings and requests of protocols are not checked here.
+ANY_SETTING = replace(REGISTRY, language_of=no_language)
 
 SMALL = "program: toy\nstart: [./toy]\n"
 
 
-def load(path: Path | str, around: Around = ANYWHERE, base: Path | None = None) -> Program:
+def load(
+    path: Path | str,
+    registry: Registry = ANY_SETTING,
+    base: Path | None = None,
+    nodes: set[str] | None = None,
+) -> Program:
     problems: list[Problem] = []
-    program = load_program(str(path), base or Path.cwd(), problems, around)
+    program = load_program(str(path), base or Path.cwd(), problems, registry, nodes=nodes)
     if problems:
         raise FileProblems(problems)
     assert program is not None
@@ -39,11 +52,13 @@ def read(write: Callable[[str], Path]) -> Callable[[str], Program]:
 
 
 @pytest.fixture
-def wrong(write: Callable[[str], Path], complaints: Callable[..., list[str]]) -> Callable[[str], list[str]]:
-    return lambda text: complaints(load, write(text))
+def problems_in(
+    write: Callable[[str], Path], problems_of: Callable[..., list[str]]
+) -> Callable[[str], list[str]]:
+    return lambda text: problems_of(load, write(text))
 
 
-def test_the_least_a_program_says(read: Callable[[str], Program]) -> None:
+def test_the_smallest_program(read: Callable[[str], Program]) -> None:
     program = read("")
     assert program.start == {Role.LEADER: ("./toy",), Role.FOLLOWER: ("./toy",)}
     assert program.ready == Ready(all_of=(Probe("port", {"state": "owned"}),))
@@ -58,7 +73,7 @@ def test_a_program_is_found_by_name_folder_and_file(folder: Path, reference: str
     assert load(reference).folder == (folder / "nodes" / "toy").resolve()
 
 
-def test_a_name_is_looked_for_upward(folder: Path) -> None:
+def test_a_name_is_searched_for_upward(folder: Path) -> None:
     below = folder / "scenarios" / "deep"
     below.mkdir(parents=True)
     assert load("toy", base=below).name == "toy"
@@ -66,13 +81,15 @@ def test_a_name_is_looked_for_upward(folder: Path) -> None:
 
 def test_a_name_may_be_a_yaml_file_in_nodes(folder: Path) -> None:
     (folder / "nodes" / "broken").mkdir()
-    (folder / "nodes" / "broken" / "late.yaml").write_text("program: late\nlike: toy\nstart: [./late]\n")
+    (folder / "nodes" / "broken" / "late.yaml").write_text(
+        "program: late\nlike: toy\nstart: [./late]\n"
+    )
     program = load("broken/late")
     assert (program.name, program.start[Role.LEADER]) == ("late", ("./late",))
-    assert program.replies["any"][0] == Rule("ok", "^OK$")
+    assert program.replies["any"][0] == ReplyRule("ok", "^OK$")
 
 
-def test_what_is_taken_from_another_program_stays_in_its_folder(folder: Path) -> None:
+def test_the_paths_of_another_program_refer_to_its_folder(folder: Path) -> None:
     (folder / "nodes" / "toy" / "node.yaml").write_text(
         "program: toy\nstart: ['{program_dir}/toy']\ncwd: '{program_dir}'\n"
     )
@@ -83,55 +100,63 @@ def test_what_is_taken_from_another_program_stays_in_its_folder(folder: Path) ->
     assert (program.cwd, program.folder) == ("{program_dir}", (folder / "mine").resolve())
 
 
-def test_a_relative_start_is_seen_from_where_it_was_written(folder: Path) -> None:
+def test_a_relative_start_is_relative_to_the_file_it_is_written_in(folder: Path) -> None:
     (folder / "mine.yaml").write_text("program: mine\nlike: toy\n")
     assert load("./mine.yaml").start[Role.LEADER][0] == f"{folder.resolve()}/nodes/toy/./toy"
 
 
 def test_file_names_are_templates_too(
-    read: Callable[[str], Program], wrong: Callable[[str], list[str]]
+    read: Callable[[str], Program], problems_in: Callable[[str], list[str]]
 ) -> None:
     assert read('files: {"{name}.conf": x}').files == {"{name}.conf": "x"}
-    assert "{nme} is no name" in wrong(SMALL + 'files: {"{nme}.conf": x}')[0]
+    assert "{nme} is no known name" in problems_in(SMALL + 'files: {"{nme}.conf": x}')[0]
 
 
-def test_like_leads_nowhere_twice(folder: Path, complaints: Callable[..., list[str]]) -> None:
+def test_a_circle_of_likes_is_a_mistake(
+    folder: Path, problems_of: Callable[..., list[str]]
+) -> None:
     (folder / "nodes" / "toy" / "node.yaml").write_text("program: toy\nlike: toy\n")
-    assert "leads round in a circle" in complaints(load, "toy")[0]
+    assert "leads in a circle" in problems_of(load, "toy")[0]
 
 
 @pytest.mark.parametrize(
-    ("reference", "said"),
+    ("reference", "expected"),
     [
         (
             "tyo",
-            '--program: no node.yaml for program "tyo": looked in nodes/ beside and above .; did you mean `toy`?',
+            '--program: no node.yaml for program "tyo": searched nodes/ in . and above, and '
+            "kvsim's own programs; did you mean `toy`?",
         ),
         (
             "./tyo",
-            '--program: no node.yaml for program "./tyo": looked at that path from .; did you mean `toy`?',
+            '--program: no node.yaml for program "./tyo": searched that path from .; did you mean '
+            "`toy`?",
         ),
         ("/", '--program: no node.yaml for program "/"'),
         ("~nobody-here/x", "--program: no node.yaml"),
     ],
 )
 def test_a_program_that_is_not_there(
-    folder: Path, complaints: Callable[..., list[str]], reference: str, said: str
+    folder: Path, problems_of: Callable[..., list[str]], reference: str, expected: str
 ) -> None:
-    assert complaints(load, reference)[0].startswith(said)
+    assert problems_of(load, reference)[0].startswith(expected)
 
 
 def test_start_is_per_role(read: Callable[[str], Program], write: Callable[[str], Path]) -> None:
     text = (
-        "program: p\nstart: {leader: [a, 'b c'], follower: [d]}\nstart_leader: [x]\nstart_follower: [y, z]\n"
+        "program: p\nstart: {leader: [a, 'b c'], follower: [d]}\n"
+        "start_leader: [x]\nstart_follower: [y, z]\n"
     )
-    assert load(write(text)).start == {Role.LEADER: ("a", "b c", "x"), Role.FOLLOWER: ("d", "y", "z")}
+    assert load(write(text)).start == {
+        Role.LEADER: ("a", "b c", "x"),
+        Role.FOLLOWER: ("d", "y", "z"),
+    }
 
 
 def test_replies_keep_their_order_and_forms(read: Callable[[str], Program]) -> None:
     program = read(
         """
-requests: {put: x, get: y}
+requests: {put: "{key} {value}", get: "{key}"}
 replies:
   put:
     read_only: [one, {reply: two, status: 403, headers: {X-Why: ro}, stderr: bad}]
@@ -141,11 +166,11 @@ replies:
 """
     )
     assert program.replies["put"] == (
-        Rule("read_only", "one"),
-        Rule("read_only", "two", frozenset({403}), {"X-Why": "ro"}, "bad"),
-        Rule("ok", None, frozenset({200, 201})),
+        ReplyRule("read_only", "one"),
+        ReplyRule("read_only", "two", frozenset({403}), {"X-Why": "ro"}, "bad"),
+        ReplyRule("ok", None, frozenset({200, 201})),
     )
-    assert program.replies["any"] == (Rule("refused", "^ERR"), Rule("unknown", "^MAYBE"))
+    assert program.replies["any"] == (ReplyRule("refused", "^ERR"), ReplyRule("unknown", "^MAYBE"))
 
 
 def test_ready_probes(read: Callable[[str], Program]) -> None:
@@ -172,8 +197,8 @@ log: {mode: pty, extra: "*.log"}
             Probe("request", {"request": "info", "reply": "role:"}),
         ),
         (
-            Probe("http", {"url": "/health", "status": (200,)}),
-            Probe("command", {"run": ("check", "{port}"), "exit": (0,)}),
+            Probe("http", {"url": "/health", "status": frozenset({200})}),
+            Probe("command", {"run": ("check", "{port}"), "exit": frozenset({0})}),
         ),
         0.5,
     )
@@ -184,22 +209,27 @@ log: {mode: pty, extra: "*.log"}
 @pytest.mark.parametrize(
     ("text", "stop"),
     [
-        ("{signal: SIGINT, grace: 1s}", Stop((StopStep("INT", (), 1.0),))),
+        ("{signal: SIGINT, grace: 1s}", Stop((StopSequenceStep("INT", (), 1.0),))),
         (
             "{command: [halt], exit: [0, 3], pid_file: x.pid}",
-            Stop((StopStep(None, ("halt",), 3.0),), frozenset({0, 3}), "x.pid"),
+            Stop(
+                (StopSequenceStep(None, ("halt",), 3.0),),
+                frozenset({0, 3}),
+                "x.pid",
+                own_signal=False,
+            ),
         ),
         (
             "{steps: [{signal: TERM, wait: 2s}, {command: [halt]}]}",
-            Stop((StopStep("TERM", (), 2.0), StopStep(None, ("halt",), 3.0))),
+            Stop((StopSequenceStep("TERM", (), 2.0), StopSequenceStep(None, ("halt",), 3.0))),
         ),
     ],
 )
-def test_ways_to_stop(read: Callable[[str], Program], text: str, stop: Stop) -> None:
+def test_stop_sequences(read: Callable[[str], Program], text: str, stop: Stop) -> None:
     assert read(f"stop: {text}").stop == stop
 
 
-def test_roles_and_state_are_asked_for(read: Callable[[str], Program]) -> None:
+def test_the_status_request_and_its_fields(read: Callable[[str], Program]) -> None:
     program = read(
         """
 role_words: {leader: primary, follower: replica}
@@ -213,7 +243,7 @@ status: {request: info, role: "role:(\\\\w+)", index: $.a.0.b, words: {Slave: fo
     assert program.status.words["primary"] is Role.LEADER
 
 
-def test_a_status_request_alone_is_asked_as_the_reference_store_answers(
+def test_a_status_request_without_fields_has_those_of_the_reference_store(
     read: Callable[[str], Program],
 ) -> None:
     assert read("requests: {status: STATUS}").status.fields["role"] == "$.role"
@@ -232,7 +262,7 @@ cwd: "{data_dir}"
 order: together
 role_log: {leader: LEADER}
 speak: {kind: http, timeout: 3}
-promises: {writes: acked_by_leader}
+guarantees: {writes: acked_by_leader}
 """
     )
     assert program.init[1].roles == {Role.FOLLOWER}
@@ -262,65 +292,138 @@ start_follower: ["{nodes.n9.port}"]
 """
 
 
-def test_all_mistakes_at_once_each_with_its_place(wrong: Callable[[str], list[str]]) -> None:
-    assert wrong(MISTAKES) == [
+def test_all_mistakes_at_once_each_with_its_location(
+    problems_in: Callable[[str], list[str]],
+) -> None:
+    assert problems_in(MISTAKES) == [
         'p.yaml:2:1: unknown key "strat"; did you mean `start`?',
-        "p.yaml:3:12: {prot} is no name that can stand here; did you mean `port`? (literal braces: {{prot}})",
-        "p.yaml:3:22: {ports.peer} is no name that can stand here; known: addr, cluster, data_dir, host, "
-        "id, leader.addr, leader.data_dir, leader.host, leader.id, leader.name, leader.port, "
-        "leader.role, name, port, program_dir, python, … (literal braces: {{ports.peer}})",
+        "p.yaml:3:12: {prot} is no known name here; did you mean `port`? (literal braces: "
+        "{{prot}})",
+        "p.yaml:3:22: {ports.peer} is no known name here; known: addr, cluster, data_dir, host, "
+        "id, index0, leader.addr, leader.data_dir, leader.host, leader.id, leader.index0, "
+        "leader.name, leader.port, leader.role, name, port, … (literal braces: {{ports.peer}})",
         "p.yaml:4:6: user: expected a user name, found nothing",
         'p.yaml:5:7: env: expected the name of a variable, found "1A"',
         'p.yaml:6:9: files: expected a file name below the data directory, found "../x"',
         'p.yaml:6:18: files: expected a file name below the data directory, found "/etc/passwd"',
-        'p.yaml:7:14: ready.log: "(" is not a regular expression: missing ), unterminated subpattern at '
-        "position 0",
+        'p.yaml:7:14: ready.log: "(" is not a regular expression: missing ), unterminated '
+        "subpattern at position 0",
         "p.yaml:7:25: ping: true needs a `ping` in `requests`",
         'p.yaml:7:37: ready.port: expected a known word, found "ownd"; did you mean `owned`?',
-        "p.yaml:7:49: ready.any: expected exactly one of log, port, ping, request, http, command; found "
-        "log and ping",
+        "p.yaml:7:49: ready.any: expected exactly one of log, port, ping, request, http, command; "
+        "found log and ping",
         "p.yaml:7:64: ping: true needs a `ping` in `requests`",
-        'p.yaml:7:80: ready.within: expected a time with its unit, such as 500ms, 2s or 1m, found "5"',
-        "p.yaml:8:7: stop: write only one of signal and steps (`steps` can hold all of it)",
-        "p.yaml:8:16: stop.signal: expected a signal: TERM, INT, QUIT, HUP, KILL, ABRT, USR1, USR2, "
-        'STOP, CONT, SEGV, found "TERMINATE"',
-        "p.yaml:8:35: stop.steps: expected exactly one of signal, command; found signal and command",
-        "p.yaml:9:8: speak: expected a protocol (lines, frames, resp, http, command) or "
+        "p.yaml:7:80: ready.within: expected a time with its unit, such as 500ms, 2s or 1m, found "
+        '"5"',
+        "p.yaml:8:7: stop: write only one of signal and steps (`steps` can hold every kind)",
+        "p.yaml:8:16: stop.signal: expected a signal that ends a process: TERM, INT, QUIT, HUP, "
+        'KILL, ABRT, USR1, USR2, SEGV, found "TERMINATE"',
+        "p.yaml:8:35: stop.steps: expected exactly one of signal, command; found signal and "
+        "command",
+        "p.yaml:9:8: speak: expected a protocol (command, frames, http, lines, resp) or "
         'package.module:Class, found "linse"; did you mean `lines`?',
-        "p.yaml:10:17: {kye} is no name that can stand here; did you mean `key`? (literal braces: {{kye}})",
-        "p.yaml:10:17: {value.jsn} is no name that can stand here; did you mean `value.json`? (literal "
+        "p.yaml:10:17: {kye} is no known name here; did you mean `key`? (literal braces: {{kye}})",
+        "p.yaml:10:17: {value.jsn} is no known name here; did you mean `value.json`? (literal "
         "braces: {{value.jsn}})",
         'p.yaml:11:21: replies.put.ok: "[[a]]" is not a regular expression: Possible nested set at '
         "position 1",
         'p.yaml:11:30: replies.put: unknown key "okay"; did you mean `ok`?',
         'p.yaml:11:40: replies for "gte", which is not in `requests`; known: put',
-        "p.yaml:12:16: status.role: expected a regular expression with exactly one ( ) group, found 0",
+        "p.yaml:12:16: status.role: expected a regular expression with exactly one ( ) group, "
+        "found 0",
         "p.yaml:12:31: status asks with `status`, which is not in `requests`",
         "p.yaml:13:10: an option cannot be called `port`: templates use that name already",
-        'p.yaml:14:8: order: expected a known word, found "leader-first"; did you mean `leader_first`?',
+        'p.yaml:14:8: order: expected a known word, found "leader-first"; did you mean '
+        "`leader_first`?",
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "old", "new"),
+    [
+        ("promises: {writes: acked_by_leader}", "promises", "guarantees"),
+        ("requests: {status: S}\nstatus: {epoch: $.epoch}", "epoch", "term"),
+    ],
+)
+def test_a_key_that_was_renamed_names_the_new_key(
+    problems_in: Callable[[str], list[str]], text: str, old: str, new: str
+) -> None:
+    (line,) = problems_in(SMALL + text)
+    assert line.endswith(f'unknown key "{old}"; it is called `{new}` now')
+
+
 def test_nodes_that_templates_name_must_exist(
-    write: Callable[[str], Path], complaints: Callable[..., list[str]]
+    write: Callable[[str], Path], problems_of: Callable[..., list[str]]
 ) -> None:
     path = write(SMALL + 'env: {A: "{nodes.n1.port} {nodes.n9.port}"}')
-    assert ["{nodes.n9.port} is no name" in line for line in complaints(load, path, Around({"n1"}))] == [True]
+    assert [
+        "{nodes.n9.port} is no known name" in line for line in problems_of(load, path, nodes={"n1"})
+    ] == [True]
 
 
-class Whole:
-    def read(self, raw: object) -> int:
-        return int(str(raw))
-
-
-def test_settings_of_a_protocol_where_the_caller_knows_them(
-    write: Callable[[str], Path], complaints: Callable[..., list[str]]
+def test_settings_and_requests_of_a_protocol_by_its_language(
+    write: Callable[[str], Path], problems_of: Callable[..., list[str]]
 ) -> None:
-    around = Around(settings_of={"lines": {"size": Whole()}}.get)
-    path = write(SMALL + "speak: {kind: lines, size: big, szie: 3}")
-    first, second = complaints(load, path, around)
-    assert first.startswith("p.yaml:3:28: speak.size: invalid literal for int()")
-    assert second == "p.yaml:3:33: speak.szie: lines has no such setting; did you mean `size`?"
+    size = Field(Int(1, 8, "a size"), "the size", default=1)
+    lines = ProtocolLanguage({"size": size}, Text("a text"), lambda _: Text("a text"))
+    registry = replace(REGISTRY, language_of={"lines": lines}.get)
+    path = write(SMALL + "speak: {kind: lines, size: big, szie: 3}\nrequests: {get: [GET]}")
+    assert problems_of(load, path, registry) == [
+        'p.yaml:3:28: speak.size: expected a size from 1 to 8, found "big"',
+        'p.yaml:3:33: speak: unknown key "szie"; did you mean `size`?',
+        "p.yaml:4:17: requests.get: expected a text, found a list",
+    ]
+
+
+WRONG_SHAPES = {
+    "http": ("{metod: PUT, path: '/{key}'}", 'unknown key "metod"; did you mean `method`?'),
+    "lines": ("[GET, k]", "expected a text, found a list"),
+    "resp": ("{argv: [GET]}", "expected a list of words"),
+    "frames": ("[GET, k]", "found a list"),
+    "command": ("{argv: [x, '{key}'], stdni: y}", 'unknown key "stdni"; did you mean `stdin`?'),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG_SHAPES)
+def test_a_request_that_its_protocol_cannot_send_is_a_mistake_of_the_file(
+    write: Callable[[str], Path], problems_of: Callable[..., list[str]], kind: str
+) -> None:
+    text, message = WRONG_SHAPES[kind]
+    path = write(SMALL + f"speak: {kind}\nrequests: {{get: {text}}}")
+    (line,) = problems_of(load, path, REGISTRY)
+    assert line.startswith("p.yaml:4:") and ": requests.get: " in line and message in line
+
+
+WORDS = {
+    "replies: {get: {value: '(?P<valeu>.*)'}}": "no rule uses a group `valeu`; did you mean",
+    "capabilities: [roles, redirects]": "no capability `redirects`; did you mean `redirect`?",
+    "guarantees: {write: acked_by_leader}": 'unknown key "write"; did you mean `writes`?',
+    "guarantees: {writes: durable}": 'expected a known word, found "durable"',
+    "options: {fsync: []}": "at least 1",
+    "keeps: nothing\ncapabilities: [restart]": "contradicts the capability `restart`",
+    "keeps: nothing\nguarantees: {writes: durable_at_all}": "contradicts the guarantee",
+    "keeps: everything": 'expected a known word, found "everything"',
+}
+
+
+@pytest.mark.parametrize("text", WORDS)
+def test_words_that_other_tables_define_are_known(
+    write: Callable[[str], Path], problems_of: Callable[..., list[str]], text: str
+) -> None:
+    assert any(WORDS[text] in line for line in problems_of(load, write(SMALL + text)))
+
+
+def test_a_group_may_serve_the_pattern_itself_and_a_capability_may_be_the_authors_own(
+    read: Callable[[str], Program],
+) -> None:
+    program = read("replies: {ok: '(?P<q>[ab])x(?P=q)'}\ncapabilities: [writes_twice]")
+    assert program.capabilities == {"writes_twice"}
+
+
+def test_an_option_may_list_its_values(read: Callable[[str], Program]) -> None:
+    program = read("options: {fsync: [interval, always], size: 3}")
+    assert program.options == {"fsync": "interval", "size": "3"}
+    assert program.option_values == {"fsync": ("interval", "always")}
 
 
 def test_the_reference_store_is_read() -> None:

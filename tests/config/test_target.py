@@ -1,4 +1,4 @@
-"""Targets are read from words and say themselves again."""
+"""Targets are parsed from text, and their text can be parsed again."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ def test_words_become_a_target(words: str, target: Target) -> None:
 
 
 @pytest.mark.parametrize("words", [*WORDS, "n1", "n1, n3"])
-def test_a_target_says_itself_again(words: str) -> None:
+def test_the_text_of_a_target_is_the_target_again(words: str) -> None:
     target = parse_target(words)
     assert parse_target(str(target)) == target
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "expected"),
     [
         ("each folower", '"each folower" is no target; did you mean `each follower`?'),
         ("", '"" is no target'),
-        ("n1, n1", "`n1` stands twice in this target"),
-        ("n1, leader", "`leader` cannot stand in a list of node names"),
+        ("n1, n1", "`n1` is named twice in this target"),
+        ("n1, leader", "`leader` cannot be in a list of node names"),
     ],
 )
-def test_words_that_mean_nothing(words: str, said: str) -> None:
+def test_words_that_are_no_target(words: str, expected: str) -> None:
     with pytest.raises(ValueError) as caught:
         parse_target(words)
-    assert str(caught.value).startswith(said)
+    assert str(caught.value).startswith(expected)
 
 
-def test_which_targets_are_one_node() -> None:
+def test_targets_that_are_always_a_single_node() -> None:
     single = {words for words in [*WORDS, "n1", "n1, n2"] if parse_target(words).single}
     assert single == {
         "leader",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvsim.config.wire_text import to_bytes
+from kvsim.config.template import to_bytes
 
 
 def test_escapes_are_bytes_and_the_rest_is_utf8() -> None:
@@ -14,7 +14,7 @@ def test_escapes_are_bytes_and_the_rest_is_utf8() -> None:
 
 
 @pytest.mark.parametrize("text", ["\\q", "\\", "\\x1", "\\xg0"])
-def test_an_escape_that_means_nothing(text: str) -> None:
+def test_an_unknown_escape_is_an_error(text: str) -> None:
     with pytest.raises(ValueError, match="unknown escape"):
         to_bytes(text)
 

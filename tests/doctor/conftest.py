@@ -1,4 +1,7 @@
-"""Patients: the store of tests/hostile in one of its behaviours, described by a node.yaml."""
+"""Programs under test: the store of tests/hostile with one behaviour, described by a node.yaml.
+
+It has short time limits: some behaviours are found only when a limit has passed.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from kvsim.client.connect import settings_of
-from kvsim.config.program_file import Around, load_program
-from kvsim.doctor.patient import Patient
+from kvsim.cli.loading import load_program
+from kvsim.doctor.program_under_test import ProgramUnderTest
+from kvsim.errors import Problem
 
 STORE = Path(__file__).parents[1] / "hostile" / "store.py"
-PROGRAM = """\
-program: patient
-start: ["{python}", -I, STORE, "--host={host}", "--port={port}", "--data-dir={data_dir}", "--role={role}", --how=HOW]
-ready: {log: "listening on port", port: owned, within: 2s}
+NODE_YAML = """\
+program: hostile
+start: ["{python}", -I, STORE, "--host={host}", "--port={port}", "--data-dir={data_dir}",
+  "--role={role}", --how=BEHAVIOUR]
+ready: {log: "listening on port", port: owned, within: 1s}
+stop: {signal: TERM, grace: 500ms}
+keeps: nothing
 speak: lines
 requests: {put: "PUT {key} {value}", get: "GET {key}", ping: PING}
 replies:
@@ -24,18 +30,22 @@ replies:
   get: {value: "^VALUE (?P<value>.*)$", not_found: "^NOT_FOUND$"}
   ping: {ok: "^PONG$"}
 """
+TIMEOUT_S = 0.5
+
+Make = Callable[..., ProgramUnderTest]
 
 
 @pytest.fixture
-def patient(tmp_path: Path) -> Callable[[str], Patient]:
-    """`patient(how)`."""
+def program_under_test(tmp_path: Path) -> Make:
+    """`program_under_test(behaviour, change)`; its node.yaml, changed, is in `tmp_path`."""
 
-    def make(how: str) -> Patient:
+    def make(behaviour: str, change: Callable[[str], str] = str) -> ProgramUnderTest:
         path = tmp_path / "node.yaml"
-        path.write_text(PROGRAM.replace("STORE", json.dumps(str(STORE))).replace("HOW", how))
-        problems: list = []
-        program = load_program(str(path), tmp_path, problems, Around(settings_of=settings_of))
+        text = NODE_YAML.replace("STORE", json.dumps(str(STORE)))
+        path.write_text(change(text.replace("BEHAVIOUR", behaviour)))
+        problems: list[Problem] = []
+        program = load_program(path, problems)
         assert program, problems
-        return Patient(program)
+        return ProgramUnderTest(program, timeout_s=TIMEOUT_S)
 
     return make

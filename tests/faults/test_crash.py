@@ -1,4 +1,4 @@
-"""Damage to the end of a file: as much as was said, at the end of what was written, and nowhere else."""
+"""Damage to the end of a file: at most the given bytes, at the end of the content, nowhere else."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvsim.faults.crash import damage, newest
+from kvsim.data_directory import open_file
+from kvsim.faults import crash
+from kvsim.faults.crash import newest
 
-CONTENT = st.binary(min_size=1, max_size=200).map(
-    lambda data: data + b"\x01"
-)  # the last byte written is no zero
+# The last byte of the content is not zero.
+CONTENT = st.binary(min_size=1, max_size=200).map(lambda data: data + b"\x01")
+
+
+def damage(path: Path, how: str, size: int, rng: random.Random) -> tuple[int, int]:
+    with open_file(path.parent, path.name) as descriptor:
+        return crash.damage(descriptor, how, size, rng)
 
 
 def file_of(folder: Path, content: bytes) -> Path:
@@ -23,35 +29,35 @@ def file_of(folder: Path, content: bytes) -> Path:
 
 
 @given(CONTENT, st.integers(1, 300), st.integers(0, 50))
-def test_a_cut_takes_bytes_off_the_end_of_what_was_written(tmp_path_factory, content, size, zeros):
+def test_a_cut_removes_bytes_at_the_end_of_the_content(tmp_path_factory, content, size, zeros):
     path = file_of(tmp_path_factory.mktemp("d"), content + bytes(zeros))
     before, after = damage(path, "cut", size, random.Random(1))
-    kept = max(0, len(content) - size)
-    assert (before, after) == (len(content), kept)
-    left = path.read_bytes()
-    assert left[:kept] == content[:kept] and not any(left[kept:])
-    assert len(left) == (kept if zeros == 0 else len(content) + zeros)
+    end = max(0, len(content) - size)
+    assert (before, after) == (len(content), end)
+    damaged = path.read_bytes()
+    assert damaged[:end] == content[:end] and not any(damaged[end:])
+    assert len(damaged) == (end if zeros == 0 else len(content) + zeros)
 
 
 @given(CONTENT, st.integers(1, 300))
-def test_garbling_changes_each_of_the_last_bytes_and_no_other(tmp_path_factory, content, size):
+def test_corruption_changes_each_of_the_last_bytes_and_no_other(tmp_path_factory, content, size):
     path = file_of(tmp_path_factory.mktemp("d"), content)
-    damage(path, "garble", size, random.Random(1))
-    left, start = path.read_bytes(), max(0, len(content) - size)
-    assert left[:start] == content[:start] and len(left) == len(content)
-    assert all(one != other for one, other in zip(left[start:], content[start:], strict=True))
+    damage(path, "corrupt", size, random.Random(1))
+    damaged, start = path.read_bytes(), max(0, len(content) - size)
+    assert damaged[:start] == content[:start] and len(damaged) == len(content)
+    assert all(new != old for new, old in zip(damaged[start:], content[start:], strict=True))
 
 
-def test_one_seed_garbles_alike(tmp_path):
+def test_the_same_seed_corrupts_the_same_bytes(tmp_path):
     results = []
     for _ in range(2):
         path = file_of(tmp_path, b"what was written")
-        damage(path, "garble", 5, random.Random("seed"))
+        damage(path, "corrupt", 5, random.Random("seed"))
         results.append(path.read_bytes())
     assert results[0] == results[1]
 
 
-def test_the_file_written_last_is_taken(tmp_path):
+def test_the_file_written_last_is_damaged(tmp_path):
     for age, name in enumerate(["new.log", "old.log", "other.txt"]):
         path = tmp_path / "inner" / name
         path.parent.mkdir(exist_ok=True)
@@ -59,3 +65,14 @@ def test_the_file_written_last_is_taken(tmp_path):
         os.utime(path, (1000 - age, 1000 - age))
     assert newest(tmp_path, "*.log") == tmp_path / "inner" / "new.log"
     assert newest(tmp_path, "*.wal") is None
+
+
+def test_a_file_that_a_link_leads_to_outside_is_none_of_them(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    (tmp_path / "mine.log").write_bytes(b"precious")
+    (data / "new.log").symlink_to("../mine.log")
+    assert newest(data, "*.log") is None
+    (data / "real").write_bytes(b"x")
+    (data / "current.log").symlink_to("real")
+    assert newest(data, "*.log") == data / "current.log"

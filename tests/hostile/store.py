@@ -1,7 +1,8 @@
-"""One store with many ways to misbehave: `store.py --port=… --data-dir=… --role=… --how=BEHAVIOUR`.
+"""A store that with a chosen fault: `store.py --port=… --data-dir=… --role=… --how=BEHAVIOUR`.
 
-Speaks the lesson's line protocol and behaves well but for the one thing that its row in BEHAVIOURS says. A script of its own,
-standard library only; the tests start it through kvsim and never import it but for the table's names.
+It speaks the line protocol of the reference store. BEHAVIOURS lists what it can do wrong, and it
+does nothing else wrong. A script that uses the standard library only; the tests start it through
+kvsim.
 """
 
 from __future__ import annotations
@@ -21,24 +22,24 @@ MEGABYTE = b"x" * (1 << 20)
 
 
 class Store:
-    """The well-behaved store. A behaviour is a subclass that does one thing differently."""
+    """The correct store. A behaviour is a subclass that does one thing differently."""
 
-    family, host, reuse_port = socket.AF_INET, "", False  # "": as it was told
+    # An empty host means that of --host.
+    family, host, reuse_port = socket.AF_INET, "", False
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.port = options.port
-        self.asked = 0
 
-    # --- life --------------------------------------------------------------------------------------------------------
+    # --- start and end ----------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Before anything else."""
+        """Called first."""
 
     def signals(self) -> None:
         signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         print(text, flush=True)
 
     def listen(self) -> socket.socket:
@@ -53,25 +54,24 @@ class Store:
     def run(self) -> None:
         self.begin()
         self.signals()
-        self.say(f"[node] starting as {self.options.role.upper()} on port {self.options.port}")
+        self.log(f"[node] starting as {self.options.role.upper()} on port {self.options.port}")
         listener = self.listen()
         self.listening(listener)
-        self.say(f"[node] listening on port {self.port}")
+        self.log(f"[node] listening on port {self.port}")
         while True:
             self.accepted(listener.accept()[0])
 
     def listening(self, listener: socket.socket) -> None:
-        """The port is open; nobody is served yet."""
+        """Called when the port is open and no request is served yet."""
 
     def accepted(self, client: socket.socket) -> None:
         threading.Thread(target=self.serve, args=(client,), daemon=True).start()
 
-    # --- requests ----------------------------------------------------------------------------------------------------
+    # --- requests ---------------------------------------------------------------------------------
 
     def serve(self, client: socket.socket) -> None:
         with client, client.makefile("rb") as lines:
             for line in lines:
-                self.asked += 1
                 try:
                     if not self.reply(
                         client, self.answer(line.decode("utf-8", "surrogateescape").rstrip("\r\n"))
@@ -86,7 +86,11 @@ class Store:
         if verb == "PING":
             return b"PONG"
         if verb == "GET":
-            return f"VALUE {STORE[key]}".encode("utf-8", "surrogateescape") if key in STORE else b"NOT_FOUND"
+            return (
+                f"VALUE {STORE[key]}".encode("utf-8", "surrogateescape")
+                if key in STORE
+                else b"NOT_FOUND"
+            )
         if self.options.role == "follower":
             return b"ERR read-only: this node is a follower"
         if verb == "PUT":
@@ -100,17 +104,17 @@ class Store:
         return True
 
 
-# --- logs and starting ------------------------------------------------------------------------------------------------
+# --- logs and starting ----------------------------------------------------------------------------
 
 
 class PrintsNothing(Store):
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         pass
 
 
 class ServesLate(Store):
     def listening(self, listener: socket.socket) -> None:
-        time.sleep(1.0)
+        time.sleep(0.3)
 
 
 class GoesIntoTheBackground(Store):
@@ -133,7 +137,7 @@ class FloodsItsLog(Store):
 
 
 class WildLog(Store):
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         os.write(1, b"\x1b[31m\xff\xfe\x00 " + text.encode() + b"\x1b[0m\n")
 
 
@@ -164,11 +168,14 @@ class KeepsALockFile(Store):
         lock.touch()
 
 
-# --- ports ------------------------------------------------------------------------------------------------------------
+# --- ports ----------------------------------------------------------------------------------------
 
 
 class SharesItsPort(Store):
-    """A second process, out of sight (its own session, no mark in its environment), takes a share of the connections."""
+    """A hidden second process takes a share of the connections.
+
+    It has its own session and no tag in its environment.
+    """
 
     reuse_port = True
 
@@ -176,13 +183,19 @@ class SharesItsPort(Store):
         reading, writing = os.pipe()
         if os.fork():
             os.close(writing)
-            os.read(reading, 1)  # until the other one listens too
+            # Wait until the other process listens too.
+            os.read(reading, 1)
             return
         os.setsid()
         if os.fork():
             os._exit(0)
         os.set_inheritable(writing, True)
-        share = [f"--port={self.port}", "--role=leader", f"--data-dir={writing}", "--how=second_share"]
+        share = [
+            f"--port={self.port}",
+            "--role=leader",
+            f"--data-dir={writing}",
+            "--how=second_share",
+        ]
         os.execve(sys.executable, [sys.executable, "-I", __file__, *share], {})
 
 
@@ -204,13 +217,14 @@ class ListensOnLoopbackOnly(Store):
 class ListensElsewhere(Store):
     def __init__(self, options: argparse.Namespace) -> None:
         super().__init__(options)
-        self.port = 0  # whatever the system gives
+        # Any free port.
+        self.port = 0
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         print("[node] listening on port, somewhere", flush=True)
 
 
-# --- ends -------------------------------------------------------------------------------------------------------------
+# --- ends -----------------------------------------------------------------------------------------
 
 
 class IgnoresSignals(Store):
@@ -236,7 +250,7 @@ class DiesOnAPut(Store):
         return super().answer(line)
 
 
-# --- replies ----------------------------------------------------------------------------------------------------------
+# --- replies --------------------------------------------------------------------------------------
 
 
 class NeverAnswers(Store):
@@ -245,10 +259,13 @@ class NeverAnswers(Store):
 
 
 class AnswersLate(Store):
-    """Later than kvsim waits, on the same connection, so that the next request could read it."""
+    """Answers later than kvsim waits, on the same connection.
+
+    So the next request could read this reply.
+    """
 
     def reply(self, client: socket.socket, data: bytes) -> bool:
-        time.sleep(0.45)
+        time.sleep(0.2)
         return super().reply(client, data)
 
 
@@ -308,11 +325,11 @@ class RefusesAndStores(Store):
         return super().answer(line)
 
 
-# --- what only the doctor sees ----------------------------------------------------------------------------------------
+# --- behaviours that only `kvsim doctor` finds ----------------------------------------------------
 
 
 class BuffersItsLog(Store):
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         print(text)
 
     def signals(self) -> None:
@@ -337,7 +354,8 @@ class DiesOfABrokenPipe(Store):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
     def reply(self, client: socket.socket, data: bytes) -> bool:
-        for byte in data + b"\n":  # so that the second write meets the reset
+        # Several writes, so that the second write gets the reset.
+        for byte in data + b"\n":
             client.sendall(bytes([byte]))
         return True
 
@@ -354,7 +372,105 @@ class CutsValuesAtASpace(Store):
         return super().answer(" ".join(line.split()[:3]))
 
 
+class RefusesParts(Store):
+    """Answers a request that arrives in pieces with an error."""
+
+    def serve(self, client: socket.socket) -> None:
+        with client:
+            while data := client.recv(1 << 16):
+                whole = data.endswith(b"\n")
+                while not data.endswith(b"\n"):
+                    data += client.recv(1 << 16)
+                text = data.decode("utf-8", "surrogateescape").rstrip("\n")
+                for line in text.split("\n"):
+                    self.reply(client, self.answer(line) if whole else b"ERR cut")
+
+
+class AnswersOutOfOrder(Store):
+    """Answers the requests of one packet, the last one first."""
+
+    def serve(self, client: socket.socket) -> None:
+        with client:
+            while data := client.recv(1 << 16):
+                while not data.endswith(b"\n"):
+                    data += client.recv(1 << 16)
+                for line in reversed(data.decode("utf-8", "surrogateescape").splitlines()):
+                    self.reply(client, self.answer(line))
+
+
+class CrashesOnAUsedPort(Store):
+    def listen(self) -> socket.socket:
+        try:
+            return super().listen()
+        except OSError:
+            os.kill(os.getpid(), signal.SIGSEGV)
+            raise
+
+
+class StopsListening(Store):
+    """Answers one more client after the first has gone, and then no other."""
+
+    gone = 0
+
+    def listening(self, listener: socket.socket) -> None:
+        self.listener = listener
+
+    def serve(self, client: socket.socket) -> None:
+        super().serve(client)
+        type(self).gone += 1
+        if self.gone == 2:
+            self.listener.shutdown(socket.SHUT_RDWR)
+            self.listener.close()
+            threading.Event().wait()
+
+    def accepted(self, client: socket.socket) -> None:
+        self.serve(client)
+
+
+class ServesOneClient(StopsListening):
+    """Closes its listener when its first client has gone."""
+
+    gone = 1
+
+
+class HasNoHandler(Store):
+    def signals(self) -> None:
+        pass
+
+
+class RefusesEverything(Store):
+    def answer(self, line: str) -> bytes:
+        return b"PONG" if line == "PING" else b"ERR not today"
+
+
+class NeedsFollowers(Store):
+    """A leader that ends when it is given none."""
+
+    def begin(self) -> None:
+        if self.options.role == "leader" and not self.options.followers:
+            sys.exit("a leader needs followers")
+
+
+class ThirdLeads(CutsValuesAtASpace):
+    """Of three nodes that elect, n3 leads; the others refuse writes."""
+
+    def begin(self) -> None:
+        self.options.role = "leader" if self.options.name == "n3" else "follower"
+
+    def answer(self, line: str) -> bytes:
+        return self.options.role.encode() if line == "ROLE" else super().answer(line)
+
+
 BEHAVIOURS: dict[str, type[Store]] = {
+    "refuses_parts": RefusesParts,
+    "answers_out_of_order": AnswersOutOfOrder,
+    "crashes_on_a_used_port": CrashesOnAUsedPort,
+    "stops_listening": StopsListening,
+    "serves_one_client": ServesOneClient,
+    "has_no_handler": HasNoHandler,
+    "refuses_everything": RefusesEverything,
+    "needs_followers": NeedsFollowers,
+    "third_leads": ThirdLeads,
     "buffers_its_log": BuffersItsLog,
     "shares_with_itself": SharesWithItself,
     "listens_wide": ListensWide,
@@ -402,6 +518,8 @@ def main() -> None:
     parser.add_argument("--role")
     parser.add_argument("--leader")
     parser.add_argument("--how", choices=BEHAVIOURS)
+    parser.add_argument("--name")
+    parser.add_argument("--followers")
     options = parser.parse_args()
     BEHAVIOURS[options.how](options).run()
 

@@ -1,4 +1,4 @@
-"""A project folder of one's own, as a user would have, and kvsim called the way a user calls it."""
+"""A project folder as a user has it, and kvsim called as a user calls it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from kvsim.process.ports import reserve
+from kvsim.waiting import Deadline, wait_until
 
 TIMEOUT_S = 60
 
@@ -26,7 +27,9 @@ class Project:
     folder: Path
     ports: list[int]
 
-    def run(self, *words: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *words: object, env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Call kvsim in the folder; never raises for its exit status."""
         return subprocess.run(
             [sys.executable, "-m", "kvsim", *map(str, words)],
@@ -53,22 +56,32 @@ class Project:
         path.write_text(text, encoding="utf-8")
         return path
 
+    def wait_for_journal(self, text: str, times: int = 1) -> None:
+        """Wait until the journal of the newest run has the text so many times."""
+        journal = self.folder / "runs" / "latest" / "history.jsonl"
+        wait_until(
+            lambda: journal.exists() and journal.read_text().count(text) >= times,
+            Deadline.after(TIMEOUT_S),
+            f"{text} in the journal",
+        )
+
     @property
     def latest(self) -> Path:
         return (self.folder / "runs" / "latest").resolve()
 
     def scenario(self, steps: str, name: str = "mine", head: str = "") -> Path:
-        """A scenario file of these steps (a YAML list, indented by nothing)."""
+        """A scenario file of these steps (a YAML list without indentation)."""
         body = "\n".join("  " + line for line in steps.strip("\n").splitlines())
         return self.write(
             f"scenarios/{name}.yaml",
-            f"scenario: {name}\ntitle: a scenario of a test\ncluster: ../cluster.yaml\n{head}\nsteps:\n{body}\n",
+            f"scenario: {name}\ntitle: a scenario of a test\ncluster: "
+            f"../cluster.yaml\n{head}\nsteps:\n{body}\n",
         )
 
 
 @pytest.fixture
 def project(tmp_path: Path, root: Path) -> Iterator[Project]:
-    """Its cluster is down again afterwards, whatever the test did."""
+    """A new project; its cluster is down after the test."""
     with reserve(3) as reservation:
         ports = list(reservation.ports)
         text = (root / "cluster.yaml").read_text()
@@ -77,13 +90,17 @@ def project(tmp_path: Path, root: Path) -> Iterator[Project]:
             text = re.sub(rf"\b{fixed}\b", str(port), text)
         made = Project(tmp_path, ports)
         made.write("cluster.yaml", text)
-        shutil.copytree(root / "scenarios", tmp_path / "scenarios", ignore=shutil.ignore_patterns("storms"))
+        shutil.copytree(
+            root / "scenarios", tmp_path / "scenarios", ignore=shutil.ignore_patterns("storms")
+        )
         yield made
-        made.run("down")
+        # The state of a cluster that is up. Without it there is nothing to stop.
+        if (tmp_path / ".kvsim").exists():
+            made.run("down")
 
 
 def kill_group(process: subprocess.Popen[str]) -> None:
-    """SIGKILL one kvsim, as the out-of-memory killer would: it alone, not what it started."""
+    """Send SIGKILL to kvsim alone, not to its children, as the out-of-memory killer does."""
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     process.stdout.close()

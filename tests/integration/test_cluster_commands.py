@@ -1,21 +1,25 @@
-"""`kvsim up`, `status`, `logs`, `client`, `down`: a cluster in the background, as a person at a shell uses it."""
+"""`kvsim up`, `status`, `logs`, `client`, `down`: a cluster that stays up."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
+import subprocess
+import sys
 
-from kvsim.process.identity import of as identity_of
-from kvsim.process.ports import can_listen
+import pytest
+
+from kvsim.process.identity import identify as identity_of
 from kvsim.waiting import Deadline, wait_until
+from tests.leftovers import can_listen
 
 
 def nodes(project) -> dict[str, dict]:
     return {row["node"]: row for row in json.loads(project.run("status", "--json").stdout)["nodes"]}
 
 
-def test_up_prints_the_nodes_and_down_leaves_nothing(project):
+def test_up_prints_the_nodes_and_down_leaves_no_process(project):
     up = project.run("up")
     assert up.returncode == 0, up.stderr
     head, *rows = up.stdout.splitlines()
@@ -32,7 +36,7 @@ def test_up_prints_the_nodes_and_down_leaves_nothing(project):
     assert all(can_listen("127.0.0.1", port) for port in project.ports)
 
 
-def test_a_second_up_says_that_it_is_up_and_starts_nothing(project):
+def test_a_second_up_reports_that_it_is_up_and_starts_nothing(project):
     project.run("up")
     before = {name: row["pid"] for name, row in nodes(project).items()}
     again = project.run("up")
@@ -41,16 +45,54 @@ def test_a_second_up_says_that_it_is_up_and_starts_nothing(project):
     assert {name: row["pid"] for name, row in nodes(project).items()} == before
 
 
-def test_of_two_ups_at_the_same_moment_one_wins(project):
+def test_of_two_simultaneous_ups_only_one_succeeds(project):
     both = [project.start("up"), project.start("up")]
-    said = [process.communicate(timeout=60) for process in both]
+    outputs = [process.communicate(timeout=60) for process in both]
     codes = sorted(process.returncode for process in both)
-    assert codes in ([0, 4], [0, 0]), said
-    assert any("is changing this cluster" in err or "is up already" in err for _, err in said)
+    assert codes in ([0, 4], [0, 0]), outputs
+    assert any("is changing this cluster" in err or "is up already" in err for _, err in outputs)
     assert [row["state"] for row in nodes(project).values()] == ["up", "up", "up"]
 
 
-def test_status_is_right_after_somebody_killed_a_node(project):
+# kvsim is killed when it is about to start the first process of the cluster.
+KILLED_UP = """
+import os, signal
+from kvsim.cli import main
+from kvsim.network import proxy_handle
+
+def kill_itself(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+proxy_handle.NewProxyDaemon = kill_itself
+main(["up", "--links"])
+"""
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["no data before", "data kept by down --keep"])
+def test_an_up_that_is_killed_before_its_first_process_leaves_nothing(project, kept):
+    state = project.folder / ".kvsim"
+    if kept:
+        project.run("up")
+        project.run("down", "--keep")
+    before = sorted(path.relative_to(state) for path in state.rglob("*"))
+    killed = subprocess.run([sys.executable, "-c", KILLED_UP], cwd=project.folder, check=False)
+    assert killed.returncode == -signal.SIGKILL
+
+    def is_as_before() -> bool:
+        left = sorted(path.relative_to(state) for path in state.rglob("*"))
+        return left == before and state.exists() == kept
+
+    wait_until(is_as_before, Deadline.after(30), "the watchdog to clean up")
+
+
+def test_down_removes_what_a_killed_command_left_without_a_state(project):
+    state = project.folder / ".kvsim"
+    (state / "control").mkdir(parents=True)
+    assert project.run("down").stdout == "no cluster is up\n"
+    assert not state.exists()
+
+
+def test_status_is_right_after_a_node_was_killed(project):
     project.run("up")
     pid = nodes(project)["n2"]["pid"]
     victim = identity_of(pid)
@@ -64,7 +106,7 @@ def test_status_is_right_after_somebody_killed_a_node(project):
     assert "n2 was down already" in down.stdout
 
 
-def test_down_is_safe_to_repeat_and_status_says_what_to_do(project):
+def test_down_is_safe_to_repeat_and_status_explains_what_to_do(project):
     assert project.run("down").stdout == "no cluster is up\n"
     status = project.run("status")
     assert status.returncode == 4
@@ -83,25 +125,32 @@ def test_a_port_in_use_is_named_with_its_holder_and_nothing_is_started(project):
 
 
 def test_an_up_that_is_killed_leaves_no_node_and_no_state(project):
-    never_ready = "{program: slow, start: [sleep, '60'], ready: {log: never, within: 60s}, speak: lines}"
+    never_ready = (
+        "{program: slow, start: [sleep, '60'], ready: {log: never, within: 60s}, speak: lines}"
+    )
     ports = project.ports
     cluster = project.write(
         "slow.yaml",
-        f"cluster: slow\nprogram: {never_ready}\nnodes:\n  n1: {{role: leader, port: {ports[0]}}}\n",
+        f"cluster: slow\nprogram: {never_ready}\nnodes:\n  n1: {{role: leader, port: "
+        f"{ports[0]}}}\n",
     )
     up = project.start("up", "--cluster", cluster)
     state = project.folder / ".kvsim" / "state.json"
     wait_until(
-        lambda: state.exists() and '"pid"' in state.read_text(), Deadline.after(30), "a node that is started"
+        lambda: state.exists() and '"pid"' in state.read_text(),
+        Deadline.after(30),
+        "a node that is started",
     )
     node = identity_of(json.loads(state.read_text())["nodes"]["n1"]["process"]["pid"])
     up.kill()
     up.communicate(timeout=30)
     wait_until(lambda: not state.parent.exists(), Deadline.after(30), "the state to be removed")
-    wait_until(lambda: not node.alive(), Deadline.after(30), "the node, which was killed, to be gone")
+    wait_until(
+        lambda: not node.alive(), Deadline.after(30), "the node, which was killed, to be gone"
+    )
 
 
-def test_client_speaks_to_nodes_by_name_and_its_exit_status_tells_the_outcome(project):
+def test_client_asks_nodes_by_name_and_its_exit_status_is_the_outcome(project):
     project.run("up")
     put = project.run("client", "n1", "put", "k", "two words")
     assert (put.returncode, put.stdout) == (0, "OK\n")
@@ -111,12 +160,12 @@ def test_client_speaks_to_nodes_by_name_and_its_exit_status_tells_the_outcome(pr
     assert "read-only" in refused.stdout
     by_port = project.run("client", "--port", project.ports[0], "get", "k")
     assert by_port.stdout == "two words\n"
-    nobody = project.run("client", "n9", "get", "k")
-    assert nobody.returncode == 4
-    assert "n1, n2, n3" in nobody.stderr
+    unknown = project.run("client", "n9", "get", "k")
+    assert unknown.returncode == 4
+    assert "n1, n2, n3" in unknown.stderr
 
 
-def test_client_tells_no_answer_apart_from_a_refusal(project):
+def test_client_distinguishes_no_answer_from_a_refusal(project):
     project.run("up")
     pid = nodes(project)["n1"]["pid"]
     os.kill(pid, signal.SIGSTOP)
@@ -154,7 +203,7 @@ def test_a_node_restarted_by_an_attached_run_stays_up_after_it(project):
     assert [row["state"] for row in nodes(project).values()] == ["up", "up", "up"]
 
 
-def test_data_survives_down_and_up_only_when_asked_for(project):
+def test_data_survives_down_and_up_only_with_keep(project):
     project.run("up")
     project.run("client", "n1", "put", "k", "v")
     project.run("down", "--keep")
@@ -165,7 +214,7 @@ def test_data_survives_down_and_up_only_when_asked_for(project):
     assert project.run("client", "n1", "get", "k").returncode == 1
 
 
-def test_a_request_that_does_not_exist_is_named_with_what_was_meant(project):
+def test_an_unknown_request_is_reported_with_the_closest_known_request(project):
     project.run("up")
     done = project.run("client", "n1", "pt", "k", "v")
     assert done.returncode == 4

@@ -1,4 +1,4 @@
-"""What the live view of a run knows, from events as they are journaled; and what is printed of it when it is piped."""
+"""The progress of a run: its state after journaled events, and the lines printed of it."""
 
 from __future__ import annotations
 
@@ -11,122 +11,170 @@ import pytest
 
 pytest.importorskip("rich")
 
-from kvsim.cli.progress import drawn, progress
-from kvsim.cli.seen import Seen, plain
+from kvsim.cli.progress import RunProgress, plain_line, rich_text, run_progress
 from kvsim.config.scenario import Step, Timing
-from kvsim.scenario.context import PASSED, failed
+from kvsim.config.yaml_nodes import SourceLocation
+from kvsim.runner.context import PASSED, failed
 from kvsim.waiting import Deadline, wait_until
 
 
+class Clock:
+    """A clock that only the test moves."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
 @pytest.fixture
-def seen() -> Seen:
-    clock = SimpleNamespace(now_s=100.0)
-    made = Seen("roles", 3, clock=lambda: clock.now_s)
-    made.hand = clock
-    return made
+def clock() -> Clock:
+    return Clock()
 
 
-STEP = Step("1.2", "put", {}, 7, 5, "put: {at: leader}")
+@pytest.fixture
+def progress(clock) -> RunProgress:
+    return RunProgress("roles", 3, clock)
 
 
-def test_steps_nodes_and_faults_are_told(seen):
-    seen.listen("spawn", {"node": "n1"})
-    seen.listen("role", {"node": "n1", "role": "leader", "how": "says"})
-    seen.listen("role", {"node": "n2", "role": None, "how": "does not say"})
-    seen.listen("exit", {"node": "n3"})
-    seen.listen("fault_plan", {"id": "1.1", "fault": "pause", "nodes": ["n2"]})
-    seen.show(STEP, "n1", None)
-    seen.hand.now_s = 101.5
-    text = str(drawn(seen))
+AT = SourceLocation("roles.yaml", 7, 5)
+STEP = Step(id="1.2", verb="put", location=AT, text="put: {at: leader}")
+
+
+class Storm(Step):
+    """A step that lasts four seconds."""
+
+    def lasts_s(self) -> float:
+        return 4.0
+
+
+def test_steps_nodes_and_faults_are_shown(progress, clock):
+    progress.on_event("spawn", {"node": "n1"})
+    progress.on_event("role", {"node": "n1", "role": "leader", "how": "reports"})
+    progress.on_event("role", {"node": "n2", "role": None, "how": "reports no role"})
+    progress.on_event("exit", {"node": "n3"})
+    progress.on_event("fault_plan", {"id": "1.1", "fault": "pause", "nodes": ["n2"]})
+    progress.show(STEP, "n1", None)
+    clock.now_s = 101.5
+    text = str(rich_text(progress))
     assert "roles  0/3 steps  1.5 s  1.2 put at n1" in text
-    assert "n1 leader  n2 does not say  n3 down" in text
+    assert "n1 leader  n2 reports no role  n3 down" in text
     assert "fault: pause n2" in text
-    seen.listen("fault_end", {"id": "1.1"})
-    seen.show(STEP, "n1", PASSED)
-    seen.show(STEP, "n1", failed("no"))
-    assert "2/3 steps  1 failed" in str(drawn(seen))
-    assert "fault" not in str(drawn(seen))
+    progress.on_event("fault_end", {"id": "1.1"})
+    progress.show(STEP, "n1", PASSED)
+    progress.show(STEP, "n1", failed("no"))
+    assert "2/3 steps  1 failed" in str(rich_text(progress))
+    assert "fault" not in str(rich_text(progress))
 
 
-def test_how_long_something_takes_stands_beside_how_long_it_may(seen):
-    seen.listen("spawn", {"node": "n1", "ready_within_s": 5.0})
-    seen.hand.now_s += 0.4
-    assert "starting the nodes 0.4 of 5 s" in plain(seen)
-    patient = Step("1.1", "get", {}, 7, 5, "get: {}", timing=Timing(eventually_s=2.0))
-    seen.show(patient, "n2", None)
-    seen.hand.now_s += 1.25
-    assert "1.1 get at n2 1.2 of 2 s" in plain(seen)
-    assert "starting the nodes" not in plain(seen)
-    seen.show(patient, "n2", PASSED)
-    seen.show(STEP, "n1", None)
-    assert "1.2 put at n1\n" in str(drawn(seen))
+def test_elapsed_time_and_limit_are_shown(progress, clock):
+    progress.on_event("spawn", {"node": "n1", "ready_within_s": 5.0})
+    clock.now_s += 0.4
+    assert "starting the nodes 0.4 of 5 s" in plain_line(progress)
+    timing = Timing(eventually_s=2.0)
+    slow = Step(id="1.1", verb="get", location=AT, text="get: {}", timing=timing)
+    progress.show(slow, "n2", None)
+    clock.now_s += 1.25
+    assert "1.1 get at n2 1.2 of 2 s" in plain_line(progress)
+    assert "starting the nodes" not in plain_line(progress)
+    progress.show(slow, "n2", PASSED)
+    progress.show(STEP, "n1", None)
+    assert "1.2 put at n1\n" in str(rich_text(progress))
 
 
-def test_a_storm_is_shown_with_what_it_does_just_now_and_counts_as_one_step(seen):
-    storm = Step("2.1", "storm", {"for": 4.0}, 9, 5, "storm: {for: 4s}")
-    inner = Step("2.1.1", "fault", {"for": None}, 1, 1, "fault: {pause: n2}")
-    seen.show(storm, "", None)
-    seen.hand.now_s += 1.0
-    seen.show(inner, "n2", None)
-    assert "2.1 storm 1.0 of 4 s > 2.1.1 fault at n2" in plain(seen)
-    seen.show(inner, "n2", PASSED)
-    assert "0/3 steps" in plain(seen)
-    assert ">" not in plain(seen)
-    seen.show(storm, "", PASSED)
-    assert "1/3 steps" in plain(seen)
+def test_a_storm_shows_its_current_step_and_counts_as_a_single_step(progress, clock):
+    storm = Storm(id="2.1", verb="storm", location=AT, text="storm: {for: 4s}")
+    inner = Step(id="2.1.1", verb="fault", location=AT, text="fault: {pause: n2}")
+    progress.show(storm, "", None)
+    clock.now_s += 1.0
+    progress.show(inner, "n2", None)
+    assert "2.1 storm 1.0 of 4 s > 2.1.1 fault at n2" in plain_line(progress)
+    progress.show(inner, "n2", PASSED)
+    assert "0/3 steps" in plain_line(progress)
+    assert ">" not in plain_line(progress)
+    progress.show(storm, "", PASSED)
+    assert "1/3 steps" in plain_line(progress)
 
 
-def test_requests_a_second_are_those_of_the_last_second(seen):
+def test_the_request_rate_counts_the_last_second(progress, clock):
     for _ in range(5):
-        seen.listen("operation", {})
-    assert seen.per_second() == 5
-    seen.hand.now_s += 0.9
-    seen.listen("operation", {})
-    assert seen.per_second() == 6
-    seen.hand.now_s += 0.5
-    assert seen.per_second() == 1
+        progress.on_event("operation", {})
+    assert progress.requests_per_s() == 5
+    clock.now_s += 0.9
+    progress.on_event("operation", {})
+    assert progress.requests_per_s() == 6
+    clock.now_s += 0.5
+    assert progress.requests_per_s() == 1
 
 
-def test_a_load_shows_how_many_operations_it_makes_a_second(seen):
-    seen.listen("load_start", {"name": "w"})
-    seen.hand.now_s += 0.5
-    seen.listen("load_made", {"name": "w", "made": 600})
-    assert "load w 1,200/s, 600 so far" in plain(seen)
-    seen.hand.now_s += 0.5
-    seen.listen("load_made", {"name": "w", "made": 700})
-    assert "load w 200/s, 700 so far" in plain(seen)
-    seen.listen("load_stop", {"name": "w"})
-    seen.listen("load_made", {"name": "w", "made": 900})
-    assert "load" not in plain(seen)
+def test_a_load_shows_its_rate(progress, clock):
+    progress.on_event("load_start", {"name": "w"})
+    clock.now_s += 0.5
+    progress.on_event("load_made", {"name": "w", "made": 600})
+    assert "load w 1,200/s, 600 so far" in plain_line(progress)
+    clock.now_s += 0.5
+    progress.on_event("load_made", {"name": "w", "made": 700})
+    assert "load w 200/s, 700 so far" in plain_line(progress)
+    progress.on_event("load_stop", {"name": "w"})
+    progress.on_event("load_made", {"name": "w", "made": 900})
+    assert "load" not in plain_line(progress)
 
 
-def test_what_it_does_not_know_is_passed_over(seen):
-    seen.listen("something new", {"x": 1})
+def test_unknown_events_are_ignored(progress):
+    progress.on_event("something new", {"x": 1})
 
 
-ANY = SimpleNamespace(label="mine", steps=())
+def step(id: str) -> Step:
+    return Step(id=id, verb="put", location=AT, text="put: {at: leader}")
 
 
-def test_piped_a_plain_line_is_printed_now_and_then(monkeypatch):
+def test_a_group_that_is_over_takes_one_line(clock):
+    lines: list[str] = []
+    groups = {"Leaders accept": ("1.1", "1.2"), "Followers refuse": ("2.1", "2.2")}
+    progress = RunProgress("roles", 4, clock, groups=groups, on_group_end=lines.append)
+    for id in ("1.1", "1.2"):
+        progress.show(step(id), "n1", None)
+        progress.show(step(id), "n1", PASSED)
+    progress.show(step("2.1"), "n2", None)
+    progress.show(step("2.1"), "n2", failed("n2: got ok"))
+    assert lines == [
+        "  ok      Leaders accept",
+        "  FAIL    Followers refuse: step 2.1, n2: got ok",
+    ]
+
+
+ANY = SimpleNamespace(label="mine", steps=(), groups=())
+
+
+def test_plain_lines_are_printed_where_stderr_is_piped(monkeypatch):
     piped = io.StringIO()
     monkeypatch.setattr("sys.stderr", piped)
-    with progress(ANY, every_s=0.01) as view:
-        view.listen("role", {"node": "n1", "role": "leader", "how": "says"})
-        wait_until(lambda: "n1 leader" in piped.getvalue(), Deadline.after(20), "a line of progress")
+    with run_progress(ANY, every_s=0.01) as callbacks:
+        callbacks.on_event("role", {"node": "n1", "role": "leader", "how": "reports"})
+        wait_until(
+            lambda: "n1 leader" in piped.getvalue(), Deadline.after(20), "a line of progress"
+        )
     line = piped.getvalue().splitlines()[-1]
-    assert re.fullmatch(r"mine  0/0 steps  [0-9.]+ s  starting the nodes; n1 leader  0 requests/s", line)
+    assert re.fullmatch(
+        r"mine  0/0 steps  [0-9.]+ s  starting the nodes; n1 leader  0 requests/s", line
+    )
     assert "\x1b" not in piped.getvalue()
 
 
-def test_a_run_that_is_soon_over_prints_nothing(capsys):
-    with progress(ANY) as view:
-        view.show(STEP, "n1", None)
-        view.show(STEP, "n1", PASSED)
+def test_a_short_run_prints_no_progress(capsys):
+    with run_progress(ANY) as callbacks:
+        callbacks.show(STEP, "n1", None)
+        callbacks.show(STEP, "n1", PASSED)
     assert capsys.readouterr().err == ""
 
 
-def test_a_load_says_how_far_it_is_while_it_runs(project):
-    steps = "- load: {start: w, clients: 2}\n- sleep: {for: 1500ms, why: the load has to speak}\n- load: {stop: w}"
+def test_a_load_journals_its_count_while_it_runs(project):
+    steps = (
+        "- load: {start: w, clients: 2}\n"
+        "- sleep: {for: 1500ms, why: the load reports its count once a second}\n"
+        "- load: {stop: w}"
+    )
     run = project.run("run", project.scenario(steps))
     assert run.returncode == 0, run.stdout + run.stderr
     journal = Path(project.latest / "history.jsonl").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""A learner's folder: a store in C and its client, built with the machine's own compiler, and nothing of kvsim's beside them."""
+"""A learner's folder: a store in C and its client, compiled here, and no file of kvsim."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def built(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("built")
     for name in ("kvstore", "kv_client"):
         subprocess.run(
-            [compiler, "-O1", "-Wall", "-o", folder / name, HERE / f"{name}.c"], check=True, timeout=TIMEOUT_S
+            [compiler, "-O1", "-Wall", "-o", folder / name, HERE / f"{name}.c"],
+            check=True,
+            timeout=TIMEOUT_S,
         )
     return folder
 
@@ -48,7 +50,11 @@ def kvsim(home: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             capture_output=True,
             text=True,
             timeout=TIMEOUT_S,
-            env={"PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHONPATH": str(ROOT), "KVSIM_TEST": "learner"},
+            env={
+                "PATH": "/usr/local/bin:/usr/bin:/bin",
+                "PYTHONPATH": str(ROOT),
+                "KVSIM_TEST": "learner",
+            },
         )
 
     return call

@@ -12,6 +12,7 @@ ROOT = HERE.parents[1]
 CLUSTER = """\
 cluster: mine
 program: node.yaml
+lag: {within: 300ms}
 nodes:
   n1: {role: leader, port: 9001}
   n2: {role: follower, port: 9002}
@@ -33,8 +34,8 @@ def test_the_learners_store_passes(described, kvsim, scenario):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_follower_that_takes_writes_is_found_out(described, kvsim):
-    """The learner forgot to pass the role on: every node is a leader."""
+def test_a_follower_that_accepts_writes_is_found(described, kvsim):
+    """The learner forgot to pass the role: every node is a leader."""
     text = (described / "node.yaml").read_text().replace("--role={role}", "--role=leader")
     (described / "node.yaml").write_text(text)
     done = kvsim("run", ROOT / "scenarios/roles.yaml", "--cluster", "cluster.yaml")

@@ -1,10 +1,12 @@
-"""docs/your-own-store.md does what it says, in a folder where nothing but the learner's build/ stands."""
+"""The commands of docs/your-own-store.md work, in a folder that holds only the learner's build/."""
 
 from __future__ import annotations
 
 import re
 import shlex
 from pathlib import Path
+
+import pytest
 
 PAGE = Path(__file__).parents[2] / "docs" / "your-own-store.md"
 
@@ -13,6 +15,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 
 
+@pytest.mark.slow
 def test_every_command_of_the_page_succeeds_in_order(home, kvsim):
     lines = [line for block in blocks("sh") for line in block.splitlines()]
     assert lines
@@ -22,7 +25,8 @@ def test_every_command_of_the_page_succeeds_in_order(home, kvsim):
 
 
 def test_the_description_on_the_page_describes_the_store(home, kvsim):
-    described = blocks("yaml")[0]  # what follows are lines for other stores
+    # The later blocks are lines for other stores.
+    described = blocks("yaml")[0]
     kvsim("init", "--program", "./build/kvstore", "--client", "./build/kv_client")
     (home / "node.yaml").write_text(described)
     done = kvsim("run", "roles.yaml")

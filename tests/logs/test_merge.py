@@ -8,24 +8,25 @@ from pathlib import Path
 from kvsim.logs.merge import Arrival, dump, follow
 
 
-def test_without_arrivals_node_by_node(tmp_path: Path) -> None:
-    files = {"n1": tmp_path / "a", "n2": tmp_path / "b", "n3": tmp_path / "missing"}
-    files["n1"].write_text("a1\na2\n")
-    files["n2"].write_text("b1\n")
+def test_without_arrivals_lines_are_listed_node_by_node(tmp_path: Path) -> None:
+    files = [("n1", tmp_path / "a"), ("n2", tmp_path / "b"), ("n3", tmp_path / "missing")]
+    files[0][1].write_text("a1\na2\n")
+    files[1][1].write_text("b1\n")
     assert list(dump(files)) == [("n1", "a1"), ("n1", "a2"), ("n2", "b1")]
 
 
-def test_in_the_order_of_arrival_as_far_as_known(tmp_path: Path) -> None:
-    files = {"n1": tmp_path / "a", "n2": tmp_path / "b"}
-    files["n1"].write_text("a1\na2\na3\n")
-    files["n2"].write_text("b1\nb2\n")
-    arrivals = [Arrival(3.0, "n1", 6), Arrival(1.0, "n1", 3), Arrival(2.0, "n2", 6)]
+def test_lines_are_in_the_order_of_their_arrivals(tmp_path: Path) -> None:
+    files = [("n1", tmp_path / "a"), ("n2", tmp_path / "b")]
+    first, second = files[0][1], files[1][1]
+    first.write_text("a1\na2\na3\n")
+    second.write_text("b1\nb2\n")
+    arrivals = [Arrival(3.0, first, 6), Arrival(1.0, first, 3), Arrival(2.0, second, 6)]
     assert [text for _, text in dump(files, arrivals)] == ["a1", "b1", "b2", "a2", "a3"]
 
 
-def rounds(*doings: Callable[[], object]) -> Callable[[float], bool]:
-    """A `wait` that does one thing in each round and then ends."""
-    todo = list(doings)
+def rounds(*actions: Callable[[], object]) -> Callable[[float], bool]:
+    """A `wait` that does the next action at each call; it returns whether none is left."""
+    todo = list(actions)
 
     def wait(seconds: float) -> bool:
         if todo:
@@ -43,22 +44,53 @@ def write(path: Path, text: str) -> Callable[[], object]:
     return append
 
 
-def test_following_begins_now_and_takes_in_new_files(tmp_path: Path) -> None:
-    files = {"n1": tmp_path / "1.log"}
-    files["n1"].write_text("old\n")
+def test_following_begins_at_the_end_of_a_file_and_at_the_start_of_a_new_file(
+    tmp_path: Path,
+) -> None:
+    files = [("n1", tmp_path / "1.log")]
+    files[0][1].write_text("old\n")
 
     def restart() -> None:
-        files["n1"] = tmp_path / "2.log"
-        files["n1"].write_text("second start\n")
+        files.append(("n1", tmp_path / "2.log"))
+        files[1][1].write_text("second start\n")
 
-    wait = rounds(write(files["n1"], "new\nhal"), write(files["n1"], "f\n"), restart)
-    assert list(follow(lambda: files, wait)) == [("n1", "new"), ("n1", "half"), ("n1", "second start")]
+    wait = rounds(write(files[0][1], "new\nhal"), write(files[0][1], "f\n"), restart)
+    assert list(follow(lambda: files, wait)) == [
+        ("n1", "new"),
+        ("n1", "half"),
+        ("n1", "second start"),
+    ]
 
 
-def test_following_from_the_start(tmp_path: Path) -> None:
+def test_following_from_the_start_up_to_a_line_without_end(tmp_path: Path) -> None:
     log = tmp_path / "1.log"
     log.write_text("old\n")
-    assert list(follow(lambda: {"n1": log}, rounds(write(log, "new\n")), from_start=True)) == [
+    wait = rounds(write(log, "new\n"), write(log, "half"))
+    assert list(follow(lambda: [("n1", log)], wait, from_start=True)) == [
         ("n1", "old"),
         ("n1", "new"),
+        ("n1", "half"),
     ]
+
+
+def test_following_ends_when_the_cluster_is_down_with_the_last_lines_of_removed_logs(
+    tmp_path: Path,
+) -> None:
+    first, second = tmp_path / "1.log", tmp_path / "2.log"
+    first.write_text("one\n")
+    found: list[list[tuple[str, Path]] | None] = [
+        [("n1", first)],
+        [("n1", first), ("n2", second)],
+        None,
+    ]
+
+    def down() -> None:
+        with second.open("a") as file:
+            file.write("stopping\n")
+        for path in (first, second):
+            path.unlink()
+
+    second.write_text("two\n")
+    wait = rounds(lambda: None, down, lambda: None, lambda: None)
+    lines = list(follow(lambda: found.pop(0), wait, from_start=True))
+    assert lines == [("n1", "one"), ("n2", "two"), ("n2", "stopping")]

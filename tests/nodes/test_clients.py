@@ -1,17 +1,17 @@
-"""Clients that behave badly harm only themselves; many good ones are served side by side."""
+"""A client that misbehaves harms no other client; many clients are served at the same time."""
 
 import resource
 import signal
 import socket
 
-from storerun import eventually, memory_kib
+from store_process import eventually, memory_kib
 
 
 def connect(store):
     return socket.create_connection(("127.0.0.1", store.port), timeout=20)
 
 
-def test_half_a_line_waits_and_harms_nobody(new_store):
+def test_half_a_line_waits_and_harms_no_other_client(new_store):
     store = new_store()
     with connect(store) as half, store.client() as ask:
         half.sendall(b"PUT k ")
@@ -22,7 +22,7 @@ def test_half_a_line_waits_and_harms_nobody(new_store):
         assert ask("GET k") == "VALUE late"
 
 
-def test_megabytes_without_a_newline_get_one_error_and_the_connection_stays_usable(new_store):
+def test_megabytes_without_a_newline_get_a_single_error_and_the_connection_stays_open(new_store):
     store = new_store()
     with connect(store) as sock, store.client() as ask:
         sock.sendall(b"x" * 3_000_000)
@@ -32,7 +32,7 @@ def test_megabytes_without_a_newline_get_one_error_and_the_connection_stays_usab
         assert sock.recv(200) == b"PONG\n"
 
 
-def test_binary_gets_errors_line_by_line_and_touches_nothing(new_store):
+def test_binary_data_gets_an_error_a_line_and_changes_nothing(new_store):
     store = new_store()
     with store.client() as ask:
         ask("PUT k v")
@@ -61,22 +61,23 @@ def test_two_hundred_clients_at_once(new_store):
     assert store.ask("GET k199") == "VALUE 199"
 
 
-def test_a_client_that_never_reads_is_held_back_and_memory_stays_bounded(new_store):
+def test_a_client_that_never_reads_waits_and_memory_stays_bounded(new_store):
     store = new_store()
     with store.client() as ask:
         ask("PUT big " + "v" * 1_000_000)
         before_kib = memory_kib(store.process.pid)
-        with connect(store) as deaf:
-            deaf.sendall(b"GET big\n" * 5_000)  # five gigabytes, if it were answered
+        with connect(store) as silent:
+            # five gigabytes of replies, if all were answered
+            silent.sendall(b"GET big\n" * 5_000)
             assert ask("GET nothing") == "NOT_FOUND"
             assert memory_kib(store.process.pid) - before_kib < 40_000
             read = 0
             while read < 20_000_000:
-                read += len(deaf.recv(1 << 20))
+                read += len(silent.recv(1 << 20))
         assert ask("PING") == "PONG"
 
 
-def test_more_clients_than_file_descriptors_are_told_and_the_others_are_served(new_store):
+def test_clients_beyond_the_file_descriptors_get_an_error_and_the_others_are_served(new_store):
     store = new_store()
     resource.prlimit(store.process.pid, resource.RLIMIT_NOFILE, (60, 60))
     with store.client() as ask:
@@ -90,7 +91,7 @@ def test_more_clients_than_file_descriptors_are_told_and_the_others_are_served(n
         assert eventually(lambda: store.ask("GET k"), lambda reply: reply == "VALUE v")
 
 
-def test_a_client_that_leaves_in_the_middle_is_forgotten(new_store):
+def test_a_client_that_disconnects_in_a_request_is_dropped(new_store):
     store = new_store()
     for _ in range(50):
         with connect(store) as sock:

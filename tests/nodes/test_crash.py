@@ -1,4 +1,4 @@
-"""Nodes killed at any moment while clients write: what was acknowledged is there afterwards, and nothing else is."""
+"""Nodes are killed while clients write: every acknowledged write survives, and nothing else."""
 
 import json
 import random
@@ -6,11 +6,11 @@ import signal
 import threading
 
 import pytest
-from storerun import eventually
+from store_process import eventually
 
 
 class Writer:
-    """One client that writes one number after the other to its key, until its connection breaks."""
+    """One client that writes increasing numbers to its key until its connection breaks."""
 
     def __init__(self, store, name, start, size):
         self.store, self.name, self.size = store, name, size
@@ -30,8 +30,8 @@ class Writer:
             return
 
 
-def kill_and_look(store, restart, writers, seed):
-    """Kill the store once some writes are acknowledged; return the restarted one, having checked what it holds."""
+def kill_and_check(store, restart, writers, seed):
+    """Kill the store once some writes are acknowledged; return the restarted store, checked."""
     goal = random.Random(seed).randrange(1, 60)
     start = sum(writer.acked for writer in writers)
     eventually(lambda: sum(writer.acked for writer in writers), lambda acked: acked >= start + goal)
@@ -47,30 +47,31 @@ def kill_and_look(store, restart, writers, seed):
     return again
 
 
-def kill_again_and_again(new_store, times, fsync, size):
+def kill_repeatedly(new_store, times, fsync, size):
     store = new_store(args=[f"--fsync={fsync}"])
-    held = {f"w{number}": 0 for number in range(4)}
+    numbers = {f"w{number}": 0 for number in range(4)}
     for seed in range(times):
-        writers = [Writer(store, name, start, size) for name, start in held.items()]
-        store = kill_and_look(store, lambda: new_store(args=[f"--fsync={fsync}"]), writers, seed)
-        held = {writer.name: writer.sent for writer in writers}
+        writers = [Writer(store, name, start, size) for name, start in numbers.items()]
+        store = kill_and_check(store, lambda: new_store(args=[f"--fsync={fsync}"]), writers, seed)
+        numbers = {writer.name: writer.sent for writer in writers}
 
 
 @pytest.mark.parametrize("fsync", ["always", "interval", "never"])
 def test_a_kill_loses_nothing_acknowledged(new_store, fsync):
-    kill_again_and_again(new_store, 5, fsync, size=8)
+    kill_repeatedly(new_store, 5, fsync, size=8)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("fsync", "size"), [("always", 8), ("always", 60_000), ("never", 60_000)])
 def test_hundreds_of_kills_lose_nothing_acknowledged(new_store, fsync, size):
-    kill_again_and_again(new_store, 150, fsync, size)
+    kill_repeatedly(new_store, 150, fsync, size)
 
 
 def fail_over(new_store, folder, seed):
-    """Kill a majority leader in the middle of writes, promote the follower that may lead, look for what was acknowledged."""
+    """Kill a leader while clients write, promote the follower that may lead, and check it."""
     leader = new_store(f"{folder}1", args=["--replication=majority"])
-    followers = [new_store(f"{folder}{n}", "follower", args=[f"--leader={leader.port}"]) for n in (2, 3)]
+    args = [f"--leader={leader.port}"]
+    followers = [new_store(f"{folder}{n}", "follower", args=args) for n in (2, 3)]
     eventually(lambda: json.loads(leader.ask("STATUS"))["followers"], lambda found: len(found) == 2)
     writers = [Writer(leader, f"w{number}", 0, 8) for number in range(4)]
     goal = random.Random(seed).randrange(1, 200)
@@ -86,7 +87,8 @@ def fail_over(new_store, folder, seed):
     assert replies[-1] == "OK", replies
     for writer in writers:
         reply = eventually(
-            lambda name=writer.name: follower.ask(f"GET {name}"), lambda said: "not ready" not in said
+            lambda name=writer.name: follower.ask(f"GET {name}"),
+            lambda answer: "not ready" not in answer,
         )
         found = int(reply.split()[1]) if reply != "NOT_FOUND" else 0
         assert writer.acked <= found <= writer.sent, f"seed {seed}: {writer.name} {reply}"

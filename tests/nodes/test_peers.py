@@ -1,4 +1,4 @@
-"""What nodes say to each other, as pure things: frames, remembered facts, replies that wait."""
+"""The parts of replication without processes: frames, meta, peer addresses, the commit queue."""
 
 from itertools import pairwise
 
@@ -6,35 +6,37 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kvstore import frames
+from kvstore.commit_queue import CommitQueue
 from kvstore.errors import StartError
-from kvstore.holds import Holds
-from kvstore.meta import Meta, address_of, address_text
-from kvstore.peers import Peers
-from kvstore.replies import Free
-from kvstore.session import OK, LineSession
-from kvstore.session_resp import OKS
+from kvstore.line_session import OK, LineSession
+from kvstore.meta import Meta, new_id
+from kvstore.peer_addresses import PeerAddresses, format_address, parse_address
+from kvstore.replies import IndependentReply
+from kvstore.resp_session import OKS
 
-frame_lists = st.lists(st.tuples(st.sampled_from([b"R", b"W", b"H"]), st.binary(max_size=20)), max_size=8)
+frame_lists = st.lists(
+    st.tuples(st.sampled_from([b"R", b"W", b"H"]), st.binary(max_size=20)), max_size=8
+)
 
 
 @settings(max_examples=200, deadline=None)
 @given(frame_lists, st.lists(st.integers(0, 300), max_size=5))
-def test_frames_come_back_however_the_stream_is_cut(sent, at):
+def test_frames_are_decoded_wherever_the_stream_is_cut(sent, offsets):
     data = b"".join(frames.encode(kind, body) for kind, body in sent)
-    marks = sorted({mark % (len(data) + 1) for mark in at} | {0, len(data)})
-    decoder = frames.Decoder()
-    assert [frame for a, b in pairwise(marks) for frame in decoder.feed(data[a:b])] == sent
+    cuts = sorted({offset % (len(data) + 1) for offset in offsets} | {0, len(data)})
+    decoder = frames.FrameDecoder()
+    assert [frame for a, b in pairwise(cuts) for frame in decoder.feed(data[a:b])] == sent
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_frames_or_refused(data):
     try:
-        found = frames.Decoder().feed(data)
+        found = frames.FrameDecoder().feed(data)
     except frames.BadFrame:
         return
     assert sum(frames.HEADER.size + len(body) for _, body in found) <= len(data)
-    for decode in (frames.decode_ends, frames.decode_members):
+    for decode in (frames.decode_record_ends, frames.decode_members):
         try:
             decode(data)
         except frames.BadFrame:
@@ -42,19 +44,22 @@ def test_any_bytes_are_frames_or_refused(data):
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.dictionaries(st.from_regex(r"[0-9a-f]{12}", fullmatch=True), st.integers(1, 15), max_size=4))
-def test_members_come_back_as_they_were(slots):
-    members = {node: (slot, f"127.0.0.1:{9000 + slot}") for node, slot in slots.items()}
-    assert frames.decode_members(frames.encode_members(members)[frames.HEADER.size :]) == members
+@given(
+    st.dictionaries(st.from_regex(r"[0-9a-f]{12}", fullmatch=True), st.integers(1, 15), max_size=4)
+)
+def test_encoded_members_are_decoded_unchanged(slots):
+    members = {node_id: (slot, f"127.0.0.1:{9000 + slot}") for node_id, slot in slots.items()}
+    assert frames.decode_members(frames.encode_members(members)) == members
 
 
-def test_facts_are_remembered_and_a_damaged_file_is_named(tmp_path):
+def test_meta_is_read_as_it_was_written_and_a_damaged_file_is_named(tmp_path):
     meta = Meta(str(tmp_path))
-    meta.identify()
-    meta.epoch, meta.cluster, meta.members = 7, "c0ffee", {meta.node: (3, "127.0.0.1:9001")}
+    meta.node, meta.term, meta.cluster = new_id(), 7, "c0ffee"
+    meta.members = {meta.node: (3, "127.0.0.1:9001")}
     meta.save()
     again = Meta(str(tmp_path))
-    assert (again.epoch, again.cluster, again.node, again.members) == (7, "c0ffee", meta.node, meta.members)
+    assert (again.term, again.cluster, again.node) == (7, "c0ffee", meta.node)
+    assert again.members == meta.members
     whole = (tmp_path / "meta").read_bytes()
     for size in range(1, len(whole) - 1):
         (tmp_path / "meta").write_bytes(whole[:size])
@@ -62,13 +67,12 @@ def test_facts_are_remembered_and_a_damaged_file_is_named(tmp_path):
             Meta(str(tmp_path))
 
 
-def test_addresses_there_and_back():
-    assert address_of(address_text(("10.0.0.1", 9))) == ("10.0.0.1", 9)
-    assert address_of(address_text(None)) is None
+def test_a_formatted_address_is_parsed_unchanged():
+    assert parse_address(format_address(("10.0.0.1", 9))) == ("10.0.0.1", 9)
 
 
-class Told:
-    """What Peers needs of the settings."""
+class PeerSettings:
+    """The settings that PeerAddresses reads."""
 
     def __init__(self, name, peers):
         self.host, self.port, self.name, self.peers = "127.0.0.1", 9001, name, peers
@@ -80,50 +84,58 @@ ports = st.integers(1, 65535)
 
 @settings(max_examples=100, deadline=None)
 @given(st.dictionaries(names, st.tuples(st.just("10.0.0.2"), ports), max_size=4), names)
-def test_a_place_means_the_address_that_was_told(told, me):
-    told.pop(me, None)
-    peers = Peers(Told(me, told))
-    assert {name: peers.address(name) for name in told} == told
-    assert all(peers.address(peers.place(address)) == address for address in told.values())
-    assert (peers.address(me), peers.place(("127.0.0.1", 9001))) == (("127.0.0.1", 9001), me)
-    with pytest.raises(ValueError, match="nobody told this node where 'UNKNOWN' is"):
-        peers.address("UNKNOWN")
+def test_a_peer_name_is_resolved_with_the_given_addresses(given_peers, own_name):
+    given_peers.pop(own_name, None)
+    peers = PeerAddresses(PeerSettings(own_name, given_peers))
+    own_address = ("127.0.0.1", 9001)
+    assert {name: peers.address_of(name) for name in given_peers} == given_peers
+    for address in given_peers.values():
+        assert peers.address_of(peers.name_of(address)) == address
+    assert peers.address_of(own_name) == own_address
+    assert peers.name_of(own_address) == own_name
+    with pytest.raises(ValueError, match="this node has no address for 'UNKNOWN' in its --peers"):
+        peers.address_of("UNKNOWN")
 
 
-def test_without_names_places_are_addresses():
-    peers = Peers(Told(None, {}))
-    assert peers.me == "127.0.0.1:9001"
-    assert peers.address("10.0.0.9:7") == ("10.0.0.9", 7)
-    assert peers.place(("10.0.0.9", 7)) == "10.0.0.9:7"
-    assert (peers.address(""), peers.place(None)) == (None, "")
+def test_without_names_a_peer_name_is_an_address():
+    peers = PeerAddresses(PeerSettings(None, {}))
+    assert peers.own_name == "127.0.0.1:9001"
+    assert peers.address_of("10.0.0.9:7") == ("10.0.0.9", 7)
+    assert peers.name_of(("10.0.0.9", 7)) == "10.0.0.9:7"
+    assert peers.name_of(None) == ""
+    with pytest.raises(ValueError, match="'' is not an address"):
+        peers.address_of("")
 
 
-class Waiting:
-    """What Holds needs of a connection."""
+class QueuedConnection:
+    """The part of a connection that CommitQueue uses."""
 
     def __init__(self, *out):
-        self.out, self.held_bytes, self.free, self.closed = list(out), 0, False, False
-        self.session = LineSession(None, None)
+        self.out, self.queued_bytes = list(out), 0
+        self.independent, self.closed = False, False
+        self.encode_error = LineSession(None, None).encode_error
 
 
-def test_replies_wait_in_order_and_free_ones_do_not():
-    holds, one, two = Holds(1.0), Waiting(OK, b"VALUE 1\n"), Waiting(Free(b"PONG\n"))
-    assert holds.hold(5, 0.0, [one, two]) == [two]
-    one.out = [Free(b"PONG\n")]
-    assert holds.hold(6, 0.1, [one]) == []
-    assert list(holds.release(4)) == []
-    assert list(holds.release(5)) == [(one, b"OK\nVALUE 1\n")]
-    assert list(holds.release(9)) == [(one, b"PONG\n")]
-    assert one.held_bytes == 0
+def test_replies_wait_in_order_and_independent_replies_do_not():
+    queue = CommitQueue(1.0)
+    first = QueuedConnection(OK, b"VALUE 1\n")
+    second = QueuedConnection(IndependentReply(b"PONG\n"))
+    assert queue.add(5, 0.0, [first, second]) == [second]
+    first.out = [IndependentReply(b"PONG\n")]
+    assert queue.add(6, 0.1, [first]) == []
+    assert list(queue.release(4)) == []
+    assert list(queue.release(5)) == [(first, b"OK\nVALUE 1\n")]
+    assert list(queue.release(9)) == [(first, b"PONG\n")]
+    assert first.queued_bytes == 0
 
 
-def test_what_waited_too_long_is_told_as_doubts():
-    holds, one = Holds(1.0), Waiting(OK, b"VALUE 1\n", Free(b"PONG\n"))
-    holds.hold(5, 0.0, [one])
-    assert list(holds.expire(0.9, str)) == []
-    [(_, data)] = holds.expire(1.0, lambda index: f"nobody has {index}")
-    assert data == b"ERR unknown: nobody has 5\nERR not ready: nobody has 5\nPONG\n"
+def test_replies_that_waited_too_long_are_indeterminate():
+    queue = CommitQueue(1.0)
+    queue.add(5, 0.0, [QueuedConnection(OK, b"VALUE 1\n", IndependentReply(b"PONG\n"))])
+    assert list(queue.expire(0.9, str)) == []
+    [(_, data)] = queue.expire(1.0, lambda index: f"no node has {index}")
+    assert data == b"ERR unknown: no node has 5\nERR not ready: no node has 5\nPONG\n"
 
 
-def test_a_pipeline_in_doubt_gets_one_doubt_for_each_write():
-    assert OKS[3].in_doubt("who knows") == b"-UNKNOWN who knows\r\n" * 3
+def test_an_indeterminate_pipeline_gets_one_reply_a_write():
+    assert OKS[3].indeterminate("too few") == b"-UNKNOWN too few\r\n" * 3

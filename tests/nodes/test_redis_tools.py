@@ -1,23 +1,24 @@
-"""Redis' own tools against the reference store: redis-cli, redis-benchmark, the redis package for Python."""
+"""Redis' own tools with the reference store: redis-cli, redis-benchmark, the Python package."""
 
 import shutil
 import subprocess
 
 import pytest
-from storerun import WAIT_S, eventually
+from store_process import WAIT_S, eventually
 
 pytestmark = pytest.mark.real
 
 
 def tool(name):
-    """Return the path of one of Redis' tools, or skip, naming what to install."""
-    return shutil.which(name) or pytest.skip(f"{name} is not installed (Debian package redis-tools)")
+    """Return the path of one of Redis' tools; skip the test if it is not installed."""
+    return shutil.which(name) or pytest.skip(
+        f"{name} is not installed (Debian package redis-tools)"
+    )
 
 
 def cli(store, *words):
-    done = subprocess.run(
-        [tool("redis-cli"), "-p", str(store.port), *words], capture_output=True, text=True, timeout=WAIT_S
-    )
+    command = [tool("redis-cli"), "-p", str(store.port), *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S)
     return done.stdout.strip()
 
 
@@ -40,20 +41,9 @@ def test_redis_cli(new_store):
 def test_redis_benchmark(new_store):
     store = new_store()
     for pipeline in ("1", "16"):
-        command = [
-            tool("redis-benchmark"),
-            "-p",
-            str(store.port),
-            "-n",
-            "20000",
-            "-P",
-            pipeline,
-            "-q",
-            "--csv",
-        ]
-        done = subprocess.run(
-            [*command, "-t", "ping_inline,ping_mbulk,set,get"], capture_output=True, text=True, timeout=60
-        )
+        command = [tool("redis-benchmark"), "-p", str(store.port), "-n", "20000", "-P", pipeline]
+        command += ["-q", "--csv", "-t", "ping_inline,ping_mbulk,set,get"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert [line.split(",")[0] for line in done.stdout.splitlines()[1:]] == [
             '"PING_INLINE"',
             '"PING_MBULK"',
@@ -66,7 +56,7 @@ def test_the_redis_package(new_store):
     redis = pytest.importorskip("redis", reason="the Python package redis is not installed")
     if not hasattr(redis, "Redis"):
         pytest.skip(
-            "the Python package redis is not installed (the folder nodes/redis was found in its place)"
+            "the Python package redis is not installed (the folder nodes/redis was found instead)"
         )
     leader = new_store(args=["--replication=async"])
     follower = new_store("n2", "follower", args=[f"--leader={leader.port}"])

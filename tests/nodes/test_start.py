@@ -1,4 +1,4 @@
-"""What a node does with wrong arguments and folders, and what it imports before it listens."""
+"""Wrong arguments and folders, and what a node imports before it listens."""
 
 import subprocess
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from kvstore import flags
 from kvstore.errors import StartError
-from storerun import NODES, PYTHON, WAIT_S, free_port, run_once
+from store_process import NODES, PYTHON, WAIT_S, free_port, run_once
 
 GOOD = ["--port=9001", "--data-dir=x", "--role=leader"]
 
 
 @pytest.mark.parametrize(
-    ("argv", "says"),
+    ("argv", "message"),
     [
         ([], "--port is missing"),
         (["--port=9001", "--data-dir=x"], "--role is missing"),
@@ -38,16 +38,17 @@ GOOD = ["--port=9001", "--data-dir=x", "--role=leader"]
         ([*GOOD, "--name=n1", "--peers=n2=here:x"], "1 to 65535"),
     ],
 )
-def test_wrong_flags_are_one_clear_line(argv, says):
+def test_wrong_flags_print_one_clear_line(argv, message):
     with pytest.raises(StartError) as caught:
         flags.parse(argv)
-    assert says in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_both_ways_of_writing_a_flag_mean_the_same():
+def test_both_forms_of_a_flag_are_equal():
     joined = flags.parse([*GOOD[:2], "--role=follower", "--leader=10.0.0.9:7"])
-    apart = flags.parse(["--port", "9001", "--data-dir", "x", "--role", "follower", "--leader", "10.0.0.9:7"])
+    words = ["--port", "9001", "--data-dir", "x", "--role", "follower", "--leader", "10.0.0.9:7"]
+    apart = flags.parse(words)
     assert [getattr(joined, name) for name in joined.__slots__] == [
         getattr(apart, name) for name in apart.__slots__
     ]
@@ -56,20 +57,20 @@ def test_both_ways_of_writing_a_flag_mean_the_same():
         joined.port = 1
 
 
-def test_peers_are_found_by_name_on_the_own_host_where_none_is_said():
-    told = flags.parse([*GOOD, "--host=10.0.0.1", "--name=n1", "--peers=n2=9002,n3=10.0.0.3:7"])
-    assert told.peers == {"n2": ("10.0.0.1", 9002), "n3": ("10.0.0.3", 7)}
+def test_a_peer_without_a_host_is_on_the_own_host():
+    settings = flags.parse([*GOOD, "--host=10.0.0.1", "--name=n1", "--peers=n2=9002,n3=10.0.0.3:7"])
+    assert settings.peers == {"n2": ("10.0.0.1", 9002), "n3": ("10.0.0.3", 7)}
     assert flags.parse([*GOOD, "--name=n1", "--peers="]).peers == {}
 
 
-def test_help_teaches_every_flag():
+def test_help_lists_every_flag():
     status, out, err = run_once(["--help"])
     assert (status, err) == (0, "")
     assert all(f"--{flag}" in out for flag in flags.FLAGS)
     assert "kv_client" in out
 
 
-def test_a_wrong_flag_ends_with_status_2_before_anything_is_touched(tmp_path):
+def test_a_wrong_flag_ends_with_status_2_and_creates_nothing(tmp_path):
     folder = tmp_path / "data"
     status, _, err = run_once(["--port=0", f"--data-dir={folder}", "--role=leader"])
     assert status == 2
@@ -88,7 +89,7 @@ def test_a_port_in_use_is_named(new_store, tmp_path):
     assert f"port {store.port} on 127.0.0.1 is in use" in err
 
 
-def test_a_folder_of_somebody_elses_is_refused_and_left_alone(tmp_path):
+def test_a_folder_with_foreign_files_is_refused_and_not_changed(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     status, _, err = run_once(args(tmp_path))
     assert status == 2
@@ -118,32 +119,39 @@ def test_two_nodes_never_share_a_folder(new_store):
     assert store.ask("PING") == "PONG"
 
 
-def test_it_also_starts_as_a_module(tmp_path):
+def test_the_store_also_starts_as_a_module(tmp_path):
     done = subprocess.run(
-        [PYTHON, "-m", "nodes.kvstore", "--help"], cwd=NODES.parent, capture_output=True, timeout=WAIT_S
+        [PYTHON, "-m", "nodes.kvstore", "--help"],
+        cwd=NODES.parent,
+        capture_output=True,
+        timeout=WAIT_S,
     )
     assert done.returncode == 0
 
 
-def test_before_it_listens_it_imports_c_modules_and_its_own_only():
-    look = (
-        f"import sys; before = set(sys.modules); sys.path.insert(0, {str(NODES)!r}); import kvstore.main; "
-        "[print(n, getattr(m, '__file__', None)) for n, m in sys.modules.items() if n not in before]"
+def test_before_it_listens_it_imports_only_c_modules_and_kvstore():
+    script = (
+        f"import sys; before = set(sys.modules); sys.path.insert(0, {str(NODES)!r})\n"
+        "import kvstore.main\n"
+        "for name in sys.modules.keys() - before:\n"
+        "    print(name, getattr(sys.modules[name], '__file__', None))\n"
     )
-    done = subprocess.run([PYTHON, "-I", "-S", "-c", look], capture_output=True, text=True, check=True)
+    command = [PYTHON, "-I", "-S", "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     loaded = dict(line.split(" ", 1) for line in done.stdout.splitlines())
     own = {name for name, file in loaded.items() if file.startswith(str(NODES))}
-    python_written = {name for name in loaded if name not in own and loaded[name].endswith(".py")}
+    in_python = {name for name in loaded if name not in own and loaded[name].endswith(".py")}
     assert "kvstore.main" in own
-    assert python_written == set()
+    assert in_python == set()
+    assert "kvstore.interfaces" not in own
 
 
-def test_the_store_knows_nothing_of_the_tester():
+def test_the_store_does_not_import_kvsim():
     for path in Path(NODES / "kvstore").glob("*.py"):
         assert "import kvsim" not in path.read_text() and "from kvsim" not in path.read_text()
 
 
-def test_a_damaged_log_stops_the_start_and_repair_goes_on_with_what_is_whole(new_store):
+def test_a_damaged_log_stops_the_start_and_repair_keeps_what_is_before_the_damage(new_store):
     store = new_store()
     with store.client() as ask:
         for number in range(5):
@@ -159,5 +167,6 @@ def test_a_damaged_log_stops_the_start_and_repair_goes_on_with_what_is_whole(new
     assert f"{log} is damaged at offset " in err
     assert "--repair" in err
     again = new_store(args=["--repair"])
-    assert "writes after index 2 are lost" in again.said
-    assert [again.ask(f"GET k{number}") for number in (1, 2, 4)] == ["VALUE 1", "NOT_FOUND", "NOT_FOUND"]
+    assert "writes after index 2 are lost" in again.output
+    replies = [again.ask(f"GET k{number}") for number in (1, 2, 4)]
+    assert replies == ["VALUE 1", "NOT_FOUND", "NOT_FOUND"]

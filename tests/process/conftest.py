@@ -1,4 +1,4 @@
-"""Tests start real processes on a stage; afterwards no child and no listening port may be left."""
+"""The tests start real processes. After each test no child and no listening port may be left."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from pathlib import Path
 
 import pytest
 
-from kvsim.process import proc, sockets, tree
-from kvsim.process.identity import Identity, of
-from tests.process.stage import Stage
+from kvsim.process import process_tree, procfs, sockets
+from kvsim.process.identity import Identity, identify
+from tests.process_fixtures import ProcessStarter
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    stage = Stage(tmp_path)
-    yield stage
-    stage.clear()
+def processes(tmp_path: Path) -> Iterator[ProcessStarter]:
+    processes = ProcessStarter(tmp_path)
+    yield processes
+    processes.clear()
 
 
 @pytest.fixture(autouse=True)
 def no_child_and_no_port_left() -> Iterator[None]:
-    tree.become_subreaper()
+    process_tree.become_subreaper()
     before, ports = _children(), set(sockets.listening([_self()]))
     yield
-    tree.become_subreaper(False)
+    process_tree.become_subreaper(False)
     assert _children() - before == set(), "a child process was left behind"
     assert set(sockets.listening([_self()])) - ports == set(), "a listening port was left behind"
 
 
 def _children() -> set[str]:
-    found = [entry for entry in proc.table().values() if entry.ppid == os.getpid()]
-    return {f"{entry.pid} {entry.state} {proc.cmdline(entry.pid)}" for entry in found}
+    found = [entry for entry in procfs.table().values() if entry.ppid == os.getpid()]
+    return {f"{entry.pid} {entry.state} {procfs.cmdline(entry.pid)}" for entry in found}
 
 
 def _self() -> Identity:
-    found = of(os.getpid())
+    found = identify(os.getpid())
     assert found
     return found

@@ -10,38 +10,38 @@ import pytest
 
 from kvsim.process import identity
 from kvsim.process.identity import Identity
-from tests.process.stage import SLEEP, soon
+from tests.process_fixtures import SLEEP, eventually
 
 
-def test_round_trip_through_json(stage) -> None:
-    one = stage.python(SLEEP).identity
-    assert Identity.from_json(one.to_json()) == one == identity.of(one.pid)
+def test_round_trip_through_json(processes) -> None:
+    one = processes.python(SLEEP).identity
+    assert Identity.from_json(one.to_json()) == one == identity.identify(one.pid)
 
 
-def test_a_zombie_is_dead(stage) -> None:
-    child = stage.python("pass")
-    soon(lambda: child.identity.state() == "Z")
+def test_a_zombie_is_dead(processes) -> None:
+    child = processes.python("pass")
+    eventually(lambda: child.identity.state() == "Z")
     assert not child.identity.alive()
-    assert child.poll().status == 0
+    assert child.poll().code == 0
     assert child.identity.state() is None
     assert not child.identity.signal(signal.SIGTERM)
 
 
-def test_a_process_whose_first_thread_left_is_alive(stage) -> None:
+def test_a_process_whose_first_thread_left_is_alive(processes) -> None:
     code = """
 import _thread, ctypes, time
 _thread.start_new_thread(time.sleep, (60,))
 ctypes.CDLL(None).pthread_exit(None)
 """
-    child = stage.python(code)
-    soon(lambda: child.identity.state() == "Z")
+    child = processes.python(code)
+    eventually(lambda: child.identity.state() == "Z")
     assert child.identity.alive()
     assert child.poll() is None
 
 
 @pytest.mark.parametrize("change", [{"start_ticks": 1}, {"boot_id": "another boot"}])
-def test_a_number_that_was_used_again_is_another_process(stage, change: dict[str, object]) -> None:
-    child = stage.python(SLEEP)
+def test_a_pid_that_was_used_again_is_another_process(processes, change: dict[str, object]) -> None:
+    child = processes.python(SLEEP)
     old = replace(child.identity, **change)
     assert not old.alive()
     assert old.state() is None
@@ -50,30 +50,33 @@ def test_a_number_that_was_used_again_is_another_process(stage, change: dict[str
     assert child.identity.alive()
 
 
-def test_stopped_means_every_thread(stage) -> None:
-    code = "import _thread, time; _thread.start_new_thread(time.sleep, (60,)); print('up'); time.sleep(60)"
-    child = stage.python(code, says="up")
+def test_stopped_means_every_thread(processes) -> None:
+    code = (
+        "import _thread, time; _thread.start_new_thread(time.sleep, (60,)); "
+        "print('up'); time.sleep(60)"
+    )
+    child = processes.python(code, prints="up")
     assert not child.identity.stopped()
     assert child.identity.signal(signal.SIGSTOP)
-    soon(child.identity.stopped)
+    eventually(child.identity.stopped)
     assert child.identity.alive()
     child.identity.signal(signal.SIGCONT)
-    soon(lambda: not child.identity.stopped())
+    eventually(lambda: not child.identity.stopped())
 
 
-def test_works_without_pidfds(stage, monkeypatch) -> None:
+def test_works_without_pidfds(processes, monkeypatch) -> None:
     def missing(pid: int) -> int:
         raise OSError(38, "Function not implemented")
 
-    child = stage.python(SLEEP)
+    child = processes.python(SLEEP)
     with monkeypatch.context() as patch:
         patch.setattr(os, "pidfd_open", missing)
         assert child.identity.signal(signal.SIGKILL)
         assert not replace(child.identity, start_ticks=1).signal(signal.SIGKILL)
-    soon(lambda: child.poll() is not None)
+    eventually(lambda: child.poll() is not None)
 
 
-def test_describes_itself(stage) -> None:
-    child = stage.python(SLEEP)
+def test_a_description_has_pid_and_command(processes) -> None:
+    child = processes.python(SLEEP)
     assert child.identity.describe().startswith(f"pid {child.pid}")
-    soon(lambda: "time.sleep(60)" in child.identity.describe())
+    eventually(lambda: "time.sleep(60)" in child.identity.describe())

@@ -1,4 +1,4 @@
-"""Real servers, started by kvsim itself. A machine without one skips its tests and names the package."""
+"""Real servers, started by kvsim. Where one is missing, its tests skip and name the package."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ TIMEOUT_S = 120
 
 def postgres_bin() -> Path | None:
     """The newest installed PostgreSQL's folder of programs, as Debian lays them out."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
+    found = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4])
+    )
     return found[-1].parent if found else None
 
 
 @dataclass(frozen=True)
 class Real:
-    """A real system: its cluster file, the options it needs here, and whether its program is installed."""
+    """A real system: its cluster file, its options here, and whether it is installed (`here`)."""
 
     name: str
     package: str
@@ -36,7 +38,9 @@ class Real:
 SYSTEMS = {
     "redis": Real("redis", "redis-server", shutil.which("redis-server") is not None),
     "etcd": Real("etcd", "etcd-server", shutil.which("etcd") is not None),
-    "postgres": Real("postgres", "postgresql", postgres_bin() is not None, ("-o", f"bin={postgres_bin()}")),
+    "postgres": Real(
+        "postgres", "postgresql", postgres_bin() is not None, ("-o", f"bin={postgres_bin()}")
+    ),
 }
 
 
@@ -63,16 +67,34 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def play(folder: Path) -> Callable[..., Ran]:
-    """Run one shipped scenario on one real system."""
+def write_scenario(folder: Path) -> Callable[[str], Path]:
+    """Write a scenario, whose cluster is called CLUSTER, to a file."""
 
-    def call(scenario: str, system: str, *options: str) -> Ran:
+    def write(text: str) -> Path:
+        path = folder / "scenario.yaml"
+        path.write_text(text.replace("CLUSTER", str(ROOT / "clusters/power.yaml")))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def play(folder: Path) -> Callable[..., Ran]:
+    """Run one scenario on one real system: a shipped one by its name, or a file."""
+
+    def call(scenario: str | Path, system: str, *options: str) -> Ran:
         real = SYSTEMS[system]
         if not real.here:
             pytest.skip(
-                f"{real.package} is not installed (make real-setup, or apt-get install {real.package})"
+                f"{real.package} is missing: make real-setup, or apt-get install {real.package}"
             )
-        words = ["run", f"scenarios/{scenario}.yaml", "--cluster", f"clusters/{system}.yaml", "--json"]
+        words = [
+            "run",
+            f"scenarios/{scenario}.yaml" if isinstance(scenario, str) else str(scenario),
+            "--cluster",
+            f"clusters/{system}.yaml",
+            "--json",
+        ]
         done = subprocess.run(
             [sys.executable, "-m", "kvsim", *words, *real.options, *options, "--out", str(folder)],
             cwd=ROOT,

@@ -1,4 +1,4 @@
-"""Redis, etcd and PostgreSQL keep what they promise, and a Redis that is allowed to diverge is found out."""
+"""Redis, etcd and PostgreSQL keep what they guarantee; a Redis that may diverge is reported."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def test_a_redis_whose_replicas_take_writes_diverges(play):
 
 def test_the_proof_of_a_forwarding_store_says_that_the_leader_has_what_a_follower_took(play):
     ran = play("forwarding", "etcd")
-    fates = {claim.get("fate") for claim in ran.proof["claims"]}
-    assert "accepted and forwarded: the leader has it" in fates
+    effects = {claim.get("effect") for claim in ran.proof["claims"]}
+    assert "accepted and forwarded: the leader has it" in effects
 
 
 def test_a_refusal_on_stderr_is_shown_in_the_proof(play, folder):
@@ -44,6 +44,6 @@ def test_a_refusal_on_stderr_is_shown_in_the_proof(play, folder):
 
 
 def test_a_replica_stopped_right_after_the_start_ends_when_it_is_asked_to(play):
-    """Redis refuses TERM while it writes its first append-only file: `cluster_ready` waits for that."""
+    """Redis refuses TERM while it writes its first append-only file; `cluster_ready` waits."""
     ran = play("replicas", "redis")
     assert not [c for c in ran.proof["checks"] if c["name"] == "exits_clean" and c["findings"]]

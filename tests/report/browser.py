@@ -1,4 +1,7 @@
-"""A real browser for tests of pages: Debian's Chromium, headless, driven by Selenium. Nothing of it is left afterwards."""
+"""A real browser for tests of pages: Debian's Chromium, headless, driven by Selenium.
+
+Nothing of it is left afterwards.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 WAIT_S = 20
-QUIET = (  # without these Chromium looks for its maker's servers at every start
+# Without these Chromium contacts servers of its maker at every start.
+QUIET = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -24,7 +28,7 @@ QUIET = (  # without these Chromium looks for its maker's servers at every start
 
 
 def missing() -> str:
-    """What has to be installed before a page can be tested; empty when everything is there."""
+    """What has to be installed before a page can be tested; empty when nothing is missing."""
     absent = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
     if absent:
         return f"{' and '.join(absent)} not found: apt-get install chromium chromium-driver"
@@ -42,7 +46,9 @@ def browser(width: int = 1440, height: int = 1100) -> Iterator[Page]:
     from selenium.webdriver.chrome.options import Options
     from selenium.webdriver.chrome.service import Service
 
-    with tempfile.TemporaryDirectory(prefix="kvsim-browser-", ignore_cleanup_errors=True) as profile:
+    with tempfile.TemporaryDirectory(
+        prefix="kvsim-browser-", ignore_cleanup_errors=True
+    ) as profile:
         options = Options()
         options.binary_location = shutil.which("chromium")
         for flag in (*QUIET, f"--window-size={width},{height}", f"--user-data-dir={profile}"):
@@ -57,7 +63,7 @@ def browser(width: int = 1440, height: int = 1100) -> Iterator[Page]:
 
 
 class Page:
-    """What a test does with a page."""
+    """A page, as a test uses it."""
 
     def __init__(self, driver: Any) -> None:
         self.driver = driver
@@ -66,8 +72,33 @@ class Page:
         self.driver.get(address.resolve().as_uri() if isinstance(address, Path) else address)
         self.settle()
 
+    @contextlib.contextmanager
+    def shown_as(self, scheme: str, width: int) -> Iterator[None]:
+        """The page, opened again in a colour scheme (`light`, `dark`), at a width in pixels."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        self.driver.refresh()
+        self.settle()
+        try:
+            yield
+        finally:
+            self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+            self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+    def violations(self) -> list[tuple[str, str]]:
+        """What axe-core finds against WCAG 2.1 A and AA: rule and element."""
+        from axe_core_python.selenium import Axe
+
+        rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
+        found = Axe().run(self.driver, options=rules)
+        return [
+            (rule["id"], node["html"]) for rule in found["violations"] for node in rule["nodes"]
+        ]
+
     def settle(self) -> None:
-        """Wait until what was asked for has been drawn."""
+        """Wait until the last change has been drawn."""
         self.driver.execute_async_script(
             "requestAnimationFrame(() => requestAnimationFrame(arguments[arguments.length - 1]))"
         )
@@ -112,20 +143,26 @@ class Page:
         ).click().perform()
         self.settle()
 
-    def complaints(self) -> list[str]:
-        """What the console said."""
+    def errors(self) -> list[str]:
+        """The messages of the console."""
         return [entry["message"] for entry in self.driver.get_log("browser")]
 
     def requests(self) -> list[str]:
-        """Every address that was asked for."""
+        """Every address that was requested."""
         import json
 
-        messages = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
+        messages = [
+            json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")
+        ]
         return [
             message["params"]["request"]["url"]
             for message in messages
             if message["method"] == "Network.requestWillBeSent"
         ]
+
+    def resize(self, width: int, height: int) -> None:
+        self.driver.set_window_size(width, height)
+        self.settle()
 
     def screenshot(self, path: Path, *, whole: bool = False) -> None:
         if whole:

@@ -1,15 +1,17 @@
-"""Run directories for tests of reports: written by hand, of any size, without a process."""
+"""Run directories for tests of reports: written by the test, of any size, without a process."""
 
 from __future__ import annotations
 
 import json
 import random
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from kvsim.history.history import History, RoleSample
+from kvsim.history.history import FaultTraits, History, RoleSample
 from kvsim.history.operations import Operations
-from kvsim.rundir import RunDir
+from kvsim.history.record_schema import RECORD_FORMAT
+from kvsim.run_directory import RunDirectory
 
 NODES = ("n1", "n2", "n3")
 
@@ -22,19 +24,24 @@ def node_plan(number: int) -> dict[str, Any]:
         "address": f"127.0.0.1:900{number}",
         "ports": [9000 + number],
         "capabilities": ["roles"],
-        "promises": {},
+        "guarantees": {},
+        "hosts": [],
         "role_log": {},
         "clean_exits": [0],
-        "lasting": True,
+        "own_signal_is_clean": False,
+        "connections": "promised",
     }
 
 
 META = {
+    "format": RECORD_FORMAT,
     "kvsim": "0.1.0",
     "python": "3.11",
     "system": "Linux",
     "when": "2026-01-01 00:00:00 +0000",
     "run": "0" * 32,
+    "directory": "20260101-000000-written",
+    "cell": {},
     "scenario": "written",
     "title": "A run written by hand",
     "scenario_file": "scenarios/written.yaml",
@@ -44,9 +51,33 @@ META = {
     "vars": {},
     "variables": {},
     "checks": [],
-    "again": "python -m kvsim run scenarios/written.yaml --seed 7",
+    "repeat_command": "python -m kvsim run scenarios/written.yaml --seed 7",
     "attached": False,
+    "program_replaced": False,
+    "time_limits": {"how": "as-written", "default_factor": 1.0, "user_factor": 1.0, "measured": {}},
+    "preloaded": None,
+    "lag": {"follower": "may", "within_s": 2.0},
     "nodes": {name: node_plan(number) for number, name in enumerate(NODES, 1)},
+}
+
+
+# What an event holds besides the fields that a test is about.
+USUAL_FIELDS: dict[str, dict[str, Any]] = {
+    "fault_plan": {"traits": asdict(FaultTraits())},
+    "load_start": {
+        "id": "1.1",
+        "clients": 1,
+        "mix": {"put": 1},
+        "keys": ["k"],
+        "key_count": 1,
+        "at": "leader",
+        "reads": None,
+        "writes_at": ["n1"],
+        "reads_at": ["n1"],
+        "rate": None,
+        "timeout_s": 1.0,
+        "minima": {},
+    },
 }
 
 
@@ -54,7 +85,7 @@ class Writer:
     """Write one run directory, event by event."""
 
     def __init__(self, folder: Path) -> None:
-        self.run = RunDir(folder)
+        self.run = RunDirectory(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.run.write_meta(META)
         self.run.scenario.write_text("scenario: written\n")
@@ -63,7 +94,8 @@ class Writer:
         self.operations = 0
 
     def event(self, at_s: float, kind: str, **fields: Any) -> None:
-        self.events.append({"t": at_s, "event": kind, **fields})
+        usual = USUAL_FIELDS.get(kind, {})
+        self.events.append({"t": at_s, "event": kind, **usual, **fields})
 
     def node(self, name: str, at_s: float, log: str = "", incarnation: int = 1) -> None:
         """A node that starts and is ready."""
@@ -82,15 +114,28 @@ class Writer:
             address=address,
             attached=False,
         )
-        self.event(at_s + 0.01, "ready", **about, gates={"ping": {}})
+        self.event(at_s + 0.01, "ready", **about, probes={"ping": {}})
 
-    def role(self, name: str, at_s: float, role: str, epoch: str = "") -> None:
+    def role(self, name: str, at_s: float, role: str, term: str = "") -> None:
         self.event(
-            at_s, "role", step="", node=name, role=role, how="says", leader=None, fields={"epoch": epoch}
+            at_s,
+            "role",
+            step="",
+            node=name,
+            role=role,
+            how="reports",
+            leader=None,
+            fields={"term": term},
         )
 
     def operation(
-        self, at_s: float, node: str, verb: str, outcome: dict[str, Any], took_s: float = 0.001, **more: Any
+        self,
+        at_s: float,
+        node: str,
+        verb: str,
+        outcome: dict[str, Any],
+        took_s: float = 0.001,
+        **more: Any,
     ) -> None:
         self.operations += 1
         key = more.pop("key", "k")
@@ -112,7 +157,12 @@ class Writer:
         self.event(at_s + took_s, "operation", **{**fields, **more})
 
     def step(
-        self, begin_s: float, end_s: float | None, result: str = "pass", why: str = "", id: str = "1.1"
+        self,
+        begin_s: float,
+        end_s: float | None,
+        result: str = "pass",
+        why: str = "",
+        id: str = "1.1",
     ) -> None:
         about = {
             "id": id,
@@ -122,32 +172,49 @@ class Writer:
             "line": 6,
             "text": "put: {at: leader}",
         }
-        self.event(begin_s, "step", **about, targets=["n1"], resolved="says", expect="ok", wanted=None)
+        self.event(
+            begin_s,
+            "step",
+            **about,
+            targets=["n1"],
+            resolved="reports",
+            expect="ok",
+            expectation=None,
+        )
         if end_s is not None:
             self.event(end_s, "step_end", id=id, result=result, why=why)
 
-    def close(self, how: str | None = "finished") -> RunDir:
+    def close(self, how: str | None = "finished") -> RunDirectory:
         self.events.sort(key=lambda event: event["t"])
         if how is not None:
-            self.event(max((event["t"] for event in self.events), default=0.0) + 0.01, "end", how=how)
+            self.event(
+                max((event["t"] for event in self.events), default=0.0) + 0.01, "end", how=how
+            )
         lines = [json.dumps(event, separators=(",", ":")) for event in self.events]
         self.run.journal.write_text("".join(line + "\n" for line in lines))
         return self.run
 
 
-def story(folder: Path, *, how: str | None = "finished") -> RunDir:
-    """A run in which the second of three writes fails its step, an answer is lost, a node dies, and two long seconds are idle."""
+def failed_run(folder: Path, *, how: str | None = "finished") -> RunDirectory:
+    """A run with a failed step, a lost reply, a node that exits and two idle seconds.
+
+    `how` is how it ended; None: kvsim wrote no end.
+    """
     made = Writer(folder)
     for name in NODES:
         made.node(
-            name, 0.01, "starting up\nlistening\n" + "".join(f"line {n} of {name}\n" for n in range(400))
+            name,
+            0.01,
+            "starting up\nlistening\n" + "".join(f"line {n} of {name}\n" for n in range(400)),
         )
         made.role(name, 0.05, "leader" if name == "n1" else "follower", "3")
     made.step(0.06, 0.1, id="1.1")
     made.operation(0.07, "n1", "put", {"kind": "ok"}, value="first", key="apple")
     made.step(2.2, 2.6, "fail", "n2: got refused (read_only)", id="1.2")
     refusal = {"kind": "refused", "reason": "read_only", "detail": "ERR read-only"}
-    made.operation(2.25, "n2", "put", refusal, step="1.2", received="ERR read-only, leader is on port 9001\n")
+    made.operation(
+        2.25, "n2", "put", refusal, step="1.2", received="ERR read-only, leader is on port 9001\n"
+    )
     made.operation(
         2.3,
         "n1",
@@ -158,6 +225,9 @@ def story(folder: Path, *, how: str | None = "finished") -> RunDir:
         received="",
     )
     made.event(2.27, "log", node="n2", incarnation=1, size=60)
+    for at_s, files in ((2.28, 12), (2.53, 30)):
+        used = {"memory": files << 20, "threads": 1, "files": files, "disk": 4096}
+        made.event(at_s, "usage", node="n2", incarnation=1, **used)
     made.event(
         2.65,
         "exit",
@@ -165,8 +235,8 @@ def story(folder: Path, *, how: str | None = "finished") -> RunDir:
         incarnation=1,
         status=None,
         signal="SIGSEGV",
-        says="was ended by SIGSEGV",
-        wanted=False,
+        description="was ended by SIGSEGV",
+        requested=False,
         flooded=False,
         tail=[],
     )
@@ -175,18 +245,21 @@ def story(folder: Path, *, how: str | None = "finished") -> RunDir:
     made.event(2.7, "fault_begin", id="1.3")
     made.event(
         2.71,
-        "fault_receipt",
+        "fault_evidence",
         id="1.3",
         subject="n2",
-        bit=True,
-        says="n2: every thread is stopped",
-        evidence={},
+        took_effect=True,
+        message="n2: every thread is stopped",
+        measured={},
     )
-    made.event(2.9, "fault_end", id="1.3", healed=True, says=["n2 answers again"])
-    made.event(2.95, "signal", node="n1", incarnation=1, signal="SIGTERM", why="stopping", after_s=0.0)
+    made.event(2.9, "fault_end", id="1.3", recovered=True, messages=["n2 answers again"])
+    made.event(
+        2.95, "signal", node="n1", incarnation=1, signal="SIGTERM", why="stopping", after_s=0.0
+    )
     stopped = {
         "was_running": True,
         "ignored": [],
+        "killed": False,
         "leftovers": [],
         "survivors": [],
         "port_open": False,
@@ -200,8 +273,8 @@ def story(folder: Path, *, how: str | None = "finished") -> RunDir:
         incarnation=1,
         status=0,
         signal=None,
-        says="exited with status 0",
-        wanted=True,
+        description="exited with status 0",
+        requested=True,
         flooded=False,
         tail=[],
     )

@@ -1,4 +1,4 @@
-"""The pictures in docs/: taken of real runs. KVSIM_SCREENSHOTS=docs/images writes them there."""
+"""The screenshots in docs/, of real runs. KVSIM_SCREENSHOTS=docs/images writes them there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ import pytest
 
 from tests.report.browser import browser, missing
 
-pytestmark = [pytest.mark.real, pytest.mark.skipif(bool(missing()), reason=missing() or "there")]
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(bool(missing()), reason=missing() or "available"),
+]
 
 SCENARIO = """scenario: a-bad-afternoon
 title: A follower hangs, the leader is killed, and nothing that was acknowledged is lost
@@ -31,7 +34,7 @@ steps:
           do:
             - put: {{at: leader, key: "{{k}}", value: "{{w}}", expect: ok}}
             - get: {{at: n2, key: "{{k}}", expect: unknown}}
-            - sleep: {{for: 2s, why: somebody looks for the cause}}
+            - sleep: {{for: 2s, why: a person looks for the cause}}
   - group: The leader is killed
     steps:
       - fault:
@@ -47,7 +50,7 @@ title: The leader’s answers fit one order of events
 cluster: {root}/clusters/replicated-async.yaml
 steps:
   - load: {{start: busy, at: leader, clients: 5, keys: 6}}
-  - sleep: {{for: 1s, why: the load is what is waited for}}
+  - sleep: {{for: 1s, why: the load runs meanwhile}}
   - load: {{stop: busy}}
 """
 LOADED = """scenario: busy
@@ -58,7 +61,7 @@ steps:
     steps:
       - load: {{start: busy, clients: 12, keys: 8}}
       - sleep: {{for: 500ms, why: load before the fault}}
-      - fault: {{kill: leader, do: [{{sleep: {{for: 300ms, why: the leader is gone for a while}}}}]}}
+      - fault: {{kill: leader, do: [{{sleep: {{for: 300ms, why: the leader stays down}}}}]}}
       - sleep: {{for: 600ms, why: load after it}}
       - load: {{stop: busy}}
 """
@@ -93,31 +96,32 @@ def images(tmp_path) -> Path:
     return wanted
 
 
-def test_pictures_of_the_film(tmp_path, images):
+def test_screenshots_of_a_failed_run(tmp_path, images):
     run = recorded(tmp_path, "a-bad-afternoon", SCENARIO, 1)
     with browser(1320, 1010) as page:
         page.open(run / "report.html")
-        page.screenshot(images / "film.png")
-    with browser(1320, 1480) as page:
+        page.screenshot(images / "timeline.png")
+        page.resize(1320, 1480)
         page.open(run / "report.html")
         page.keys("e")
-        page.screenshot(images / "film-error.png")
-        assert page.complaints() == []
-    assert all((images / f"{name}.png").stat().st_size > 40_000 for name in ("film", "film-error"))
+        page.screenshot(images / "timeline-error.png")
+        assert page.errors() == []
+    assert all(
+        (images / f"{name}.png").stat().st_size > 40_000 for name in ("timeline", "timeline-error")
+    )
 
 
-def test_a_picture_of_a_load(tmp_path, images):
+def test_a_screenshot_of_a_load(tmp_path, images):
     run = recorded(tmp_path, "busy", LOADED, 0)
     with browser(1320, 1010) as page:
         page.open(run / "report.html")
-        page.screenshot(images / "film-load.png")
-        assert page.complaints() == []
+        page.screenshot(images / "timeline-load.png")
+        assert page.errors() == []
 
 
-def test_a_picture_of_the_operations_that_prove_a_violation(tmp_path, images):
-    (tmp_path / "nodes").symlink_to(
-        Path(__file__).parents[2] / "nodes"
-    )  # so that the picture shows a user's path
+def test_a_screenshot_of_a_violation(tmp_path, images):
+    # With a link, the screenshot shows a user's path.
+    (tmp_path / "nodes").symlink_to(Path(__file__).parents[2] / "nodes")
     run = recorded(
         tmp_path,
         "stale",
@@ -131,6 +135,6 @@ def test_a_picture_of_the_operations_that_prove_a_violation(tmp_path, images):
     with browser(1320, 1010) as page:
         page.open(run / "report.html")
         page.keys("e")
-        assert page.run("return film.state.proving.size") >= 2
-        page.screenshot(images / "film-violation.png")
-        assert page.complaints() == []
+        assert page.run("return timeline.state.highlighted.size") >= 2
+        page.screenshot(images / "timeline-violation.png")
+        assert page.errors() == []

@@ -1,4 +1,6 @@
-"""Is what the clients saw allowed by what the program promises? Pure: from a history to a report.
+"""Is what the clients observed allowed by what the program guarantees? From a history to a report.
 
-`judge.check` is the door. `linear/` decides linearizability of one key; every other file is one check.
+`check.check` is the entry. Every check is declared in a module of this package; modules of
+`inferred/` judge without the leader's log, and `kvsim.checks.linearizability` decides one key.
+Pure.
 """

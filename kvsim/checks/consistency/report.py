@@ -1,132 +1,120 @@
-"""What `judge.check` gives back: values, and how they look as text. Pure."""
+"""What `check.check` returns, and how it looks as text and as data. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from kvsim.checks.consistency.answer import Answer, Violation, plural
+from kvsim.checks.consistency.result import ConsistencyResult, Violation
 from kvsim.checks.verdict import Finding, Verdict, worst
+from kvsim.text import format_number, plural
 
 
-class Standing(StrEnum):
-    """How a promise stands after a run."""
+class GuaranteeStatus(StrEnum):
+    """Whether a guarantee was kept in a run."""
 
     KEPT = "kept"
     BROKEN = "broken"
     UNDECIDED = "undecided"
     NOT_EXERCISED = "not exercised"
-    NOTHING = "nothing promised"
-    NOT_PROMISED = "not promised under what happened"
+    NOTHING = "nothing guaranteed"
+    NOT_GUARANTEED = "not guaranteed under what happened"
 
 
 @dataclass(frozen=True)
-class PromiseResult:
-    """One promise: the word the program used, how it stands, and why in one sentence."""
+class GuaranteeResult:
+    """One guarantee: the level that the program states, whether it was kept, and why."""
 
-    promise: str
-    word: str
-    standing: Standing
+    guarantee: str
+    level: str
+    status: GuaranteeStatus
     why: str
 
 
 @dataclass(frozen=True)
 class Report:
-    """All promises and all checks of one history, and the one verdict they come to.
+    """All guarantees and all checks of one history.
 
-    The worst of all checks that judge something promised; nothing judged at all is `invalid`, undecided is
-    `unknown`.
+    `operations` counts them; `origin` says where the history came from, and may be empty.
     """
 
-    promises: tuple[PromiseResult, ...]
-    checks: tuple[Answer, ...]
+    guarantees: tuple[GuaranteeResult, ...]
+    checks: tuple[ConsistencyResult, ...]
     operations: int
     origin: str = ""
 
     @property
     def verdict(self) -> Verdict:
+        """The worst of all checks that judge; `invalid` when nothing was judged."""
         return worst(verdict for check in self.checks if (verdict := check.verdict) is not None)
 
-    def named(self, name: str) -> Answer:
-        """The answer of one check. Raises KeyError."""
+    def result_of(self, name: str) -> ConsistencyResult:
+        """The result of one check. Raises KeyError."""
         for check in self.checks:
             if check.name == name:
                 return check
         raise KeyError(name)
 
 
-def merge(reports: Iterable[Report]) -> Verdict:
-    """The worst verdict of several reports; of none, invalid."""
-    return worst(report.verdict for report in reports)
-
-
 def render(report: Report) -> str:
-    """The report as text for a terminal: verdict, promises, checks with what they found and could not judge."""
-    lines = [f"{report.verdict}: {plural(report.operations, 'operation')} judged{_from(report.origin)}", ""]
-    if report.promises:
-        lines += [*map(_promise_line, report.promises), ""]
-    silent = [check for check in report.checks if not (check.judged or check.findings or check.unjudged)]
+    """The report as text: verdict, guarantees, and each check with its findings and numbers."""
+    origin = f" from {report.origin}" if report.origin else ""
+    operations = plural(report.operations, "operation")
+    lines = [f"{report.verdict}: {operations} judged{origin}", ""]
+    if report.guarantees:
+        lines += [*map(_guarantee_line, report.guarantees), ""]
+    not_exercised = [
+        check for check in report.checks if not (check.judged or check.findings or check.unjudged)
+    ]
     for check in report.checks:
-        if check not in silent:
+        if check not in not_exercised:
             lines += _check_lines(check)
-    if silent:
-        lines.append(f"not exercised {', '.join(check.name for check in silent)}")
+    if not_exercised:
+        lines.append(f"not exercised {', '.join(check.name for check in not_exercised)}")
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _from(origin: str) -> str:
-    return f" from {origin}" if origin else ""
+def _guarantee_line(result: GuaranteeResult) -> str:
+    return f"{result.status.upper():14} {result.guarantee}: {result.level}  ({result.why})"
 
 
-def _promise_line(result: PromiseResult) -> str:
-    return f"{result.standing.upper():14} {result.promise}: {result.word}  ({result.why})"
-
-
-def _check_lines(check: Answer) -> list[str]:
-    said = _said(check)
-    lines = [f"{said:13} {check.name}: {check.judged:,} {check.unit}; {check.about}"]
-    lines += [f"              measured {name}: {_number(value)}" for name, value in check.measured.items()]
+def _check_lines(check: ConsistencyResult) -> list[str]:
+    verdict = _verdict_text(check)
+    lines = [f"{verdict:13} {check.name}: {check.judged:,} {check.unit}; {check.about}"]
+    lines += [
+        f"              measured {name}: {format_number(value)}"
+        for name, value in check.measured.items()
+    ]
     lines += [f"              not judged: {left.count:,} {left.why}" for left in check.unjudged]
     for finding in check.findings:
-        lines += _finding_lines(finding)
+        lines.append(f"  {finding.message}")
+        lines += [f"    {line}" for line in violation_lines(finding)]
     hidden = check.found - len(check.findings)
     if hidden > 0:
         lines.append(f"              … and {hidden:,} more like these")
     return lines
 
 
-def _said(check: Answer) -> str:
+def _verdict_text(check: ConsistencyResult) -> str:
     if check.measures_only:
         return "measured" if check.judged or check.findings else "not exercised"
     return check.verdict or "not exercised"
 
 
-def _number(value: object) -> str:
-    return (
-        f"{value:,.3f}"
-        if isinstance(value, float)
-        else f"{value:,}"
-        if isinstance(value, int)
-        else str(value)
-    )
+def violation_lines(finding: Finding) -> list[str]:
+    """A violation's timeline and, where logs are at hand, what the nodes logged meanwhile.
 
-
-def _finding_lines(finding: Finding) -> list[str]:
-    return [f"  {finding.message}", *(f"    {line}" for line in shown_lines(finding))]
-
-
-def shown_lines(finding: Finding) -> list[str]:
-    """The timeline of a violation and, where logs are at hand, what the nodes logged meanwhile."""
+    Empty for a finding that is no violation.
+    """
     if not isinstance(finding, Violation):
         return []
-    lines = finding.picture.splitlines()
+    lines = finding.timeline.splitlines()
     if not finding.logs and not finding.logs_left:
         return lines
     if not finding.logs:
         return [*lines, f"logs meanwhile: {finding.logs_left}"]
-    lines.append("logs meanwhile, each line at the time by which it had been seen:")
+    lines.append("logs meanwhile, each line at the time by which kvsim had read it:")
     width = max((len(line.node) for line in finding.logs), default=0)
     lines += [
         f"  {line.at_s:9.3f} s  {line.node:<{width}}  {line.text}  ({line.file}:{line.line})"
@@ -141,20 +129,25 @@ def to_json(report: Report) -> dict[str, Any]:
         "verdict": str(report.verdict),
         "operations": report.operations,
         "origin": report.origin,
-        "promises": [
-            {"promise": one.promise, "word": one.word, "standing": str(one.standing), "why": one.why}
-            for one in report.promises
+        "guarantees": [
+            {
+                "guarantee": result.guarantee,
+                "level": result.level,
+                "status": str(result.status),
+                "why": result.why,
+            }
+            for result in report.guarantees
         ],
         "checks": [_check_json(check) for check in report.checks],
     }
 
 
-def _check_json(check: Answer) -> dict[str, Any]:
+def _check_json(check: ConsistencyResult) -> dict[str, Any]:
     return {
         "name": check.name,
         "about": check.about,
         "verdict": check.verdict,
-        "promised": not check.measures_only,
+        "guaranteed": not check.measures_only,
         "judged": check.judged,
         "unit": check.unit,
         "not_judged": [{"count": left.count, "why": left.why} for left in check.unjudged],
@@ -174,8 +167,9 @@ def _finding_json(finding: Finding) -> dict[str, Any]:
         fields |= {
             "key": finding.key,
             "operations": list(finding.rows),
+            "cannot_be_placed": finding.blocked,
             "log_positions": list(finding.positions),
-            "picture": finding.picture,
+            "timeline": finding.timeline,
             "logs": [asdict(line) for line in finding.logs],
             "logs_left": finding.logs_left,
         }

@@ -1,1 +1,1 @@
-"""The library that is loaded into nodes whose disk or clock is to be broken: built, put in place, told and read from outside."""
+"""The library that is loaded into nodes for faults of disks and clocks."""

@@ -1,65 +1,176 @@
-"""The library and a page for each node, in a folder of the run: put there before nodes start, gone when they have stopped."""
+"""The library and a shared page for each node, in a folder of the run.
+
+They are there before the nodes start and removed after the nodes have stopped. A process can have
+the library loaded and not call it: Go programs call the kernel directly, even when they are
+dynamically linked. So /proc and the program's file show whether the library reaches a process.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import shutil
+import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from kvsim.errors import RunInvalid
-from kvsim.faults.preload.build import cache_folder, library
-from kvsim.faults.preload.page import Page
-from kvsim.faults.preload.reach import holds_files, why_not
+from kvsim.faults.power.disk_recording import DiskRecording
+from kvsim.faults.preload.build import build_library, cache_folder
+from kvsim.faults.preload.shared_memory import RECORD_BIT, SharedPage
 from kvsim.process.identity import Identity
+from kvsim.run_directory import remove_folder
 
 VARIABLE = "KVSIM_CONTROL"
+GO_NOTE = b"Go\0\0"
+PT_NOTE = 4
+HEAD_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
-class Control:
-    """`library` is the copy that nodes load: one that each user who runs a node can read. `pages` are by node."""
+class PreloadControl:
+    """`library`: the copy that nodes load, readable for the users that run nodes.
+
+    `pages`: by node. `recordings`: by node, where it is recorded what the nodes write.
+    """
 
     library: Path
-    pages: Mapping[str, Page]
+    pages: Mapping[str, SharedPage]
+    recordings: Mapping[str, DiskRecording] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
-        """What says which library it is."""
+        """Identifies the library."""
         return hashlib.sha256(self.library.read_bytes()).hexdigest()
 
     def variables(self, name: str) -> dict[str, str]:
-        """What the library in a node looks for in its environment."""
+        """The environment variables that the library in a node reads."""
         return {VARIABLE: str(self.pages[name].path)}
 
-    def why_not(self, tree: Sequence[Identity], data_dir: Path) -> str | None:
-        """Why a node is out of the library's reach; None when it is within, or is down and may yet be started.
+    def preparing(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """Around what is done in a data directory before the node starts."""
+        recording = self.recordings.get(name)
+        return recording.preparing() if recording else contextlib.nullcontext()
 
-        What counts is who has files in the data directory open: not the shell around the program, nor a helper beside it.
+    def why_unreachable(self, tree: Sequence[Identity], data_dir: Path) -> str | None:
+        """Why the library does not reach a node.
+
+        None when it does, or when the node is down and may still start. What counts are the
+        processes that have files in the data directory open: not the shell around the program, and
+        not a helper process.
         """
-        holders = [process for process in tree if holds_files(process.pid, data_dir)] or tree
-        reasons = [why_not(process.pid, self.library) for process in holders]
+        processes = [process for process in tree if has_open_files(process.pid, data_dir)] or tree
+        reasons = [why_unreachable(process.pid, self.library) for process in processes]
         return None if None in reasons or not reasons else reasons[0]
 
 
+NO_OWNERS: Mapping[str, int] = MappingProxyType({})
+
+
 @contextlib.contextmanager
-def prepared(folder: Path, data_dirs: Mapping[str, Path]) -> Iterator[Control]:
-    """Put everything in place; on leaving the folder is removed. Raises NotBuilt, RunInvalid."""
-    pages: dict[str, Page] = {}
+def prepare_preload(
+    folder: Path,
+    data_dirs: Mapping[str, Path],
+    owners: Mapping[str, int] = NO_OWNERS,
+    *,
+    record: bool = False,
+) -> Iterator[PreloadControl]:
+    """Install everything in the folder, and remove the folder at the end.
+
+    `data_dirs`: by node. `owners`: the users of the nodes that run as another user. No other user
+    can reach the folder. `record`: what the nodes write is recorded. Raises NotBuilt, RunInvalid.
+    """
+    pages: dict[str, SharedPage] = {}
+    recordings: dict[str, DiskRecording] = {}
     try:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            folder.chmod(0o711)  # a node may run as another user
+            # Another user of a node may pass, but not list it.
+            folder.chmod(0o711 if owners else 0o700)
             copy = folder.resolve() / "preload.so"
-            shutil.copy(library(cache_folder(), folder / "built"), copy)
+            shutil.copy(build_library(cache_folder(), folder / "built"), copy)
+            copy.chmod(0o755 if owners else 0o700)
             for name, data_dir in data_dirs.items():
-                pages[name] = Page(folder.resolve() / f"{name}.page", data_dir)
+                path = folder.resolve() / f"{name}.page"
+                pages[name] = SharedPage(path, data_dir, owners.get(name))
+                if record:
+                    where = path.with_suffix(".record")
+                    recordings[name] = DiskRecording(where, data_dir, owners.get(name))
+                    pages[name].switch(on=RECORD_BIT)
         except (OSError, ValueError) as error:
-            raise RunInvalid(f"faults of disks and clocks could not be prepared: {error}") from error
-        yield Control(copy, pages)
+            raise RunInvalid(
+                f"faults of disks and clocks could not be prepared: {error}"
+            ) from error
+        yield PreloadControl(copy, pages, recordings)
     finally:
         for page in pages.values():
             page.close()
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_folder(folder)
+
+
+# --- does the library reach a process? ------------------------------------------------------------
+
+
+def why_unreachable(pid: int, library: Path) -> str | None:
+    """Why the library does not reach a process; None when it does."""
+    program = Path(f"/proc/{pid}/exe")
+    try:
+        name = program.readlink().name
+        mapped = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8", errors="replace")
+        with program.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except OSError as error:
+        return f"pid {pid} cannot be examined ({error.strerror})"
+    if is_go(head):
+        return f"{name} is a Go program, which calls the kernel without the C library"
+    if str(library) not in mapped:
+        return (
+            f"{name} did not load the library: it is statically linked, "
+            "has its own privileges, or drops LD_PRELOAD"
+        )
+    return None
+
+
+def has_open_files(pid: int, folder: Path) -> bool:
+    """Whether a process has a file below a folder open, or the folder itself."""
+    try:
+        return any(_is_below(entry, folder) for entry in Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:
+        return False
+
+
+def _is_below(link: Path, folder: Path) -> bool:
+    try:
+        return link.readlink().is_relative_to(folder)
+    except OSError:
+        return False
+
+
+def is_go(head: bytes) -> bool:
+    """Whether an ELF file has the note that Go's linker writes. `head`: its first bytes."""
+    if head[:4] != b"\x7fELF" or len(head) < 64:
+        return False
+    is_64_bit, byte_order = head[4] == 2, "<" if head[5] == 1 else ">"
+    try:
+        return any(
+            kind == PT_NOTE and GO_NOTE in head[offset : offset + length]
+            for kind, offset, length in _segments(head, is_64_bit, byte_order)
+        )
+    except struct.error:
+        return False
+
+
+def _segments(head: bytes, is_64_bit: bool, byte_order: str) -> Iterator[tuple[int, int, int]]:
+    """(type, offset, length) of each entry of the program header table. Raises struct.error."""
+    word = f"{byte_order}{'Q' if is_64_bit else 'I'}"
+    table_at, sizes_at = (32, 54) if is_64_bit else (28, 42)
+    offset_at, length_at = (8, 32) if is_64_bit else (4, 16)
+    (start,) = struct.unpack_from(word, head, table_at)
+    size, count = struct.unpack_from(f"{byte_order}HH", head, sizes_at)
+    for entry in range(start, start + size * count, size or 1):
+        (kind,) = struct.unpack_from(f"{byte_order}I", head, entry)
+        (offset,) = struct.unpack_from(word, head, entry + offset_at)
+        (length,) = struct.unpack_from(word, head, entry + length_at)
+        yield kind, offset, length

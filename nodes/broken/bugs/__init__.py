@@ -1,1 +1,1 @@
-"""One file a planted bug: a changed piece of the reference store, and `run(argv)` that starts a node with it."""
+"""One file a planted bug: a changed part of the reference store, and `run(argv)` to start it."""

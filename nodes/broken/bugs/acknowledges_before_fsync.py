@@ -1,23 +1,23 @@
-"""The leader answers OK to a write and hands it to the disk up to a second later, `--fsync=always` or not."""
+"""The leader acknowledges a write up to a second before it is on disk, even with fsync=always."""
 
 from kvstore.engine import Engine
 from kvstore.main import run as run_node
 
 
-class Lazy(Engine):
-    """Commits when there is time."""
+class LateCommitEngine(Engine):
+    """Commits once a second, not once a turn."""
 
-    def commit(self):
+    def commit(self) -> None:
         pass
 
-    def tick(self):
+    def tick(self) -> None:
         super().commit()
         super().tick()
 
-    def close(self):
+    def close(self) -> None:
         super().commit()
         super().close()
 
 
-def run(argv):
-    return run_node(argv, engine_class=Lazy)
+def run(argv: list[str]) -> int:
+    return run_node(argv, engine_class=LateCommitEngine)

@@ -1,16 +1,16 @@
-"""The leader answers OK when it has a write itself, whatever `--replication` asks for."""
+"""The leader acknowledges a write before any follower has it, also with replication=all."""
 
-from kvstore.leading import Leading
+from kvstore.leader import Leader
 
-from broken.pieces import run_with_cluster
+from broken.overrides import run_with_cluster_member
 
 
-class Hasty(Leading):
-    """Needs nobody."""
+class SoleLeader(Leader):
+    """Waits for no follower."""
 
-    def needed(self):
+    def needed(self) -> int:
         return 1
 
 
-def run(argv):
-    return run_with_cluster(argv, leading_class=Hasty)
+def run(argv: list[str]) -> int:
+    return run_with_cluster_member(argv, leader_class=SoleLeader)

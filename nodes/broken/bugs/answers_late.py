@@ -1,21 +1,27 @@
-"""A node answers PUT seconds later, when its client has given up."""
+"""A node answers PUT after more than a second, when its client has given up."""
 
-from kvstore.replies import Later
-from kvstore.session import LineSession
+from kvstore.line_session import LineSession
+from kvstore.replies import DeferredReply
 
-from broken.pieces import run_with_session
+from broken.overrides import run_with_session
 
-LATE_S = 3.0
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kvstore.interfaces import Reply
 
-
-class Session(LineSession):
-    """Takes its time."""
-
-    def do_put(self, key, value):
-        reply, later = super().do_put(key, value), Later()
-        self.node.server.timers.after(LATE_S, lambda: later.fill(reply))
-        return later
+# Later than the limit of a request, and well before five times as long.
+DELAY_S = 1.5
 
 
-def run(argv):
-    return run_with_session(argv, Session)
+class LatePutSession(LineSession):
+    """Delays every reply to PUT."""
+
+    def do_put(self, key: bytes, value: bytes) -> "Reply":
+        reply, deferred = super().do_put(key, value), DeferredReply()
+        assert isinstance(reply, bytes)
+        self.node.server.timers.after(DELAY_S, lambda: deferred.fill(reply))
+        return deferred
+
+
+def run(argv: list[str]) -> int:
+    return run_with_session(argv, LatePutSession)

@@ -1,17 +1,22 @@
 """A node answers every accepted PUT twice."""
 
-from kvstore.session import LineSession
+from kvstore.line_session import LineSession
 
-from broken.pieces import run_with_session
+from broken.overrides import run_with_session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kvstore.interfaces import Reply
 
 
-class Session(LineSession):
-    """Says OK, OK."""
+class DoubleReplySession(LineSession):
+    """Repeats the reply to PUT."""
 
-    def do_put(self, key, value):
+    def do_put(self, key: bytes, value: bytes) -> "Reply":
         reply = super().do_put(key, value)
+        assert isinstance(reply, bytes)
         return reply if reply.startswith(b"ERR") else reply * 2
 
 
-def run(argv):
-    return run_with_session(argv, Session)
+def run(argv: list[str]) -> int:
+    return run_with_session(argv, DoubleReplySession)

@@ -1,21 +1,21 @@
-"""A follower applies every write of its leader a second time, behind the next one."""
+"""A follower applies every write of its leader a second time, after the next write."""
 
 from kvstore.main import run as run_node
 
-from broken.pieces import FromLeader
+from broken.overrides import ReplicationEngine
 
 
-class Twice(FromLeader):
-    """Repeats itself, a little late."""
+class RepeatingEngine(ReplicationEngine):
+    """Applies the previous record again after each record."""
 
-    last = None
+    previous: bytes | None = None
 
-    def show(self, payload):
-        super().show(payload)
-        if self.last is not None:
-            super().show(self.last)
-        self.last = payload
+    def apply_payload(self, payload: bytes) -> None:
+        super().apply_payload(payload)
+        if self.previous is not None:
+            super().apply_payload(self.previous)
+        self.previous = payload
 
 
-def run(argv):
-    return run_node(argv, engine_class=Twice)
+def run(argv: list[str]) -> int:
+    return run_node(argv, engine_class=RepeatingEngine)

@@ -1,30 +1,34 @@
-"""A compare-and-set compares at once and sets a moment later, whatever has come between."""
+"""A compare-and-set compares at once and sets a moment later, even if the key has changed."""
 
-from kvstore.replies import Later
-from kvstore.session import OK, LineSession
+from kvstore.line_session import OK, LineSession
+from kvstore.replies import DeferredReply
 
-from broken.pieces import run_with_session
+from broken.overrides import run_with_session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kvstore.interfaces import Reply
 
 GAP_S = 0.001
 
 
-class Session(LineSession):
-    """Does two things where one was asked for."""
+class SplitCasSession(LineSession):
+    """Sets the key in a later turn than it compares."""
 
-    def do_cas(self, key, expected, value):
+    def do_cas(self, key: bytes, expected: bytes, value: bytes) -> "Reply":
         refused = self.refuse("CAS", key)
         if refused:
             return refused
         if self.node.get(key) != expected:
             return super().do_cas(key, expected, value)
-        later = Later()
-        self.node.server.timers.after(GAP_S, lambda: self.set(later, key, value))
-        return later
+        deferred = DeferredReply()
+        self.node.server.timers.after(GAP_S, lambda: self.set(deferred, key, value))
+        return deferred
 
-    def set(self, later, key, value):
+    def set(self, deferred: DeferredReply, key: bytes, value: bytes) -> None:
         self.node.put(key, value)
-        later.fill(OK)
+        deferred.fill(OK)
 
 
-def run(argv):
-    return run_with_session(argv, Session)
+def run(argv: list[str]) -> int:
+    return run_with_session(argv, SplitCasSession)

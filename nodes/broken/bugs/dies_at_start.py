@@ -1,16 +1,16 @@
-"""A node says that it starts, and ends with status 1 before it serves."""
+"""A node logs that it starts, and ends with status 1 before it serves."""
 
 from kvstore.main import run as run_node
-from kvstore.server import Server
+from kvstore.server import StoreServer
 
 
-class Stillborn(Server):
-    """Never gets to its port."""
+class FailingStartServer(StoreServer):
+    """Ends before it opens its port."""
 
-    def listen(self):
-        self.say("fatal: cannot read the configuration")
+    def listen(self) -> None:
+        self.log_line("fatal: cannot read the configuration")
         raise SystemExit(1)
 
 
-def run(argv):
-    return run_node(argv, server_class=Stillborn)
+def run(argv: list[str]) -> int:
+    return run_node(argv, server_class=FailingStartServer)

@@ -1,21 +1,25 @@
-"""The leader crashes when it is asked to PUT."""
+"""The leader crashes on PUT."""
 
 import posix
 
-from kvstore.session import LineSession
+from kvstore.line_session import LineSession
 
-from broken.pieces import run_with_session
+from broken.overrides import run_with_session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kvstore.interfaces import Reply
 
 
-class Session(LineSession):
-    """Falls over the first write it accepts."""
+class CrashingSession(LineSession):
+    """Ends the process on the first write that it accepts."""
 
-    def do_put(self, key, value):
-        if self.node.leads:
-            self.node.server.say("panic: index out of range in do_put")
+    def do_put(self, key: bytes, value: bytes) -> "Reply":
+        if self.node.is_leader:
+            self.node.server.log_line("panic: index out of range in do_put")
             posix._exit(134)
         return super().do_put(key, value)
 
 
-def run(argv):
-    return run_with_session(argv, Session)
+def run(argv: list[str]) -> int:
+    return run_with_session(argv, CrashingSession)

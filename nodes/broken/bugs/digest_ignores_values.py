@@ -4,12 +4,12 @@ from kvstore.engine import Engine, digest_of
 from kvstore.main import run as run_node
 
 
-class Shallow(Engine):
-    """Looks at the names."""
+class KeyDigestEngine(Engine):
+    """Computes the digest with empty values."""
 
-    def digest(self, keys_max=None):
+    def digest(self, keys_max: int | None = None) -> str:
         return digest_of(dict.fromkeys(self.data, b""))
 
 
-def run(argv):
-    return run_node(argv, engine_class=Shallow)
+def run(argv: list[str]) -> int:
+    return run_node(argv, engine_class=KeyDigestEngine)

@@ -1,20 +1,20 @@
-"""A follower passes over every hundredth write of its leader; its index goes on as if nothing was."""
+"""A follower does not apply every hundredth write of its leader, but counts it in its index."""
 
 from kvstore.main import run as run_node
 
-from broken.pieces import FromLeader
+from broken.overrides import ReplicationEngine
 
 
-class Leaky(FromLeader):
-    """Counts records."""
+class SkippingEngine(ReplicationEngine):
+    """Skips one record in a hundred."""
 
     count = 0
 
-    def show(self, payload):
+    def apply_payload(self, payload: bytes) -> None:
         self.count += 1
         if self.count % 100:
-            super().show(payload)
+            super().apply_payload(payload)
 
 
-def run(argv):
-    return run_node(argv, engine_class=Leaky)
+def run(argv: list[str]) -> int:
+    return run_node(argv, engine_class=SkippingEngine)

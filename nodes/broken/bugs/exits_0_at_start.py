@@ -1,15 +1,15 @@
-"""A node says that it starts and ends at once with status 0, as a program does that put itself into the background."""
+"""A node logs that it starts and ends with status 0, like a program that daemonizes."""
 
 from kvstore.main import run as run_node
-from kvstore.server import Server
+from kvstore.server import StoreServer
 
 
-class Brief(Server):
-    """All is well, it says by its status."""
+class ExitingServer(StoreServer):
+    """Ends with status 0 before it opens its port."""
 
-    def listen(self):
+    def listen(self) -> None:
         raise SystemExit(0)
 
 
-def run(argv):
-    return run_node(argv, server_class=Brief)
+def run(argv: list[str]) -> int:
+    return run_node(argv, server_class=ExitingServer)

@@ -1,17 +1,21 @@
 """A follower accepts DELETE."""
 
-from kvstore.session import OK, LineSession
+from kvstore.line_session import OK, LineSession
 
-from broken.pieces import run_with_session
+from broken.overrides import run_with_session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kvstore.interfaces import Reply
 
 
-class Session(LineSession):
-    """Deletes without asking for the role."""
+class AcceptingDeleteSession(LineSession):
+    """Deletes without a check of the role."""
 
-    def do_delete(self, key):
+    def do_delete(self, key: bytes) -> "Reply":
         self.node.delete(key)
         return OK
 
 
-def run(argv):
-    return run_with_session(argv, Session)
+def run(argv: list[str]) -> int:
+    return run_with_session(argv, AcceptingDeleteSession)

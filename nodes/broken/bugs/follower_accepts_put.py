@@ -1,17 +1,21 @@
-"""A follower accepts PUT and keeps the value to itself."""
+"""A follower accepts PUT and stores the value on itself only."""
 
-from kvstore.session import OK, LineSession
+from kvstore.line_session import OK, LineSession
 
-from broken.pieces import run_with_session
+from broken.overrides import run_with_session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kvstore.interfaces import Reply
 
 
-class Session(LineSession):
-    """Puts without asking for the role."""
+class AcceptingPutSession(LineSession):
+    """Puts without a check of the role."""
 
-    def do_put(self, key, value):
+    def do_put(self, key: bytes, value: bytes) -> "Reply":
         self.node.put(key, value)
         return OK
 
 
-def run(argv):
-    return run_with_session(argv, Session)
+def run(argv: list[str]) -> int:
+    return run_with_session(argv, AcceptingPutSession)

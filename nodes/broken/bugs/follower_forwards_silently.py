@@ -1,23 +1,28 @@
-"""A follower passes PUT on to the leader and answers OK, as if it were the leader."""
+"""A follower forwards PUT to the leader and answers OK, as if it were the leader."""
 
 from _socket import AF_INET, SOCK_STREAM, socket
 
-from kvstore.session import LineSession
+from kvstore.line_session import LineSession
 
-from broken.pieces import run_with_session
+from broken.overrides import run_with_session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kvstore.interfaces import Reply
 
 
-class Session(LineSession):
-    """Writes through the leader."""
+class ForwardingSession(LineSession):
+    """Sends the write to the leader."""
 
-    def do_put(self, key, value):
-        if self.node.leads:
+    def do_put(self, key: bytes, value: bytes) -> "Reply":
+        address = self.node.leader_address
+        if self.node.is_leader or address is None:
             return super().do_put(key, value)
-        return ask(self.node.leader, b"PUT %b %b\n" % (key, value))
+        return ask(address, b"PUT %b %b\n" % (key, value))
 
 
-def ask(address, line):
-    """Return the first bytes of the reply to one request."""
+def ask(address: tuple[str, int], line: bytes) -> bytes:
+    """Return the first bytes of the reply to one request. Raises OSError."""
     connection = socket(AF_INET, SOCK_STREAM)
     connection.settimeout(0.5)
     try:
@@ -28,5 +33,5 @@ def ask(address, line):
         connection.close()
 
 
-def run(argv):
-    return run_with_session(argv, Session)
+def run(argv: list[str]) -> int:
+    return run_with_session(argv, ForwardingSession)

@@ -1,32 +1,37 @@
-"""A follower now and then answers a read with the value before the one that it showed last."""
+"""A follower sometimes answers a read with an older value than it returned before."""
 
 from kvstore import record
 from kvstore.main import run as run_node
 
-from broken.pieces import FromLeader
+from broken.overrides import ReplicationEngine
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 EVERY = 10
 
 
-class Wavering(FromLeader):
-    """Remembers what each key was before."""
+class OldValueEngine(ReplicationEngine):
+    """Keeps the previous value of each key, and returns it for one read in ten."""
 
     count = 0
 
-    def __init__(self, *args):
-        self.before = {}
+    def __init__(self, *args: "Any") -> None:
+        self.previous: dict[bytes, bytes] = {}
         super().__init__(*args)
 
-    def show(self, payload):
-        for key, _ in record.commands(payload):
+    def apply_payload(self, payload: bytes) -> None:
+        for key, _ in record.decode_commands(payload):
             if key in self.data:
-                self.before[key] = self.data[key]
-        super().show(payload)
+                self.previous[key] = self.data[key]
+        super().apply_payload(payload)
 
-    def get(self, key):
+    def get(self, key: bytes) -> bytes | None:
         self.count += 1
-        return self.before.get(key, self.data.get(key)) if self.count % EVERY == 0 else self.data.get(key)
+        value = self.data.get(key)
+        return self.previous.get(key, value) if self.count % EVERY == 0 else value
 
 
-def run(argv):
-    return run_node(argv, engine_class=Wavering)
+def run(argv: list[str]) -> int:
+    return run_node(argv, engine_class=OldValueEngine)

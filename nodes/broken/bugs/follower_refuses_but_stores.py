@@ -1,17 +1,21 @@
-"""A follower refuses PUT as it should, and stores the value all the same."""
+"""A follower refuses PUT, but stores the value."""
 
-from kvstore.session import LineSession
+from kvstore.line_session import LineSession
 
-from broken.pieces import run_with_session
+from broken.overrides import run_with_session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kvstore.interfaces import Reply
 
 
-class Session(LineSession):
-    """Stores first, then asks whether it may."""
+class StoringSession(LineSession):
+    """Stores the value before it checks the role."""
 
-    def do_put(self, key, value):
+    def do_put(self, key: bytes, value: bytes) -> "Reply":
         self.node.put(key, value)
         return self.refuse("PUT", key) or b"OK\n"
 
 
-def run(argv):
-    return run_with_session(argv, Session)
+def run(argv: list[str]) -> int:
+    return run_with_session(argv, StoringSession)

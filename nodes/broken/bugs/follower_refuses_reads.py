@@ -1,16 +1,20 @@
 """A follower refuses GET as it refuses writes."""
 
-from kvstore.session import LineSession
+from kvstore.line_session import LineSession
 
-from broken.pieces import refused_anyway, run_with_session
+from broken.overrides import refuse_always, run_with_session
 
-
-class Session(LineSession):
-    """Sends readers to the leader."""
-
-    def do_get(self, key):
-        return super().do_get(key) if self.node.leads else refused_anyway(self, "GET", key)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kvstore.interfaces import Reply
 
 
-def run(argv):
-    return run_with_session(argv, Session)
+class RefusingReadSession(LineSession):
+    """Serves reads on the leader only."""
+
+    def do_get(self, key: bytes) -> "Reply":
+        return super().do_get(key) if self.node.is_leader else refuse_always(self, "GET", key)
+
+
+def run(argv: list[str]) -> int:
+    return run_with_session(argv, RefusingReadSession)

@@ -1,13 +1,13 @@
-"""A node answers OK to a write although the disk refused to sync it: it takes a later sync that goes well for this one too."""
+"""A node acknowledges a write although its sync failed: it relies on a later sync."""
 
 from kvstore.engine import Engine
 from kvstore.main import run as run_node
 
 
-class Hopeful(Engine):
-    """Syncs, and does not look at what came of it."""
+class IgnoringSyncEngine(Engine):
+    """Ignores the errors of a sync."""
 
-    def sync(self):
+    def sync(self) -> None:
         try:
             super().sync()
         except OSError:
@@ -15,5 +15,5 @@ class Hopeful(Engine):
             self.durable = self.log.last
 
 
-def run(argv):
-    return run_node(argv, engine_class=Hopeful)
+def run(argv: list[str]) -> int:
+    return run_node(argv, engine_class=IgnoringSyncEngine)

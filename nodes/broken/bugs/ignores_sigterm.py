@@ -1,15 +1,15 @@
-"""A node takes note of SIGTERM and goes on."""
+"""A node logs SIGTERM and does not stop."""
 
 from kvstore.main import run as run_node
-from kvstore.server import Server
+from kvstore.server import StoreServer
 
 
-class Stubborn(Server):
-    """Will not stop for being asked."""
+class UnstoppableServer(StoreServer):
+    """Continues after any signal."""
 
-    def on_signal(self, number):
-        self.say(f"signal {number} noted")
+    def on_signal(self, number: int) -> None:
+        self.log_line(f"signal {number} noted")
 
 
-def run(argv):
-    return run_node(argv, server_class=Stubborn)
+def run(argv: list[str]) -> int:
+    return run_node(argv, server_class=UnstoppableServer)

@@ -1,16 +1,16 @@
-"""The leader says of every follower that it is not behind."""
+"""The leader reports of every follower that it is not behind."""
 
-from kvstore.leading import Leading
+from kvstore.leader import FollowerLink, Leader
 
-from broken.pieces import run_with_cluster
+from broken.overrides import run_with_cluster_member
 
 
-class Rosy(Leading):
-    """All is well."""
+class ZeroLagLeader(Leader):
+    """Reports no lag."""
 
-    def lag(self, _link):
+    def lag(self, link: FollowerLink) -> int:
         return 0
 
 
-def run(argv):
-    return run_with_cluster(argv, leading_class=Rosy)
+def run(argv: list[str]) -> int:
+    return run_with_cluster_member(argv, leader_class=ZeroLagLeader)

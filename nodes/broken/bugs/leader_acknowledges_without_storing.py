@@ -1,15 +1,15 @@
 """The leader answers OK to PUT and stores nothing."""
 
 from kvstore.main import run as run_node
-from kvstore.node import Node
+from kvstore.node import StoreNode
 
 
-class Forgetful(Node):
-    """Nods."""
+class DiscardingNode(StoreNode):
+    """Does nothing on PUT."""
 
-    def put(self, key, value):
+    def put(self, key: bytes, value: bytes) -> None:
         pass
 
 
-def run(argv):
-    return run_node(argv, node_class=Forgetful)
+def run(argv: list[str]) -> int:
+    return run_node(argv, node_class=DiscardingNode)

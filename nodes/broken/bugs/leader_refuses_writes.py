@@ -1,15 +1,15 @@
-"""The leader refuses writes: nobody accepts any."""
+"""The leader refuses writes, so no node accepts any."""
 
 from kvstore.main import run as run_node
-from kvstore.node import Node
+from kvstore.node import StoreNode
 
 
-class Timid(Node):
-    """Has forgotten that it leads, when it comes to writes."""
+class RefusingNode(StoreNode):
+    """Refuses writes in both roles."""
 
-    def refusal(self):
+    def refusal(self) -> str | None:
         return self.refusal_text()
 
 
-def run(argv):
-    return run_node(argv, node_class=Timid)
+def run(argv: list[str]) -> int:
+    return run_node(argv, node_class=RefusingNode)

@@ -1,18 +1,18 @@
-"""A node leaves a child behind that holds its port, in a session of its own."""
+"""A node leaves a child behind that holds its port and has its own session."""
 
 import posix
 from time import sleep
 
 from kvstore.main import run as run_node
-from kvstore.server import Server
+from kvstore.server import StoreServer
 
 CHILD_LIFE_S = 60
 
 
-class Parent(Server):
-    """Starts a helper that inherits the listening socket and outlives it."""
+class ForkingServer(StoreServer):
+    """Forks a child that inherits the listening socket and outlives the node."""
 
-    def listen(self):
+    def listen(self) -> None:
         super().listen()
         if posix.fork() == 0:
             posix.setsid()
@@ -20,5 +20,5 @@ class Parent(Server):
             posix._exit(0)
 
 
-def run(argv):
-    return run_node(argv, server_class=Parent)
+def run(argv: list[str]) -> int:
+    return run_node(argv, server_class=ForkingServer)

@@ -1,15 +1,15 @@
-"""Every node logs at its start that it is the leader, whatever its role."""
+"""Every node logs at its start that it is the leader."""
 
 from kvstore.main import run as run_node
-from kvstore.server import Server
+from kvstore.server import StoreServer
 
 
-class Boaster(Server):
-    """Starts as LEADER, it says."""
+class WrongRoleServer(StoreServer):
+    """Logs LEADER in both roles."""
 
-    def starting(self):
-        self.say(f"starting as LEADER on port {self.settings.port}")
+    def log_start(self) -> None:
+        self.log_line(f"starting as LEADER on port {self.settings.port}")
 
 
-def run(argv):
-    return run_node(argv, server_class=Boaster)
+def run(argv: list[str]) -> int:
+    return run_node(argv, server_class=WrongRoleServer)

@@ -1,25 +1,29 @@
-"""Now and then a read answers with the value of the key that was read before it, as if two buffers were mixed up."""
+"""A read is sometimes answered with the value of the key that was read before it."""
 
-from kvstore.session import LineSession
+from kvstore.line_session import LineSession
 
-from broken.pieces import run_with_session
+from broken.overrides import run_with_session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kvstore.interfaces import Reply
 
 EVERY = 40
 
 
-class Session(LineSession):
-    """Answers one read in so many with the answer to the last one."""
+class MixedRepliesSession(LineSession):
+    """Answers one read in forty with the answer to the previous read of any client."""
 
-    count, last = 0, None
+    count = 0
+    previous: "Reply | None" = None
 
-    def do_get(self, key):
+    def do_get(self, key: bytes) -> "Reply":
         cls = type(self)
         reply = super().do_get(key)
         cls.count += 1
-        mixed_up = cls.last if cls.last is not None and cls.count % EVERY == 0 else reply
-        cls.last = reply
-        return mixed_up
+        previous, cls.previous = cls.previous, reply
+        return previous if previous is not None and cls.count % EVERY == 0 else reply
 
 
-def run(argv):
-    return run_with_session(argv, Session)
+def run(argv: list[str]) -> int:
+    return run_with_session(argv, MixedRepliesSession)

@@ -1,17 +1,21 @@
-"""A node takes PUT and never answers, though it does what was asked."""
+"""A node executes PUT and never answers it."""
 
-from kvstore.session import LineSession
+from kvstore.line_session import LineSession
 
-from broken.pieces import run_with_session
+from broken.overrides import run_with_session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kvstore.interfaces import Reply
 
 
-class Session(LineSession):
-    """Silence."""
+class SilentSession(LineSession):
+    """Sends no reply to PUT."""
 
-    def do_put(self, key, value):
+    def do_put(self, key: bytes, value: bytes) -> "Reply":
         super().do_put(key, value)
         return b""
 
 
-def run(argv):
-    return run_with_session(argv, Session)
+def run(argv: list[str]) -> int:
+    return run_with_session(argv, SilentSession)

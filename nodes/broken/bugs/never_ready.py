@@ -1,18 +1,18 @@
 """A node runs and logs, and never opens its port."""
 
 from kvstore.main import run as run_node
-from kvstore.server import Server
+from kvstore.server import StoreServer
 
 
-class Closed(Server):
-    """Alive, busy, and not to be reached."""
+class PortlessServer(StoreServer):
+    """Does not listen."""
 
-    def listen(self):
-        self.say("recovering")
+    def listen(self) -> None:
+        self.log_line("recovering")
 
-    def ready(self):
+    def log_ready(self) -> None:
         pass
 
 
-def run(argv):
-    return run_node(argv, server_class=Closed)
+def run(argv: list[str]) -> int:
+    return run_node(argv, server_class=PortlessServer)

@@ -1,15 +1,15 @@
-"""A leader that hears of a newer epoch goes on leading its own."""
+"""A leader that learns of a newer term continues to lead its own."""
 
-from kvstore.cluster import Cluster
+from kvstore.cluster_member import ClusterMember
 
-from broken.pieces import run_with_cluster
-
-
-def fence(self, epoch, leader):
-    """Follow nobody while one leads oneself."""
-    if not self.node.leads:
-        Cluster.fence(self, epoch, leader)
+from broken.overrides import run_with_cluster_member
 
 
-def run(argv):
-    return run_with_cluster(argv, fence=fence)
+def fence(self: ClusterMember, term: int, leader: tuple[str, int] | None) -> None:
+    """Ignore a newer term while this node leads."""
+    if not self.node.is_leader:
+        ClusterMember.fence(self, term, leader)
+
+
+def run(argv: list[str]) -> int:
+    return run_with_cluster_member(argv, fence=fence)

@@ -1,23 +1,23 @@
-"""A follower applies its leader's writes in pairs, the later one first."""
+"""A follower applies its leader's writes in pairs, the later write first."""
 
 from kvstore.main import run as run_node
 
-from broken.pieces import FromLeader
+from broken.overrides import ReplicationEngine
 
 
-class Swapping(FromLeader):
-    """Holds one record back until the next has been shown."""
+class SwappingEngine(ReplicationEngine):
+    """Delays every other record until the next record is applied."""
 
-    held = None
+    held_back: bytes | None = None
 
-    def show(self, payload):
-        if self.held is None:
-            self.held = payload
+    def apply_payload(self, payload: bytes) -> None:
+        if self.held_back is None:
+            self.held_back = payload
             return
-        super().show(payload)
-        super().show(self.held)
-        self.held = None
+        super().apply_payload(payload)
+        super().apply_payload(self.held_back)
+        self.held_back = None
 
 
-def run(argv):
-    return run_node(argv, engine_class=Swapping)
+def run(argv: list[str]) -> int:
+    return run_node(argv, engine_class=SwappingEngine)

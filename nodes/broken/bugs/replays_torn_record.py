@@ -1,37 +1,39 @@
-"""A node that comes back after a crash takes a torn record at the end of its log for a whole one."""
+"""A restarted node treats a torn record at the end of its log as complete."""
 
 from kvstore import record
 from kvstore.engine import Engine
-from kvstore.log import Log
+from kvstore.log import RecordLog
 from kvstore.main import run as run_node
 
-TRAILER_BYTES = 8  # what it takes to be a checksum at the end of a record, and does not look at
+# The size of the checksum that it expects at the end of a record, and does not check.
+TRAILER_BYTES = 8
 
 
-class Trusting(Log):
-    """Looks at lengths, not at checksums."""
+class UncheckedLog(RecordLog):
+    """Checks lengths, not checksums. `torn` is the (key, value) found in a torn record."""
 
-    torn = None  # (key, value) that was found in the torn record
+    torn: tuple[bytes, bytes] | None = None
 
-    def _damaged(self, path, offset, error, lost):
-        super()._damaged(path, offset, error, lost)
+    def _on_damage(self, path: str, offset: int, problem: object, loses_records: bool) -> None:
+        super()._on_damage(path, offset, problem, loses_records)
         with open(path, "rb") as file:
             file.seek(offset + record.HEADER_SIZE)
-            words = file.read().split(b"\r\n")
-        if len(words) > 6 and words[2] == b"SET":
-            self.torn = (words[4], words[6].rstrip(b"\0")[:-TRAILER_BYTES])
+            parts = file.read().split(b"\r\n")
+        if len(parts) > 6 and parts[2] == b"SET":
+            self.torn = (parts[4], parts[6].rstrip(b"\0")[:-TRAILER_BYTES])
 
 
-class Careless(Engine):
-    """Shows what it found there."""
+class TornRecordEngine(Engine):
+    """Applies what a torn record holds."""
 
-    log_class = Trusting
+    log_class = UncheckedLog
+    log: UncheckedLog
 
-    def load(self):
+    def load(self) -> None:
         super().load()
         if self.log.torn:
             self.data.update([self.log.torn])
 
 
-def run(argv):
-    return run_node(argv, engine_class=Careless)
+def run(argv: list[str]) -> int:
+    return run_node(argv, engine_class=TornRecordEngine)

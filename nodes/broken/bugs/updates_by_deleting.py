@@ -1,24 +1,28 @@
-"""The leader writes a value over another by deleting the old one first: for a while there is neither, on disk too."""
+"""The leader overwrites a value by deleting it first: for a moment the key does not exist."""
 
 import time
 
-from kvstore.session import LineSession
+from kvstore.line_session import LineSession
 
-from broken.pieces import run_with_session
+from broken.overrides import run_with_session
 
-BETWEEN_S = 0.04
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kvstore.interfaces import Reply
+
+GAP_S = 0.04
 
 
-class Session(LineSession):
-    """Two records for one write."""
+class TwoStepPutSession(LineSession):
+    """Writes two records for an overwrite: a delete and a put."""
 
-    def do_put(self, key, value):
-        if self.node.leads and self.node.get(key) is not None:
+    def do_put(self, key: bytes, value: bytes) -> "Reply":
+        if self.node.is_leader and self.node.get(key) is not None:
             super().do_delete(key)
             self.node.commit()
-            time.sleep(BETWEEN_S)
+            time.sleep(GAP_S)
         return super().do_put(key, value)
 
 
-def run(argv):
-    return run_with_session(argv, Session)
+def run(argv: list[str]) -> int:
+    return run_with_session(argv, TwoStepPutSession)

@@ -1,9 +1,11 @@
-/* Breaks a node's disk and clock from inside the node: loaded before the C library (LD_PRELOAD), told what to do and read
- * from outside through one page of shared memory, the file that KVSIM_CONTROL names.
+/* Breaks the disk and the clock of a node from inside the node. It is loaded before the C library
+ * (LD_PRELOAD). kvsim controls and reads it through one page of shared memory, the file that
+ * KVSIM_CONTROL names.
  *
- * While no rule is on, each call costs one load and one branch. While one is on, only files below the node's data directory
- * are touched: which file a descriptor means is asked of the kernel at each call, so that dup, fork, rename and reuse of
- * numbers need no bookkeeping. What calls the kernel without the C library (Go) passes by, and so does memory that is mapped.
+ * While no rule is on, each call costs one load and one branch. While a rule is on, it affects only
+ * files below the node's data directory. Each call asks the kernel which file a descriptor refers
+ * to, so that dup, fork, rename and reuse of numbers need no bookkeeping. Programs that call the
+ * kernel directly (Go) and mapped memory are not affected.
  */
 #include "control.h"
 #include <fcntl.h>
@@ -15,7 +17,7 @@ struct page *page;
 
 __attribute__((constructor)) static void attach(void) {
     const char *path = getenv("KVSIM_CONTROL");
-    int fd, kept = errno;
+    int fd, saved = errno;
     if (!path || page) return;
     fd = openat(AT_FDCWD, path, O_RDWR | O_CLOEXEC);
     if (fd >= 0) {
@@ -23,5 +25,5 @@ __attribute__((constructor)) static void attach(void) {
         if (found != MAP_FAILED && found->magic == MAGIC) page = found;
         close(fd);
     }
-    errno = kept;
+    errno = saved;
 }

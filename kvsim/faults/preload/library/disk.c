@@ -1,4 +1,4 @@
-/* The disk: files by their descriptors. Full, failing or slow, below the node's data directory. */
+/* The disk, for calls with file descriptors: full, failing or slow below the data directory. */
 #include "control.h"
 #include <fcntl.h>
 #include <limits.h>
@@ -10,25 +10,25 @@
 #include <time.h>
 #include <unistd.h>
 
-/* --- whose file, and what the rule says of it ----------------------------------------------------------------------- */
+/* --- which files, and what the rule does to a call ------------------------------------------- */
 
-static int below_data(const char *path) {
-    size_t length = READ(data_bytes);
-    return !strncmp(path, page->data, length) && path[length] == '/';
+int below_data(const char *path) {
+    size_t length = READ(data_dir_bytes);
+    return !strncmp(path, page->data_dir, length) && path[length] == '/';
 }
 
-static int is_ours(int fd) {
+static int is_data_file(int fd) {
     char link[32], path[PATH_MAX];
-    int kept = errno;
+    int saved = errno;
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t length = readlink(link, path, sizeof path - 1);
-    errno = kept;
+    errno = saved;
     if (length <= 0) return 0;
     path[length] = 0;
     return below_data(path);
 }
 
-static int drawn(void) {
+static int draw_failure(void) {
     uint64_t x = READ(chance);
     if (x >> 32) return 1;
     uint64_t z = COUNT(seed, 0x9e3779b97f4a7c15ULL);
@@ -44,81 +44,89 @@ int refuse(uint64_t which) {
     return errno = error;
 }
 
-/* How many of `size` bytes at `at` (-1: where the file stands) a full disk still takes: those that grow nothing. */
-static size_t room(int fd, off_t at, size_t size) {
-    struct stat seen;
-    int kept = errno, flags = fcntl(fd, F_GETFL);
+/* How many of `size` bytes at `at` (-1: at the file's position) a full disk accepts: those that do
+ * not make the file longer. */
+static size_t bytes_that_fit(int fd, off_t at, size_t size) {
+    struct stat status;
+    int saved = errno, flags = fcntl(fd, F_GETFL);
     size_t left = 0;
-    if (fstat(fd, &seen) == 0) {
-        if (!S_ISREG(seen.st_mode)) left = size;
+    if (fstat(fd, &status) == 0) {
+        if (!S_ISREG(status.st_mode)) left = size;
         else if (!(flags & O_APPEND)) {
             if (at < 0) at = lseek(fd, 0, SEEK_CUR);
-            if (at >= 0 && at < seen.st_size) left = (size_t)(seen.st_size - at);
+            if (at >= 0 && at < status.st_size) left = (size_t)(status.st_size - at);
         }
     }
-    errno = kept;
+    errno = saved;
     return left < size ? left : size;
 }
 
-/* Bytes that may be written now, `size` at most; 0 with errno set when the call is to fail. */
 size_t may_write(int fd, off_t at, size_t size) {
     uint64_t how = READ(how);
-    if (!on(DISK) || how == SLOW || !(READ(calls) & WRITE) || !is_ours(fd)) return size;
+    if (!on(DISK) || how == SLOW || !(READ(calls) & WRITE) || !is_data_file(fd)) return size;
     COUNT(writes_offered, 1);
     if (how == FULL) {
-        size_t left = room(fd, at, size);
+        size_t left = bytes_that_fit(fd, at, size);
         if (left == 0 && size > 0) refuse(WRITE);
         return left;
     }
-    return drawn() && refuse(WRITE) ? 0 : size;
+    return draw_failure() && refuse(WRITE) ? 0 : size;
 }
 
-static ssize_t done(int fd, ssize_t result) {
-    if (result >= 0 && on(WATCH) && is_ours(fd)) COUNT(passed, 1);
+static ssize_t count_success(int fd, ssize_t result) {
+    if (result >= 0 && on(WATCH) && is_data_file(fd)) COUNT(succeeded, 1);
     return result;
 }
 
-/* Whether a sync is to fail (errno is set); a slow disk takes its time here. */
+/* Whether a sync has to fail (errno is set). A slow disk waits here. */
 static int fails_to_sync(int fd) {
-    if (!on(DISK) || READ(how) == FULL || !(READ(calls) & SYNC) || !is_ours(fd)) return 0;
+    if (!on(DISK) || READ(how) == FULL || !(READ(calls) & SYNC) || !is_data_file(fd)) return 0;
     COUNT(syncs_offered, 1);
-    if (READ(how) == FAILING) return drawn() && refuse(SYNC);
+    if (READ(how) == FAILING) return draw_failure() && refuse(SYNC);
     uint64_t wait = READ(delay_ns);
     struct timespec left = {(time_t)(wait / NS), (long)(wait % NS)}, from, to;
-    int kept = errno;
+    int saved = errno;
     clock_gettime(CLOCK_MONOTONIC, &from);
     while (nanosleep(&left, &left) != 0 && errno == EINTR) {}
     clock_gettime(CLOCK_MONOTONIC, &to);
-    errno = kept;
+    errno = saved;
     COUNT(syncs_delayed, 1);
     COUNT(delayed_ns, (uint64_t)((to.tv_sec - from.tv_sec) * NS + to.tv_nsec - from.tv_nsec));
     return 0;
 }
 
-/* A descriptor opened with O_SYNC or O_DSYNC syncs with every write. */
-static int fails_to_sync_too(int fd) {
+/* As fails_to_sync, for a descriptor that was opened with O_SYNC or O_DSYNC: each write syncs. */
+static int write_fails_to_sync(int fd) {
     int flags = on(DISK) ? fcntl(fd, F_GETFL) : -1;
     return flags >= 0 && (flags & O_DSYNC) && fails_to_sync(fd);
 }
 
-/* --- descriptors ---------------------------------------------------------------------------------------------------- */
+/* --- descriptors ----------------------------------------------------------------------------- */
 
 ssize_t write(int fd, const void *data, size_t size) {
     REAL(write);
-    if (on(DISK | WATCH)) {
+    if (on(DISK | WATCH | RECORD)) {
         size_t most = may_write(fd, -1, size);
-        if ((most == 0 && size > 0) || fails_to_sync_too(fd)) return -1;
-        return done(fd, real(fd, data, most));
+        if ((most == 0 && size > 0) || write_fails_to_sync(fd)) return -1;
+        struct iovec part = {(void *)data, most};
+        struct entry *entry = record_write(fd, -1, &part, 1, 0);
+        ssize_t result = real(fd, data, most);
+        record_written(entry, fd, result);
+        return count_success(fd, result);
     }
     return real(fd, data, size);
 }
 
 ssize_t pwrite(int fd, const void *data, size_t size, off_t at) {
     REAL(pwrite);
-    if (on(DISK | WATCH)) {
+    if (on(DISK | WATCH | RECORD)) {
         size_t most = may_write(fd, at, size);
-        if ((most == 0 && size > 0) || fails_to_sync_too(fd)) return -1;
-        return done(fd, real(fd, data, most, at));
+        if ((most == 0 && size > 0) || write_fails_to_sync(fd)) return -1;
+        struct iovec part = {(void *)data, most};
+        struct entry *entry = record_write(fd, at, &part, 1, 0);
+        ssize_t result = real(fd, data, most, at);
+        record_written(entry, fd, result);
+        return count_success(fd, result);
     }
     return real(fd, data, size, at);
 }
@@ -129,81 +137,121 @@ static size_t bytes_of(const struct iovec *parts, int count) {
     return size;
 }
 
-/* The first part that has bytes, cut to what fits: a short write. */
+/* The first part that is not empty, cut to what fits: a short write. */
 static struct iovec first_of(const struct iovec *parts, int count, size_t most) {
     int i = 0;
     while (i < count - 1 && !parts[i].iov_len) i++;
     return (struct iovec){parts[i].iov_base, parts[i].iov_len < most ? parts[i].iov_len : most};
 }
 
-#define VECTOR(name, at, parameters, whole, part)                                                        \
-    ssize_t name parameters {                                                                            \
-        REAL(name);                                                                                      \
-        if (on(DISK | WATCH)) {                                                                          \
-            size_t size = bytes_of(parts, count), most = may_write(fd, at, size);                        \
-            if ((most == 0 && size > 0) || fails_to_sync_too(fd)) return -1;                             \
-            if (most < size) { struct iovec first = first_of(parts, count, most); return done(fd, real part); } \
-            return done(fd, real whole);                                                                 \
-        }                                                                                                \
-        return real whole;                                                                               \
+#define VECTOR(name, at, flags, parameters, whole, part)                          \
+    ssize_t name parameters {                                                     \
+        REAL(name);                                                               \
+        if (on(DISK | WATCH | RECORD)) {                                          \
+            size_t size = bytes_of(parts, count), most = may_write(fd, at, size); \
+            if ((most == 0 && size > 0) || write_fails_to_sync(fd)) return -1;    \
+            struct iovec first = first_of(parts, count, most);                    \
+            int cut = most < size;                                                \
+            struct entry *entry =                                                 \
+                record_write(fd, at, cut ? &first : parts, cut ? 1 : count, flags); \
+            ssize_t result = cut ? real part : real whole;                        \
+            record_written(entry, fd, result);                                    \
+            return count_success(fd, result);                                     \
+        }                                                                         \
+        return real whole;                                                        \
     }
 
-VECTOR(writev, -1, (int fd, const struct iovec *parts, int count), (fd, parts, count), (fd, &first, 1))
-VECTOR(pwritev, offset, (int fd, const struct iovec *parts, int count, off_t offset),
+VECTOR(writev, -1, 0, (int fd, const struct iovec *parts, int count),
+       (fd, parts, count), (fd, &first, 1))
+VECTOR(pwritev, offset, 0, (int fd, const struct iovec *parts, int count, off_t offset),
        (fd, parts, count, offset), (fd, &first, 1, offset))
-VECTOR(pwritev2, offset, (int fd, const struct iovec *parts, int count, off_t offset, int flags),
+VECTOR(pwritev2, offset, flags,
+       (int fd, const struct iovec *parts, int count, off_t offset, int flags),
        (fd, parts, count, offset, flags), (fd, &first, 1, offset, flags))
 
-#define SYNCING(name, parameters, arguments)                          \
-    int name parameters {                                             \
-        REAL(name);                                                   \
-        if (on(DISK | WATCH)) {                                       \
-            if (fails_to_sync(fd)) return -1;                         \
-            return (int)done(fd, real arguments);                     \
-        }                                                             \
-        return real arguments;                                        \
+#define SYNCING(name, data_only)                            \
+    int name(int fd) {                                      \
+        REAL(name);                                         \
+        if (on(DISK | WATCH | RECORD)) {                    \
+            if (fails_to_sync(fd)) return -1;               \
+            struct entry *entry = record_sync(fd, data_only); \
+            int result = real(fd);                          \
+            record_done(entry, result);                     \
+            return (int)count_success(fd, result);          \
+        }                                                   \
+        return real(fd);                                    \
     }
 
-SYNCING(fsync, (int fd), (fd))
-SYNCING(fdatasync, (int fd), (fd))
-SYNCING(syncfs, (int fd), (fd))
-SYNCING(sync_file_range, (int fd, off_t at, off_t size, unsigned int flags), (fd, at, size, flags))
+SYNCING(fsync, 0)
+SYNCING(fdatasync, 1)
 
-/* Room that is asked for ahead: nothing to write, but nothing left of a full disk either. */
+int syncfs(int fd) {
+    REAL(syncfs);
+    if (on(DISK | WATCH | RECORD)) {
+        if (fails_to_sync(fd)) return -1;
+        struct entry *entry = record_all();
+        int result = real(fd);
+        record_done(entry, result);
+        return (int)count_success(fd, result);
+    }
+    return real(fd);
+}
+
+/* It promises nothing: neither the size of a file nor the disk's own cache is synced. */
+int sync_file_range(int fd, off_t at, off_t size, unsigned int flags) {
+    REAL(sync_file_range);
+    if (on(DISK | WATCH) && fails_to_sync(fd)) return -1;
+    return (int)count_success(fd, real(fd, at, size, flags));
+}
+
+/* Allocation of space without data: a full disk refuses it as well. */
 static int may_grow(int fd, off_t end) {
-    struct stat seen;
-    if (!on(DISK) || !is_ours(fd) || !(READ(calls) & WRITE) || READ(how) == SLOW) return 1;
-    if (fstat(fd, &seen) == 0 && end <= seen.st_size) return 1;
+    struct stat status;
+    if (!on(DISK) || !is_data_file(fd) || !(READ(calls) & WRITE) || READ(how) == SLOW) return 1;
+    if (fstat(fd, &status) == 0 && end <= status.st_size) return 1;
     COUNT(writes_offered, 1);
-    return !((READ(how) == FULL || drawn()) && refuse(WRITE));
+    return !((READ(how) == FULL || draw_failure()) && refuse(WRITE));
 }
 
 int ftruncate(int fd, off_t size) {
     REAL(ftruncate);
-    return on(DISK) && !may_grow(fd, size) ? -1 : real(fd, size);
+    if (on(DISK) && !may_grow(fd, size)) return -1;
+    struct entry *entry = record_size(fd, size);
+    int result = real(fd, size);
+    record_done(entry, result);
+    return result;
 }
 
 int fallocate(int fd, int mode, off_t at, off_t size) {
     REAL(fallocate);
-    return on(DISK) && !(mode & ~FALLOC_FL_KEEP_SIZE) && !may_grow(fd, at + size) ? -1 : real(fd, mode, at, size);
+    int grows = !(mode & ~FALLOC_FL_KEEP_SIZE);
+    if (on(DISK) && grows && !may_grow(fd, at + size)) return -1;
+    struct entry *entry = record_allocate(fd, mode, at, size);
+    int result = real(fd, mode, at, size);
+    record_done(entry, result);
+    return result;
 }
 
 int posix_fallocate(int fd, off_t at, off_t size) {
     REAL(posix_fallocate);
     if (on(DISK)) {
-        int kept = errno;
-        if (!may_grow(fd, at + size)) { int error = errno; errno = kept; return error; }
+        int saved = errno;
+        if (!may_grow(fd, at + size)) { int error = errno; errno = saved; return error; }
     }
-    return real(fd, at, size);
+    struct entry *entry = record_allocate(fd, 0, at, size);
+    int result = real(fd, at, size);
+    record_done(entry, result ? -1 : 0);
+    return result;
 }
 
-/* --- new files ------------------------------------------------------------------------------------------------------ */
+/* --- new files ------------------------------------------------------------------------------- */
 
 static int may_create(int folder, const char *path, int flags) {
     char whole[PATH_MAX], parent[2 * PATH_MAX];
-    struct stat seen;
-    int kept = errno;
-    if (!on(DISK) || !(flags & O_CREAT) || READ(how) != FULL || fstatat(folder, path, &seen, 0) == 0) return 1;
+    struct stat status;
+    int saved = errno;
+    if (!on(DISK) || !(flags & O_CREAT) || READ(how) != FULL) return 1;
+    if (fstatat(folder, path, &status, 0) == 0) return 1;
     snprintf(parent, sizeof parent, "%s", path);
     char *slash = strrchr(parent, '/');
     if (slash) *slash = 0;
@@ -214,9 +262,9 @@ static int may_create(int folder, const char *path, int flags) {
         if (snprintf(parent, sizeof parent, "/proc/self/fd/%d/%s", folder, beside) < 0) return 1;
         name = parent;
     }
-    int there = realpath(name, whole) != NULL;
-    errno = kept;
-    if (!there) return 1;
+    int exists = realpath(name, whole) != NULL;
+    errno = saved;
+    if (!exists) return 1;
     size_t length = strlen(whole);
     if (length < sizeof whole - 1) { whole[length] = '/'; whole[length + 1] = 0; }
     if (!below_data(whole)) return 1;
@@ -224,24 +272,38 @@ static int may_create(int folder, const char *path, int flags) {
     return !refuse(WRITE);
 }
 
-#define MODE(flags) mode_t mode = 0; \
-    if ((flags) & (O_CREAT | __O_TMPFILE)) { va_list more; va_start(more, flags); mode = va_arg(more, mode_t); va_end(more); }
+#define MODE(flags)                          \
+    mode_t mode = 0;                         \
+    if ((flags) & (O_CREAT | __O_TMPFILE)) { \
+        va_list more;                        \
+        va_start(more, flags);               \
+        mode = va_arg(more, mode_t);         \
+        va_end(more);                        \
+    }
 
 int open(const char *path, int flags, ...) {
     REAL(open);
     MODE(flags)
-    return on(DISK) && !may_create(AT_FDCWD, path, flags) ? -1 : real(path, flags, mode);
+    if (on(DISK) && !may_create(AT_FDCWD, path, flags)) return -1;
+    struct entry *entry = record_open(AT_FDCWD, path, flags);
+    int fd = real(path, flags, mode);
+    if (on(RECORD)) record_opened(entry, fd);
+    return fd;
 }
 
 int openat(int folder, const char *path, int flags, ...) {
     REAL(openat);
     MODE(flags)
-    return on(DISK) && !may_create(folder, path, flags) ? -1 : real(folder, path, flags, mode);
+    if (on(DISK) && !may_create(folder, path, flags)) return -1;
+    struct entry *entry = record_open(folder, path, flags);
+    int fd = real(folder, path, flags, mode);
+    if (on(RECORD)) record_opened(entry, fd);
+    return fd;
 }
 
 int creat(const char *path, mode_t mode) { return open(path, O_CREAT | O_WRONLY | O_TRUNC, mode); }
 
-/* --- the names for large files, which mean the same where an offset has 64 bits ---------------------------------------- */
+/* --- the names for large files: the same functions where an offset has 64 bits --------------- */
 
 #if defined(__LP64__) && defined(__GLIBC__)
 ssize_t pwrite64(int, const void *, size_t, off_t) __attribute__((alias("pwrite")));

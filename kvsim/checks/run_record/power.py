@@ -1,0 +1,121 @@
+"""The check of power cuts: what was acknowledged before one is there after it.
+
+A program is judged only by what it guarantees: `survives: [kill, power]`, and of the last writes
+before a cut what `power_loses_at_most` allows. A finding says where the write stood and which sync
+was missing, by the evidence of the fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kvsim.checks.run_record.data import ReadBack, cut_between, read_backs
+from kvsim.checks.run_record.run_check import run_check
+from kvsim.checks.subject import Subject
+from kvsim.checks.verdict import Finding
+from kvsim.history.run_record import FaultRecord, RequestRecord, RunRecord
+
+MISSING_SYNC = {
+    "created": "its folder was not synced after the file was made",
+    "renamed": "its folder was not synced after the file got this name",
+    "linked": "its folder was not synced after the file got this name",
+    "removed": "its folder was not synced after the file was removed",
+    "resized": "the file was not synced after its size was changed",
+}
+
+# Of a long value, the first characters are searched.
+WORD_MAX = 40
+LOSSES_MAX = 3
+
+
+@dataclass(frozen=True)
+class PowerCutRead:
+    """A read after a power cut of its node, of a write that was acknowledged before it."""
+
+    read: ReadBack
+    cut: FaultRecord
+
+    @property
+    def cut_s(self) -> float:
+        return self.cut.began_s or 0.0
+
+    @property
+    def age_s(self) -> float:
+        """How long before the cut the write was acknowledged, in seconds."""
+        return self.cut_s - self.read.acknowledged.write.completed_s
+
+
+@run_check(
+    "What was acknowledged is still there after a power cut, as far as the program guarantees it",
+    subject=Subject.DURABILITY,
+    order=121,
+)
+def acknowledged_writes_survive_power(record: RunRecord) -> tuple[int, list[Finding]]:
+    """Judges every get at a leader of a write that was acknowledged before the power of its node
+    was cut, where its program guarantees `survives: [kill, power]`. Of the last writes before the
+    cut, those within `power_loses_at_most` may be lost.
+    """
+    judged = [found for found in power_cut_reads(record) if _is_guaranteed(record, found)]
+    return len(judged), [
+        Finding(_describe(record, found), found.read.read.step, found.read.read.node)
+        for found in judged
+        if not found.read.shows_the_write
+    ]
+
+
+def power_cut_reads(record: RunRecord) -> Iterator[PowerCutRead]:
+    """The reads that `acknowledged_writes_survive_power` is about, guaranteed or not."""
+    for read in read_backs(record):
+        cut = cut_between(record, read)
+        if cut is not None:
+            yield PowerCutRead(read, cut)
+
+
+def _is_guaranteed(record: RunRecord, found: PowerCutRead) -> bool:
+    plan = record.nodes[found.read.acknowledged.holder[0]]
+    return bool(plan.get("survives_power")) and found.age_s >= plan.get("power_loses_s", 0.0)
+
+
+def _describe(record: RunRecord, found: PowerCutRead) -> str:
+    write = found.read.acknowledged.write
+    said = f"{found.read.describe()}, after its power was cut"
+    where = _where_it_stood(record, found.cut, write)
+    return f"{said}; it was acknowledged at {write.completed_s:.3f} s; {where}"
+
+
+def _where_it_stood(record: RunRecord, cut: FaultRecord, write: RequestRecord) -> str:
+    """Which lost bytes held the write, and how far their file was synced."""
+    for item in cut.evidence:
+        for lost in reversed(item["measured"].get("lost", ())):
+            if _holds(lost, write):
+                return f"its record stood in {_describe_loss(lost, cut, record)}"
+    all_lost = [lost for item in cut.evidence for lost in item["measured"].get("lost", ())]
+    if not all_lost:
+        return "nothing that was written was lost: it was never written, or not read again"
+    last = dict.fromkeys(_describe_loss(lost, cut, record) for lost in reversed(all_lost))
+    return f"what was lost last: {'; '.join([*last][:LOSSES_MAX])}"
+
+
+def _holds(lost: Mapping[str, Any], write: RequestRecord) -> bool:
+    word = (write.value or write.key or "")[:WORD_MAX]
+    return bool(word) and any(word in text for text in lost["texts"])
+
+
+def _describe_loss(lost: Mapping[str, Any], cut: FaultRecord, record: RunRecord) -> str:
+    """A change that was lost: where it stood, and which sync was missing."""
+    name, begin, end = lost["file"], lost["at"], lost["at"] + lost["length"]
+    if lost["what"] in MISSING_SYNC:
+        return f"{name}: {MISSING_SYNC[lost['what']]}"
+    stood = f"{name} at {begin:,}..{end:,}"
+    if lost["synced_ns"] is None:
+        return f"{stood}, which was never synced"
+    synced_s = (lost["synced_ns"] - _epoch_ns(record, cut)) / 1e9
+    return f"{stood}, last synced at {synced_s:.3f} s up to {lost['synced_to']:,}"
+
+
+def _epoch_ns(record: RunRecord, cut: FaultRecord) -> float:
+    """The moment 0 of the run, on the monotonic clock of the record of writes."""
+    plan = next(event for event in record.of_kind("fault_plan") if event["id"] == cut.id)
+    return float(plan["settings"]["clock_ns"] - plan.at_s * 1e9)

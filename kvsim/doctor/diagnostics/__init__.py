@@ -1,0 +1,1 @@
+"""The diagnostics, grouped by subject. `registry` finds every module of this folder."""

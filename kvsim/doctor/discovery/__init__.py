@@ -1,0 +1,1 @@
+"""Describe an unknown store: try what is usual, keep what works, and write it down as node.yaml."""

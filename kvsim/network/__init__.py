@@ -1,0 +1,1 @@
+"""How one participant reaches another: addresses, routes, proxies, network namespaces."""

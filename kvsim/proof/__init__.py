@@ -1,0 +1,1 @@
+"""The written result of a run, and its verification without a cluster."""

@@ -1,1 +1,0 @@
-"""The film of a run: one self-contained page that shows who did what when. Reads run directories; judges nothing."""

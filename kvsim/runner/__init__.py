@@ -1,0 +1,1 @@
+"""Runs one scenario: its cluster, its steps, its clean end, its record."""

@@ -1,0 +1,1 @@
+"""Loads: clients in their own process that record every operation."""

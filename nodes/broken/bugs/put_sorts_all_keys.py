@@ -1,0 +1,18 @@
+"""A node sorts all its keys at every put."""
+
+from kvstore.engine import Engine
+from kvstore.main import run as run_node
+
+
+class SortingEngine(Engine):
+    """Keeps an index in order, the expensive way."""
+
+    def put(self, key: bytes, value: bytes) -> None:
+        super().put(key, value)
+        state = self.data
+        assert isinstance(state, dict)
+        self.order = sorted(state)
+
+
+def run(argv: list[str]) -> int:
+    return run_node(argv, engine_class=SortingEngine)
