@@ -9,7 +9,7 @@ import posix
 from kvstore.errors import StartError
 from kvstore.log import sync_folder
 
-FORMAT = b"kvstore-data 2\n"
+FORMAT = b"kvstore-data 3\n"
 FORMAT_FILE = "FORMAT"
 NEW_FORMAT_FILE = "FORMAT.new"
 LOCK_FILE = "lock"

@@ -84,6 +84,9 @@ class Engine:
         index, term, chain = self._load_snapshot()
         self.snapshot_index = index
         self.snapshot_bytes = file_size(snapshot.path_of(self.folder, index))
+        if index and self.fsync == "always":
+            # its name is on the disk before what it replaces is removed
+            sync_folder(self.folder)
         snapshot.remove_others(self.folder, index)
         self.log = self.log_class(
             self.folder, (index, term, chain), self.fsync == "always", self.repair, self.log_line
@@ -417,6 +420,8 @@ class Engine:
         self.commit()
         self.log.close()
         posix.rename(path, snapshot.path_of(self.folder, index))
+        # before the log that it replaces is removed
+        sync_folder(self.folder)
         self.log.remove()
         self._reload(index)
         return (

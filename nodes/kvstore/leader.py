@@ -13,7 +13,7 @@ from kvstore import frames, record, snapshot
 from kvstore.limits import OUT_BYTES_MAX
 from kvstore.peer_addresses import format_address
 from kvstore.replies import IndependentReply
-from kvstore.segment import HEADER
+from kvstore.segment import RECORDS_AT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class FollowerLink:
                 self.offset += len(data)
                 yield IndependentReply(frames.encode(b"R", data))
             elif following:
-                self.segment, self.offset = following, HEADER.size
+                self.segment, self.offset = following, RECORDS_AT
             else:
                 self.live = True
                 return

@@ -8,7 +8,7 @@ import posix
 
 from kvstore import record
 from kvstore.errors import StartError
-from kvstore.segment import HEADER, READ_BYTES, BadSegment, Segment
+from kvstore.segment import NOT_MARKED, READ_BYTES, RECORDS_AT, BadSegment, Segment, has_record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,8 +50,9 @@ class RecordLog:
     def replay(self) -> "Iterator[bytes]":
         """Yield the payload of every record after `start`. After that the log can be written.
 
-        An incomplete record at the very end, left by a crash, is cut. Damage before the end raises
-        StartError with file and offset if `repair` is None; otherwise the log is cut there.
+        What a crash left after the last sync, or an incomplete record at the very end, is cut.
+        Damage before that raises StartError with file and offset if `repair` is None; otherwise the
+        log is cut there.
         """
         paths = self._paths()
         for number, path in enumerate(paths):
@@ -63,6 +64,8 @@ class RecordLog:
                 self._unlink([path, *later])
                 return
             self.segments.append(segment)
+            if not self.sync_always:
+                segment.mark(NOT_MARKED)
             if not self._follows(segment) and len(self.segments) == 1 and self.start[0]:
                 self._discard_all()
                 return
@@ -108,7 +111,7 @@ class RecordLog:
                     size = READ_BYTES if offset > start else 2 * size
                     start, data = offset, segment.read_part(offset, size)
                     continue
-                lost = bool(later) or has_record(data, offset - start)
+                lost = bool(later) or segment.loses_records(offset, data, offset - start)
                 self._on_damage(segment.path, offset, error, lost)
                 self._unlink(later)
                 segment.truncate(offset)
@@ -187,7 +190,9 @@ class RecordLog:
 
     def sync(self) -> None:
         """Wait until everything appended is on disk. Raises OSError."""
-        if self.segments:
+        if self.segments and self.sync_always:
+            self.segments[-1].sync()
+        elif self.segments:
             posix.fdatasync(self.segments[-1].fd)
 
     def roll(self) -> None:
@@ -200,6 +205,8 @@ class RecordLog:
                 self.sync()
         self.segments.append(Segment.create(self.folder, self.last + 1, self.term, self.chain))
         if self.sync_always:
+            # the header is on the disk before the first record
+            self.sync()
             sync_folder(self.folder)
 
     def detach_segments_up_to(self, index: int) -> list[Segment]:
@@ -237,7 +244,7 @@ class RecordLog:
                 while start < len(data):
                     payload, _, _, first, _, start = record.decode(data, start, None)
                     lines += record.describe_commands(payload, first)
-            segment, offset = self.segment_after(segment), HEADER.size
+            segment, offset = self.segment_after(segment), RECORDS_AT
         return lines
 
     def truncate(self, position: "Position") -> None:
@@ -277,7 +284,7 @@ class RecordLog:
         """Return up to `limit` (index, chain) of the ends of records, newest first."""
         ends: list[tuple[int, int]] = []
         for segment in reversed(self.segments):
-            own, offset, data = [], HEADER.size, segment.read_all()
+            own, offset, data = [], RECORDS_AT, segment.read_all()
             while offset < segment.end:
                 size, _, count, first, chain = record.read_header(data, offset)
                 offset += size
@@ -286,19 +293,6 @@ class RecordLog:
             if len(ends) >= limit:
                 break
         return list(dict.fromkeys(ends))[:limit]
-
-
-def has_record(data: bytes, offset: int) -> bool:
-    """Whether a complete record begins anywhere after `offset`."""
-    offset = data.find(record.MAGIC, offset + 1)
-    while offset >= 0:
-        try:
-            record.decode(data, offset, None)
-        except record.BadRecord:
-            offset = data.find(record.MAGIC, offset + 1)
-        else:
-            return True
-    return False
 
 
 def read_bytes(path: str) -> bytes:

@@ -2,6 +2,10 @@
 
 Space is reserved before the writes need it, and filled with zeros where every write is synced. So a
 sync need not write a new file size, and a full disk is detected before a write is accepted.
+
+After the header stands the mark: the offset up to which the file has been synced. It is written
+after each sync, so it may be older than the truth, and never newer. It tells damage of what was
+synced from what a power cut leaves of the writes after the last sync: any sectors of them.
 """
 
 import errno
@@ -13,7 +17,12 @@ from kvstore import record
 
 # magic, term, index of the first command, chain before it, crc32 of these
 HEADER = Struct("<4sIQII")
-MAGIC = b"kvS1"
+MAGIC = b"kvS2"
+# after the header: the offset up to which the file has been synced, crc32 of it
+MARK = Struct("<QI")
+RECORDS_AT = HEADER.size + MARK.size
+# the mark of a file whose writes are not synced one by one
+NOT_MARKED = 2**64 - 1
 NAME = "log-%016d"
 RESERVE_BYTES_MIN = 64 << 10
 RESERVE_BYTES_MAX = 1 << 20
@@ -30,15 +39,16 @@ class Segment:
     """An open log file.
 
     `first` and `last`: the indices of its first and last command. `end`: the offset of the next
-    record. `size`: the size of the file, reserved space included. `sparse_index`: (index of the
-    first command, offset) of about one record in SPARSE_INDEX_BYTES.
+    record. `size`: the size of the file, reserved space included. `synced`: the mark.
+    `sparse_index`: (index of the first command, offset) of about one record in SPARSE_INDEX_BYTES.
     """
 
     def __init__(self, path: str, fd: int, first: int, term: int, chain: int) -> None:
         self.path, self.fd = path, fd
         self.first, self.term, self.chain = first, term, chain
-        self.end = HEADER.size
+        self.end = RECORDS_AT
         self.size = self.end
+        self.synced = NOT_MARKED
         self.last = first - 1
         self.reserve_step = RESERVE_BYTES_MIN
         self.sparse_index = [(first, self.end)]
@@ -50,8 +60,9 @@ class Segment:
         flags = posix.O_RDWR | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC
         fd = posix.open(path, flags, 0o644)
         body = HEADER.pack(MAGIC, term, first, chain, 0)[:-4]
+        header = body + crc32(body).to_bytes(4, "little")
         try:
-            posix.pwrite(fd, body + crc32(body).to_bytes(4, "little"), 0)
+            posix.pwrite(fd, header + encode_mark(NOT_MARKED), 0)
         except OSError:
             posix.close(fd)
             posix.unlink(path)
@@ -62,8 +73,10 @@ class Segment:
     def open(cls, path: str) -> "Segment":
         """Open a file of an earlier run; raises BadSegment."""
         fd = posix.open(path, posix.O_RDWR | posix.O_CLOEXEC)
-        header = posix.pread(fd, HEADER.size, 0)
-        if len(header) < HEADER.size or HEADER.unpack(header)[4] != crc32(header[:-4]):
+        header = posix.pread(fd, RECORDS_AT, 0)
+        mark = header[HEADER.size :]
+        header = header[: HEADER.size]
+        if len(mark) < MARK.size or HEADER.unpack(header)[4] != crc32(header[:-4]):
             posix.close(fd)
             raise BadSegment("its header is damaged or incomplete")
         magic, term, first, chain, _ = HEADER.unpack(header)
@@ -72,6 +85,9 @@ class Segment:
             raise BadSegment("it is not a log file of this format")
         segment = cls(path, fd, first, term, chain)
         segment.size = posix.fstat(fd).st_size
+        synced, crc = MARK.unpack(mark)
+        # a mark that is damaged tells nothing
+        segment.synced = synced if crc == crc32(mark[:-4]) else NOT_MARKED
         return segment
 
     @property
@@ -158,7 +174,7 @@ class Segment:
     def find(self, index: int, chain: int) -> int | None:
         """Return the offset after the record that ends with `index` and `chain`, or None."""
         if index == self.first - 1:
-            return HEADER.size if chain == self.chain else None
+            return RECORDS_AT if chain == self.chain else None
         offset = max(offset for first, offset in self.sparse_index if first <= index)
         while offset < self.end:
             header = posix.pread(self.fd, record.HEADER_SIZE, offset)
@@ -168,8 +184,36 @@ class Segment:
                 return offset if (first + count - 1, found) == (index, chain) else None
         return None
 
+    def sync(self) -> None:
+        """Wait until every record is on the disk, and mark it. Raises OSError."""
+        end = self.end
+        posix.fdatasync(self.fd)
+        was_marked = self.synced != NOT_MARKED
+        self.mark(end)
+        if not was_marked:
+            # before any record that the mark does not cover
+            posix.fdatasync(self.fd)
+
+    def mark(self, synced: int) -> None:
+        """Write the mark. Raises OSError."""
+        if synced != self.synced:
+            posix.pwrite(self.fd, encode_mark(synced), HEADER.size)
+            self.synced = synced
+
+    def loses_records(self, offset: int, data: bytes, start: int) -> bool:
+        """Whether a cut at `offset` loses more than what was never synced.
+
+        `data`: the end of the file, `start`: where `offset` is in it. A file that is not marked
+        loses something if a whole record follows.
+        """
+        if self.synced != NOT_MARKED:
+            return offset < self.synced
+        return has_record(data, start)
+
     def truncate(self, offset: int) -> None:
         """Cut the file at `offset`, the end of a record."""
+        if self.synced != NOT_MARKED:
+            self.mark(min(self.synced, offset))
         posix.ftruncate(self.fd, offset)
         self.end = self.size = offset
 
@@ -181,3 +225,22 @@ class Segment:
     def close(self) -> None:
         """Close the file."""
         posix.close(self.fd)
+
+
+def encode_mark(synced: int) -> bytes:
+    """Return the bytes of a mark."""
+    body = MARK.pack(synced, 0)[:-4]
+    return body + crc32(body).to_bytes(4, "little")
+
+
+def has_record(data: bytes, offset: int) -> bool:
+    """Whether a complete record begins anywhere after `offset`."""
+    offset = data.find(record.MAGIC, offset + 1)
+    while offset >= 0:
+        try:
+            record.decode(data, offset, None)
+        except record.BadRecord:
+            offset = data.find(record.MAGIC, offset + 1)
+        else:
+            return True
+    return False

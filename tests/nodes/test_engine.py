@@ -11,6 +11,7 @@ from kvstore import log as log_module
 from kvstore import record, snapshot
 from kvstore.engine import Engine, digest_of
 from kvstore.errors import StartError
+from kvstore.segment import HEADER, RECORDS_AT
 from store_process import NODES, PYTHON, eventually, take_snapshot
 
 SHARED_FIXTURE = HealthCheck.function_scoped_fixture
@@ -100,7 +101,10 @@ def test_a_log_with_any_byte_damaged_yields_a_prefix_or_is_refused(tmp_path):
         damaged = bytearray(whole)
         damaged[at] ^= 1 << at % 8
         (folder / "log-0000000000000001").write_bytes(damaged)
-        if at < last:
+        if HEADER.size <= at < RECORDS_AT:
+            # the mark: it tells only how to judge other damage
+            assert state_of(folder) == states[-1]
+        elif at < last:
             with pytest.raises(StartError, match=r"is damaged at offset \d+: "):
                 Engine(str(folder))
             assert only_log(folder).read_bytes() == damaged
@@ -108,6 +112,72 @@ def test_a_log_with_any_byte_damaged_yields_a_prefix_or_is_refused(tmp_path):
             # the last record, as a crash may leave it
             assert state_of(folder) == states[-2]
         shutil.rmtree(folder)
+
+
+def synced_then_unsynced(folder):
+    """Two synced records and four that are not, as (bytes at the sync, bytes now, states)."""
+    folder.mkdir(exist_ok=True)
+    engine, states = Engine(str(folder), fsync="always"), [{}]
+    for number in range(6):
+        engine.put(b"k%d" % number, b"%d" % number * 1500)
+        engine.write_pending()
+        if number < 2:
+            engine.commit()
+        if number == 1:
+            synced = only_log(folder).read_bytes()
+        states.append(dict(engine.data))
+    now = only_log(folder).read_bytes()
+    for segment in engine.log.segments:
+        segment.close()
+    return synced, now, states
+
+
+SECTOR = 512
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[SHARED_FIXTURE])
+@given(kept=st.sets(st.integers(0, 31)))
+def test_any_sectors_of_what_was_not_synced_may_be_lost(tmp_path, kept):
+    folder = tmp_path / "data"
+    shutil.rmtree(folder, ignore_errors=True)
+    synced, now, states = synced_then_unsynced(folder)
+    after = bytearray(synced)
+    for sector in kept:
+        after[sector * SECTOR : (sector + 1) * SECTOR] = now[sector * SECTOR :][:SECTOR]
+    only_log(folder).write_bytes(after)
+    found = state_of(folder, fsync="always")
+    assert states.index(found) >= 2
+    assert state_of(folder, fsync="always") == found
+
+
+def test_damage_of_what_was_synced_stops_the_start(tmp_path):
+    synced, now, _ = synced_then_unsynced(tmp_path)
+    log = only_log(tmp_path)
+    starts = [at for at in range(len(synced)) if synced[at : at + 4] == record.MAGIC]
+    for whole, start in [(synced, starts[0]), (synced, starts[1]), (now, starts[1])]:
+        damaged = bytearray(whole)
+        damaged[start + 40] ^= 1
+        log.write_bytes(damaged)
+        with pytest.raises(StartError, match=f"is damaged at offset {start}: "):
+            Engine(str(tmp_path), fsync="always")
+        assert log.read_bytes() == damaged
+
+
+def test_what_was_written_without_syncs_is_damaged_if_records_follow(tmp_path):
+    """Also under `always`, which cannot know what an earlier run without syncs acknowledged."""
+    filled(tmp_path)
+    log = only_log(tmp_path)
+    whole = log.read_bytes()
+    damaged = bytearray(whole)
+    damaged[whole.index(record.MAGIC) + 40] ^= 1
+    log.write_bytes(damaged)
+    with pytest.raises(StartError, match="is damaged at offset 36: "):
+        Engine(str(tmp_path), fsync="always")
+    log.write_bytes(whole)
+    state_of(tmp_path, fsync="always")
+    log.write_bytes(log.read_bytes().replace(whole[60:], damaged[60:]))
+    with pytest.raises(StartError, match="is damaged at offset 36: "):
+        Engine(str(tmp_path), fsync="never")
 
 
 @pytest.mark.parametrize("read_bytes", [1, 50, 300])
@@ -122,7 +192,7 @@ def test_records_that_are_longer_than_one_read_are_read(tmp_path, monkeypatch, r
     damaged = bytearray(whole)
     damaged[whole.index(record.MAGIC) + 40] ^= 1
     log.write_bytes(damaged)
-    with pytest.raises(StartError, match="is damaged at offset 24: "):
+    with pytest.raises(StartError, match="is damaged at offset 36: "):
         Engine(str(tmp_path))
 
 
