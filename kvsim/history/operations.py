@@ -147,6 +147,21 @@ class StringTable(Generic[Text]):
                 all_strings.append(string)
             yield found
 
+    def find(self, strings: Iterable[Text]) -> dict[Text, int]:
+        """The number of each of a few strings, as `number` gives them one by one.
+
+        It does not make the index of all strings, which takes more memory than the strings.
+        """
+        wanted = dict.fromkeys(strings)
+        if self._numbers is None:
+            found = {text: at for at, text in enumerate(self.strings) if text in wanted}
+            for string in wanted:
+                if string not in found:
+                    found[string] = len(self.strings)
+                    self.strings.append(string)
+            return found
+        return {string: self.number(string) for string in wanted}
+
     def __len__(self) -> int:
         return len(self.strings)
 

@@ -6,7 +6,7 @@ import pytest
 
 from kvsim.history import operations as kinds
 from kvsim.history.history import History
-from kvsim.history.operations import ABSENT, KINDS, NEVER, NOWHERE, Operations
+from kvsim.history.operations import ABSENT, KINDS, NEVER, NOWHERE, Operations, StringTable
 
 SETS = {name: value for name, value in vars(kinds).items() if isinstance(value, frozenset)}
 
@@ -149,3 +149,13 @@ def test_numbers_beyond_the_columns_are_an_error() -> None:
     for call, back, process in ((1, 1 << 63, 0), (-(1 << 63), 1, 0), (1, 2, 1 << 64)):
         with pytest.raises(ValueError, match="range of 62 bits"):
             Operations().add(call, back, process, "k", "put", "v")
+
+
+@pytest.mark.parametrize("is_indexed", [True, False])
+def test_a_few_strings_are_found_without_the_index_of_all(is_indexed: bool) -> None:
+    table = StringTable[str | None]([None, "a", "b"])
+    if is_indexed:
+        assert table.number("a") == 1
+    assert table.find(["b", "new", None, "newer", "new"]) == {"b": 2, "new": 3, None: 0, "newer": 4}
+    assert table.strings == [None, "a", "b", "new", "newer"]
+    assert table.number("newer") == 4

@@ -189,8 +189,10 @@ def _final_values(history: History) -> dict[int, set[int]]:
     """Key number → the value numbers that nodes showed for it at the end."""
     operations = history.operations
     finals: dict[int, set[int]] = defaultdict(set)
+    keys = operations.keys.find(final.key for final in history.finals)
+    values = operations.values.find(final.value for final in history.finals)
     for final in history.finals:
-        finals[operations.keys.number(final.key)].add(operations.values.number(final.value))
+        finals[keys[final.key]].add(values[final.value])
     return finals
 
 

@@ -10,7 +10,7 @@ A section begins with the instant of the initial value and ends with the instant
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from heapq import heappop, heappush
 from typing import Any
 
@@ -32,6 +32,7 @@ from kvsim.history.operations import (
 AXIS_MAX = 1 << 61
 # Not the number of a cluster: the value is absent, or no client wrote it.
 NO_CLUSTER = -1
+EVENTS_AT_ONCE = 1 << 16
 
 
 def one_copy_keys(
@@ -137,8 +138,10 @@ class _AllKeys:
         self.write_key, written = self.key[writes], self.value[writes]
         is_initial = (written == ABSENT) | (written == self.initial[self.write_key])
         self.rejected[self.write_key[is_initial]] = True
-        self.cluster_key = np.concatenate((self.write_key, np.arange(self.key_count)))
-        self.by_value = np.full(self.value_count, NO_CLUSTER, np.int64)
+        self.cluster_key = np.concatenate(
+            (self.write_key, np.arange(self.key_count)), dtype=np.int32, casting="same_kind"
+        )
+        self.by_value = np.full(self.value_count, NO_CLUSTER, np.int32)
         self.by_value[written] = np.arange(len(writes))
         # A value that two keys have, or that is written twice, is found by (key, value) instead.
         self.values_are_unique = int((self.by_value >= 0).sum()) == len(writes)
@@ -165,9 +168,11 @@ class _AllKeys:
             pair = key * self.value_count + value
             at = np.minimum(np.searchsorted(self.pairs, pair), len(self.pairs) - 1)
             found = np.where(self.pairs[at] == pair, self.by_pair[at], NO_CLUSTER)
-        found = np.where((found >= 0) & (self.cluster_key[found] == key), found, NO_CLUSTER)
-        comes_once = (value != ABSENT) | ~self.may_be_absent[key]
-        return np.where((value == self.initial[key]) & comes_once, len(self.writes) + key, found)
+        found[(found >= 0) & (self.cluster_key[found] != key)] = NO_CLUSTER
+        is_initial = value == self.initial[key]
+        is_initial &= (value != ABSENT) | ~self.may_be_absent[key]
+        found[is_initial] = len(self.writes) + key[is_initial]
+        return found
 
     def _read_clusters(self) -> None:
         """The earliest return and the latest call of the reads of each cluster."""
@@ -178,13 +183,15 @@ class _AllKeys:
         is_absence = nowhere & (value == ABSENT) & self.may_be_absent[key]
         self.absences = reads[is_absence]
         self.rejected[key[nowhere & ~is_absence]] = True
-        reads, cluster = reads[~nowhere], cluster[~nowhere]
+        del key, value, is_absence
+        if nowhere.any():
+            reads, cluster = reads[~nowhere], cluster[~nowhere]
         never = self.never[self.cluster_key]
+        self.is_answered = self.cluster_until < never
         self.read_first, self.read_last = never.copy(), self.before[self.cluster_key]
         np.minimum.at(self.read_first, cluster, self.until[reads])
         np.maximum.at(self.read_last, cluster, self.call[reads])
         self.is_read = self.read_first < never
-        self.is_answered = self.cluster_until < never
         # Read too early.
         self.rejected[self.cluster_key[self.read_first < self.cluster_call]] = True
 
@@ -195,7 +202,7 @@ class _AllKeys:
         """
         np = self.np
         count = len(self.cluster_key)
-        self.root = np.arange(count)
+        self.root = np.arange(count, dtype=np.int32)
         self.is_cas = np.zeros(count, bool)
         self.is_cas[: len(self.writes)] = self.kind[self.writes] == CAS
         self.is_kept = self.is_answered | self.is_read
@@ -311,14 +318,9 @@ class _AllKeys:
         kind = np.concatenate([np.full(len(event[0]), event[1], np.int8) for event in events])
         item = np.concatenate([event[2] for event in events])
         other = np.concatenate([event[3] for event in events])
+        del events
         order = np.lexsort((kind, time))
-        unexplained = _sweep(
-            time[order].tolist(),
-            kind[order].tolist(),
-            item[order].tolist(),
-            other[order].tolist(),
-        )
-        self.rejected[unexplained] = True
+        self.rejected[_sweep(_in_blocks(order, (time, kind, item, other)))] = True
 
     def _begin_events(self, judged: Any) -> _Events:
         """The section of a key begins: `other` is 1 when the key is absent at first."""
@@ -389,10 +391,20 @@ _Events = tuple[Any, int, Any, Any]
 ) = range(8)
 
 
-def _sweep(times: list[int], kinds: list[int], items: list[int], others: list[int]) -> list[int]:
+def _in_blocks(order: Any, columns: tuple[Any, ...]) -> Iterator[tuple[int, ...]]:
+    """The rows of some columns as Python's integers, in an order: a block of them at a time, since
+    they need several times the memory of the columns.
+    """
+    for begin in range(0, len(order), EVENTS_AT_ONCE):
+        rows = order[begin : begin + EVENTS_AT_ONCE]
+        yield from zip(*(column[rows].tolist() for column in columns), strict=True)
+
+
+def _sweep(events: Iterable[tuple[int, ...]]) -> list[int]:
     """The keys with an absence that nothing explains: the sweep of `absences`, all keys in turn.
 
-    One loop without calls: it is the only part that goes over the events one by one.
+    Each event is time, kind, item and what else it needs. One loop without calls: it is the only
+    part that goes over the events one by one.
     """
     unexplained: list[int] = []
     key, failed, absent = -1, False, False
@@ -402,7 +414,7 @@ def _sweep(times: list[int], kinds: list[int], items: list[int], others: list[in
     consumers: list[tuple[int, int]] = []
     used_deletes: set[int] = set()
     used_consumers: set[int] = set()
-    for time, kind, item, other in zip(times, kinds, items, others, strict=True):
+    for time, kind, item, other in events:
         if kind == BEGIN_KEY:
             key, failed, absent = item, False, bool(other)
             last_absent = last_clear = -1

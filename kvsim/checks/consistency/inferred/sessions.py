@@ -5,8 +5,9 @@ Pure; one pass.
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 
@@ -97,9 +98,18 @@ def bind(
     bound = bytearray(len(operations))
     concurrent = _bind(operations, rows_in(mask), is_read, of_state, bound)
     if concurrent is None:
-        rows = sorted(rows_in(mask), key=operations.call_ns.__getitem__)
-        concurrent = _bind(operations, rows, is_read, of_state, bound)
+        concurrent = _bind(operations, _by_client(operations, mask), is_read, of_state, bound)
     return bytes(bound), concurrent or set()
+
+
+def _by_client(operations: Operations, mask: bytes) -> Iterator[int]:
+    """The rows in `mask`, one client after another, and each client's in the order of its calls."""
+    rows_of: dict[int, array[int]] = {}
+    processes = operations.process
+    for row in rows_in(mask):
+        rows_of.setdefault(processes[row], array("q")).append(row)
+    for rows in rows_of.values():
+        yield from sorted(rows, key=operations.call_ns.__getitem__)
 
 
 def _bind(
@@ -109,22 +119,21 @@ def _bind(
     the order of each client's calls.
     """
     concurrent: set[int] = set()
-    # Client → what it has done, and its last operation.
-    done: dict[int, int] = {}
+    # Client → its last operation, and by row what its client has done until then.
     last: dict[int, int] = {}
+    done = bytearray(len(operations))
     calls, returns, processes = operations.call_ns, operations.return_ns, operations.process
     for row in rows:
-        process, reads = processes[row], is_read[row]
-        if process in last:
-            before = done[process]
-            if calls[row] <= returns[last[process]]:
-                if calls[row] < calls[last[process]]:
+        process, reads, before = processes[row], is_read[row], 0
+        previous = last.get(process)
+        if previous is not None:
+            before = done[previous]
+            if calls[row] <= returns[previous]:
+                if calls[row] < calls[previous]:
                     return None
                 concurrent.add(process)
-        else:
-            before = 0
         bound[row] = of_state[2 * before + reads]
-        done[process] = before | 2 - reads
+        done[row] = before | 2 - reads
         last[process] = row
     return concurrent
 

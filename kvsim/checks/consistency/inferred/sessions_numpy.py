@@ -23,28 +23,38 @@ def bind(
     if np is None:
         raise RuntimeError("numpy is not installed")
     rows = np.flatnonzero(np.frombuffer(mask, np.int8))
-    call = np.frombuffer(operations.call_ns, np.int64)[rows]
+    rows = rows[_by_client(np, operations, rows)]
     process = np.frombuffer(operations.process, np.int64)[rows]
-    order = np.argsort(process, kind="stable")
-    if _goes_back(call[order], process[order]):
-        order = np.lexsort((call, process))
-    rows, call, process = rows[order], call[order], process[order]
-    returned = np.frombuffer(operations.return_ns, np.int64)[rows]
-    reads = np.frombuffer(is_read, np.int8)[rows].astype(np.int64)
-    same = process[1:] == process[:-1]
-    concurrent = set(process[1:][same & (call[1:] <= returned[:-1])].tolist())
-    # Where each client begins, and how much all clients had done until there.
-    begin = np.concatenate(([True], ~same))[: len(rows)]
-    client = np.cumsum(begin) - 1
-    read_before = np.cumsum(reads) - reads
-    write_before = np.cumsum(1 - reads) - (1 - reads)
-    has_read = read_before > read_before[begin][client]
-    has_written = write_before > write_before[begin][client]
-    state = 2 * (has_read + 2 * has_written) + reads
+    begins = np.append(True, process[1:] != process[:-1])[: len(rows)]
+    late = np.frombuffer(operations.return_ns, np.int64)[rows[:-1]]
+    overlap = ~begins[1:] & (np.frombuffer(operations.call_ns, np.int64)[rows[1:]] <= late)
+    concurrent = set(process[1:][overlap].tolist())
+    del process, late, overlap
+    # The columns below are as long as the history: 32 bits are enough, and half the memory.
+    reads = np.frombuffer(is_read, np.int8)[rows]
+    reads_before = np.cumsum(reads, dtype=np.int32) - reads
+    begin = np.flatnonzero(begins).astype(np.int32)
+    lengths = np.diff(begin, append=np.int32(len(rows)))
+    reads_before -= np.repeat(reads_before[begin], lengths)
+    before = np.arange(len(rows), dtype=np.int32)
+    before -= np.repeat(begin, lengths)
+    has_read, has_written = reads_before > 0, before > reads_before
+    del before, reads_before
+    state = 2 * (has_read + 2 * has_written.astype(np.int8)) + reads
     bound = np.zeros(len(operations), np.uint8)
     bound[rows] = np.frombuffer(of_state, np.uint8)[state]
     filled: bytes = bound.tobytes()
     return filled, concurrent
+
+
+def _by_client(np: Any, operations: Operations, rows: Any) -> Any:
+    """The order of `rows` by client, and of each client's by call."""
+    call = np.frombuffer(operations.call_ns, np.int64)[rows]
+    process = np.frombuffer(operations.process, np.int64)[rows]
+    order = np.argsort(process, kind="stable")
+    if _goes_back(call[order], process[order]):
+        return np.lexsort((call, process))
+    return order
 
 
 def _goes_back(call: Any, process: Any) -> bool:
