@@ -147,8 +147,9 @@ class RecordLog:
             return
         if self.repair is None:
             raise StartError(
-                f"{path} is damaged at offset {offset}: {problem}; the log does not end there. Start "
-                f"with --repair to keep the writes up to index {self.last} and lose all later ones"
+                f"{path} is damaged at offset {offset}: {problem}; the log does not end there. "
+                f"Start with --repair to keep the writes up to index {self.last} "
+                "and lose all later ones"
             )
         self.repair(
             f"repair: cut {path} at offset {offset} ({problem}); "
