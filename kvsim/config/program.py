@@ -181,6 +181,22 @@ class RoleLog:
 
 
 @dataclass(frozen=True)
+class Elections:
+    """How a program that elects does so. Texts are templates, unfilled.
+
+    `timeout`: its election timeout. `serves_within_s`: how long a majority that is up and connected
+    may be without a leader; None: five election timeouts. `logs`: kind of line (ELECTION_LINES) →
+    its patterns, with the groups `term`, `candidate` and `index`. `on_disk`: what is on disk before
+    a line or STATUS says it: term, vote, commit.
+    """
+
+    timeout: str
+    serves_within_s: float | None = None
+    logs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    on_disk: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class Query:
     """How to ask a node for its role (or its leader): the request, and the fields of the reply.
 
@@ -252,6 +268,7 @@ class Program:
     cluster_ready: Ready = Ready(within_s=DefaultTimeout(20.0))
     log: Log = Log()
     role_log: RoleLog = RoleLog()
+    elections: Elections | None = None
     stdin_open: bool = False
     stop: Stop = Stop()
     speak: Speak = Speak("lines")

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from kvsim.config import names
 from kvsim.config.commands import missing_others, missing_start
 from kvsim.config.data_paths import paths_outside
 from kvsim.config.program import Program, Speak
+from kvsim.config.program_schema import election_timeout_s
 from kvsim.config.protocol_schema import OUTCOMES, SpeakSchema, kind_of
 from kvsim.config.registry import Registry
 from kvsim.config.request_fields import check_request_fields
@@ -291,6 +294,7 @@ def _check(values: Values, known: Known, validation: Validation, registry: Regis
     _check_stop(values.get("stop"), validation)
     _check_keeps(values, validation)
     _check_survives(values, validation)
+    _check_elections(values, validation)
 
 
 def check_template(
@@ -445,6 +449,28 @@ def _check_survives(values: Values, validation: Validation) -> None:
             if option not in (values.get("options") or {}):
                 message = f"guarantees.{key}: the program has no option `{option}`"
                 validation.report(written.node_of(key), message)
+
+
+def _check_elections(values: Values, validation: Validation) -> None:
+    """It elects, and its election timeout is a time with every listed value of its options."""
+    written = values.get("elections")
+    if not isinstance(written, Values):
+        return
+    if values.is_written("capabilities") and "elects" not in values["capabilities"]:
+        message = "elections: its `capabilities` do not say that it `elects`"
+        validation.report(written.node, message)
+    options = values.get("options") or {}
+    timeout = written.get("timeout") or ""
+    names = sorted(set(re.findall(r"\{(\w+)\}", timeout)))
+    if any(name not in options for name in names):
+        # Reported with the other templates.
+        return
+    for given in itertools.product(*(options[name] for name in names)):
+        chosen = dict(zip(names, given, strict=True))
+        if election_timeout_s(timeout, chosen) is None:
+            with_options = "".join(f" with {name}={value}" for name, value in chosen.items())
+            message = f"elections.timeout: {quote(timeout)}{with_options} is no time such as 500ms"
+            validation.report(written.node_of("timeout"), message)
 
 
 def _check_stop(stop: Any, validation: Validation) -> None:

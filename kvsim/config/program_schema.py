@@ -22,6 +22,7 @@ from kvsim.config.program import (
     Allowed,
     Argv,
     Command,
+    Elections,
     Log,
     Probe,
     Program,
@@ -60,8 +61,15 @@ from kvsim.config.schema import (
     Text,
     TimeLimit,
     Validation,
+    compile_pattern,
 )
-from kvsim.config.template import ARGUMENT_SCOPE, NODE_SCOPE, REQUEST_SCOPE, ROLE_SCOPE
+from kvsim.config.template import (
+    ARGUMENT_SCOPE,
+    NODE_SCOPE,
+    REQUEST_SCOPE,
+    ROLE_SCOPE,
+    render,
+)
 from kvsim.config.yaml_nodes import Scalar
 from kvsim.errors import Problem
 from kvsim.text import closest
@@ -98,7 +106,20 @@ GUARANTEE_DESCRIPTIONS = {
     "leader_reads": "what a read from the leader shows",
     "follower_reads": "what a read from a follower shows",
 }
-STATUS_FIELDS = ("role", "leader", "keys", "digest", "term", "index", "applied", "pid")
+STATUS_FIELDS = (
+    "role",
+    "leader",
+    "keys",
+    "digest",
+    "term",
+    "index",
+    "commit",
+    "applied",
+    "last_index",
+    "last_term",
+    "log_digest",
+    "pid",
+)
 
 
 def by_role(**values: Any) -> dict[Role, Any]:
@@ -129,6 +150,25 @@ def make_guarantees(
 
 def role_log(**patterns: str | None) -> RoleLog:
     return RoleLog(by_role(**patterns))
+
+
+def make_elections(
+    timeout: str,
+    serves_within_s: float | None,
+    on_disk: frozenset[str],
+    logs: Mapping[str, tuple[str, ...]] | None,
+) -> Elections:
+    return Elections(timeout, serves_within_s, logs or {}, on_disk)
+
+
+def election_logs(**patterns: tuple[str, ...] | None) -> dict[str, tuple[str, ...]]:
+    """Kind of line → its patterns, of those that are written."""
+    return {kind: several for kind, several in patterns.items() if several}
+
+
+def election_timeout_s(timeout: str, options: Mapping[str, object]) -> float | None:
+    """The election timeout with these options, in seconds; None: that is no time above 0."""
+    return Duration.seconds(render(timeout, options)) or None
 
 
 def make_command(argv: Iterable[str]) -> Command:
@@ -441,6 +481,8 @@ CAPABILITIES = {
     "leader_reads_only": "a follower refuses reads too",
     "forwards": "a follower passes writes on to the leader",
     "elects": "the nodes elect their leader",
+    "pre_vote": "a node that cannot win an election does not raise its term",
+    "atomic_status": "the fields of one STATUS are of one moment",
     "promote": "the request `promote` makes a follower the leader, and the others follow it",
     "status": "a request reports a node's role and state",
     "digest": "the status holds a digest of all keys and values",
@@ -450,6 +492,83 @@ CAPABILITIES = {
     "logs_full_disk": "a node whose disk is full logs `file too large` and ends",
     "append_only_file": "INFO tells whether an append-only file is being written, as in Redis",
 }
+
+
+# Kind of line in the log of a node that elects → what the line says, and the groups of its pattern.
+ELECTION_LINES = {
+    "term": ("the node has entered a term", ("term",)),
+    "vote": ("the node has voted, for itself too", ("term", "candidate")),
+    "candidate": ("the node asks for votes in a term", ("term",)),
+    "leader": ("the node leads a term", ("term",)),
+    "truncated": ("the node has removed the entries behind an index", ("index",)),
+}
+
+
+class LinePattern(Pattern):
+    """A pattern of lines with named groups."""
+
+    def __init__(self, groups: tuple[str, ...]) -> None:
+        super().__init__(template=NODE_SCOPE)
+        self.groups = groups
+
+    def parse(self, node: Scalar, validation: Validation) -> Any:
+        compiled = compile_pattern(node, validation)
+        if compiled is None:
+            return WRONG
+        missing = [name for name in self.groups if name not in compiled.groupindex]
+        if missing:
+            validation.report(node, f"the pattern has no group `(?P<{missing[0]}>…)`")
+            return WRONG
+        return super().parse(node, validation)
+
+
+ELECTIONS = Record(
+    "elections",
+    {
+        "timeout": Field(
+            Text("a time such as 500ms, or an option of the program", template=NODE_SCOPE),
+            "its election timeout: the shortest time without a leader after which a node asks for "
+            "votes; options may be in it (`{election_ms}ms`)",
+            required=True,
+        ),
+        "serves_within": Field(
+            Duration(),
+            "how long a majority that is up and connected may be without a leader",
+            default_text="five times `timeout`",
+            attribute="serves_within_s",
+        ),
+        "logs": Field(
+            Record(
+                "lines about elections",
+                {
+                    kind: Field(
+                        ListOf(LinePattern(groups), single=True),
+                        f"{means}; groups: {', '.join(groups)}",
+                    )
+                    for kind, (means, groups) in ELECTION_LINES.items()
+                },
+                result=election_logs,
+            ),
+            "the lines of its log that tell of elections",
+        ),
+        "on_disk": Field(
+            ListOf(
+                Choice(
+                    {
+                        "term": "the term",
+                        "vote": "the vote",
+                        "commit": "the commit index",
+                    }
+                ),
+                single=True,
+                result=frozenset,
+            ),
+            "what is on disk before a line or STATUS says it: then a restart must not forget it",
+            default=frozenset(),
+        ),
+    },
+    result=make_elections,
+)
 
 
 class Capability(Text):
@@ -652,6 +771,11 @@ FIELDS: dict[str, Field] = {
         ),
         "lines that show a node's role in its own log",
         default=RoleLog(),
+    ),
+    "elections": Field(
+        ELECTIONS,
+        "how it elects its leader, for the checks of elections",
+        default_text="not described",
     ),
     "stdin": Field(
         Choice({"empty": "it is at its end", "open": "it stays open, and nothing arrives"}),

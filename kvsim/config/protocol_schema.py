@@ -295,6 +295,13 @@ STATUS = Record(
         "digest": Field(FieldPath(), "a digest of all keys and values"),
         "term": Field(FieldPath(), "the term (Raft), epoch or view"),
         "index": Field(FieldPath(), "how far the log is applied"),
+        "commit": Field(FieldPath(), "the commit index (Raft)"),
+        "applied": Field(FieldPath(), "the index of the entry that was applied last"),
+        "last_index": Field(FieldPath(), "the index of the last entry of its log"),
+        "last_term": Field(FieldPath(), "the term of the last entry of its log"),
+        "log_digest": Field(
+            FieldPath(), "a digest of its log from the first entry to the last one"
+        ),
     },
     others=Field(FieldPath(), "any other field to record"),
     result=make_query,

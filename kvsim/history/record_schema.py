@@ -83,6 +83,14 @@ OUTCOME = JsonObject(
     rule=_contradiction,
 )
 
+ELECTIONS = JsonObject(
+    {
+        "timeout_s": Maybe(SECONDS),
+        "serves_within_s": Maybe(SECONDS),
+        "on_disk": JsonList(TEXT),
+        "logs": JsonMap(JsonList(TEXT)),
+    }
+)
 NODE_PLAN = JsonObject(
     {
         "id": INT,
@@ -98,7 +106,7 @@ NODE_PLAN = JsonObject(
         "own_signal_is_clean": BOOL,
         "connections": OneOf(("promised", "usual", "may_close")),
     },
-    {"survives_power": BOOL, "power_loses_s": SECONDS},
+    {"survives_power": BOOL, "power_loses_s": SECONDS, "elections": Maybe(ELECTIONS)},
 )
 TIME_LIMITS = JsonObject(
     {"how": TEXT, "default_factor": NUMBER, "user_factor": NUMBER, "measured": JsonMap(NUMBER)}

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import kvsim
 from kvsim import shipped
-from kvsim.config.cluster import Cluster
+from kvsim.config.cluster import Cluster, NodeSpec
 from kvsim.config.program import Speak
+from kvsim.config.program_schema import election_timeout_s
 from kvsim.config.scenario import Scenario
 from kvsim.config.template import render, render_pattern
 from kvsim.config.variables import draw
@@ -197,9 +198,27 @@ def _node_meta(
         "clean_exits_by": {by: sorted(exits) for by, exits in program.stop.exits_by.items()},
         "own_signal_is_clean": program.stop.own_signal,
         "connections": _connections(program.speak),
+        "elections": _elections(node, names),
         "role_log": {
             role: render_pattern(pattern, names)
             for role, pattern in program.role_log.patterns.items()
+        },
+    }
+
+
+def _elections(node: NodeSpec, names: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the checks of elections need; None: node.yaml does not describe how it elects."""
+    elections = node.program.elections
+    if elections is None:
+        return None
+    timeout_s = election_timeout_s(elections.timeout, names)
+    return {
+        "timeout_s": timeout_s,
+        "serves_within_s": elections.serves_within_s,
+        "on_disk": sorted(elections.on_disk),
+        "logs": {
+            kind: [render_pattern(pattern, names) for pattern in patterns]
+            for kind, patterns in elections.logs.items()
         },
     }
 

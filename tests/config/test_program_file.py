@@ -402,6 +402,12 @@ WORDS = {
     "options: {fsync: []}": "at least 1",
     "keeps: nothing\ncapabilities: [restart]": "contradicts the capability `restart`",
     "keeps: nothing\nguarantees: {writes: durable_at_all}": "contradicts the guarantee",
+    "elections: {timeout: 1s}\ncapabilities: [status]": "do not say that it `elects`",
+    "elections: {timeout: fast}": '"fast" is no time such as 500ms',
+    "elections: {timeout: '{t}ms'}\noptions: {t: [1, x]}": "with t=x is no time such as 500ms",
+    "elections: {timeout: 1s, logs: {leader: 'leads'}}": "no group `(?P<term>…)`",
+    "elections: {timeout: 1s, logs: {votes: 'x'}}": 'unknown key "votes"; did you mean `vote`?',
+    "elections: {logs: {}}": "`timeout` is missing",
     "keeps: everything": 'expected a known word, found "everything"',
 }
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from kvsim.checks.expectations import describe
+from kvsim.checks.run_record.elections import falling_terms
 from kvsim.checks.run_record.run_check import run_check
 from kvsim.checks.subject import Subject
 from kvsim.checks.verdict import Finding, Verdict
@@ -250,7 +251,10 @@ def _redirect(record: RunRecord, request: RequestRecord) -> Finding | None:
     "A node's term never decreases, not even over a restart", subject=Subject.FAILOVER, order=150
 )
 def terms_only_rise(record: RunRecord) -> tuple[int, list[Finding]]:
-    """Judges every answer in which a node reported its term and had reported a term before."""
+    """Judges every answer in which a node reported its term and had reported a term before, and
+    every line of its log that says which term it is in (`elections: {logs: …}` of node.yaml), over
+    restarts where that is on disk before it is logged.
+    """
     highest: dict[str, int] = {}
     judged, findings = 0, []
     for event in record.of_kind("role"):
@@ -263,4 +267,5 @@ def terms_only_rise(record: RunRecord) -> tuple[int, list[Finding]]:
             text = f"{node} reported term {before}, and later {term}"
             findings.append(Finding(text, event["step"], node))
         highest[node] = max(term, before or 0)
-    return judged, findings
+    lines, of_lines = falling_terms(record)
+    return judged + lines, findings + of_lines

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from kvsim.checks.log_alarms import LogReport, Search, find_reports
 from kvsim.checks.run_record.run_check import run_check
+from kvsim.checks.step_at import step_at
 from kvsim.checks.verdict import Finding
 from kvsim.history.log_timestamps import log_timestamps
 from kvsim.history.run_record import RequestRecord, RunRecord
@@ -70,7 +71,7 @@ def _explained(record: RunRecord, node: str, written_s: float) -> bool:
 def _finding(
     record: RunRecord, node: str, incarnation: int, report: LogReport, written_s: float
 ) -> Finding:
-    step = _step_at(record, written_s)
+    step = step_at(record, written_s)
     request = _last_request(record, node, written_s)
     during = f", during step {step}" if step else ""
     sent = repr(request.sent)[1:] if request else ""
@@ -78,15 +79,6 @@ def _finding(
     where = f"nodes/{node}/{incarnation}.log:{report.line}"
     head = f"{node} logged a report of {report.tool} ({where}{during}{after}): {report.lines[0]}"
     return Finding("\n".join((head, *report.lines[1:])), step, node)
-
-
-def _step_at(record: RunRecord, at_s: float) -> str:
-    """The innermost step that lasted at a time, else the last that had begun; may be empty."""
-    ended = {event["id"]: event.at_s for event in record.of_kind("step_end")}
-    begun = [event for event in record.of_kind("step") if event.at_s <= at_s]
-    lasting = [event for event in begun if ended.get(event["id"], at_s) >= at_s]
-    chosen = lasting or begun
-    return str(chosen[-1]["id"]) if chosen else ""
 
 
 def _last_request(record: RunRecord, node: str, at_s: float) -> RequestRecord | None:

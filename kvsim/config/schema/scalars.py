@@ -143,15 +143,20 @@ class Duration(ScalarSchema):
         self.zero = zero
 
     def parse(self, node: Scalar, validation: Validation) -> Any:
-        match = self.SYNTAX.fullmatch(node.text)
-        if not match:
+        seconds = self.seconds(node.text)
+        if seconds is None:
             return validation.report_expected(node, self.expected)
-        seconds = float(match[1]) * self.UNITS[match[2]]
         if seconds > self.MAX_S:
             return validation.report_expected(node, "at most 24h")
         if not seconds and not self.zero:
             return validation.report_expected(node, "a time above 0")
         return seconds
+
+    @classmethod
+    def seconds(cls, text: str) -> float | None:
+        """The seconds of a time with its unit; None: it is none."""
+        match = cls.SYNTAX.fullmatch(text)
+        return float(match[1]) * cls.UNITS[match[2]] if match else None
 
     def json_schema(self, defs: dict[str, Any]) -> dict[str, Any]:
         nonzero = "" if self.zero else f"(?!{self.ZERO})"
