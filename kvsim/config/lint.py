@@ -15,7 +15,7 @@ from kvsim.config.node_states import NodeStates
 from kvsim.config.program import Program, Role
 from kvsim.config.program_schema import CAPABILITIES
 from kvsim.config.scenario import Scenario, Step, walk_steps
-from kvsim.config.target import NAMED, THE, Target
+from kvsim.config.target import CANDIDATE, NAMED, OLD_LEADER, THE, Target
 from kvsim.config.template import render
 from kvsim.config.yaml_nodes import SourceLocation, display_path, scalars_in
 from kvsim.errors import Problem
@@ -184,7 +184,9 @@ def _check_target(target: Target, cluster: Cluster) -> Iterator[str]:
             if name not in names:
                 known = did_you_mean(name, names)
                 yield f"there is no node `{name}` in cluster {cluster.name}{known}"
-    elif target.role is Role.LEADER and not _can_lead(cluster):
+    elif target.which == CANDIDATE and not _elects(cluster):
+        yield "target `candidate` matches no node: no program here elects (capability `elects`)"
+    elif (target.role is Role.LEADER or target.which == OLD_LEADER) and not _can_lead(cluster):
         yield f"target `{target}` matches no node: cluster {cluster.name} has no leader"
     elif target.role is Role.FOLLOWER:
         yield from _check_followers(target, cluster)

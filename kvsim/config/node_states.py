@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from kvsim.config.cluster import Cluster
-from kvsim.config.target import ANY, EACH, MAJORITY, MINORITY, NAMED, THE, Target
+from kvsim.config.target import ANY, EACH, MAJORITY, MINORITY, NAMED, REPORTED, THE, Target
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class NodeStates:
         if target.which == NAMED:
             known = tuple(name for name in target.names if name in self.up)
             return Reach(known, known)
-        if target.role is not None and self.roles_move:
+        if target.which in REPORTED or (target.role is not None and self.roles_move):
             return Reach((), tuple(self.up))
         matching = [node.name for node in self.cluster.nodes if target.role in (None, node.role)]
         preferred = [name for name in matching if self.up[name] is prefer_up]

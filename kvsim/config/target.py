@@ -17,7 +17,10 @@ from kvsim.text import did_you_mean
 
 NODE_NAME = r"[a-z][a-z0-9_-]*"
 EACH, ANY, THE, MAJORITY, MINORITY, NAMED = "each", "any", "the", "majority", "minority", "named"
-MOST_ADVANCED = "most advanced"
+MOST_ADVANCED, LEAST_ADVANCED = "most advanced", "least advanced"
+OLD_LEADER, CANDIDATE = "old leader", "candidate"
+# Which nodes these are, only what the nodes report in the run can say.
+REPORTED = frozenset({MOST_ADVANCED, LEAST_ADVANCED, OLD_LEADER, CANDIDATE})
 # The words of a target → (which, role).
 WORDS = {
     "leader": (THE, Role.LEADER),
@@ -32,12 +35,19 @@ WORDS = {
     "any follower": (ANY, Role.FOLLOWER),
     "one follower": (ANY, Role.FOLLOWER),
     "most advanced follower": (MOST_ADVANCED, Role.FOLLOWER),
+    "most advanced": (MOST_ADVANCED, None),
+    "least advanced": (LEAST_ADVANCED, None),
+    "old leader": (OLD_LEADER, None),
+    "candidate": (CANDIDATE, None),
     "majority": (MAJORITY, None),
     "minority": (MINORITY, None),
 }
 # For the reference page.
 DESCRIPTIONS = {
-    "leader": "the node that is the leader when the step runs",
+    "leader": "the node that is the leader when the step runs: of several that report it, the one "
+    "with the highest term",
+    "old leader": "the node that led last before the one that leads now",
+    "candidate": "a node that reports that it asks for votes; of several, one drawn from the seed",
     "follower": "the only follower",
     "each": "every node, one after another; also `all`",
     "each follower": "every follower; also `all followers`",
@@ -46,6 +56,8 @@ DESCRIPTIONS = {
     "any follower": "one follower, drawn from the seed; also `one follower`",
     "most advanced follower": "the follower with the highest term and, in it, the highest index: "
     "the one to promote",
+    "most advanced": "the node with the highest term and, in it, the highest index of its log",
+    "least advanced": "the node with the lowest term and, in it, the lowest index of its log",
     "majority": "more than half of the nodes, drawn from the seed",
     "minority": "as many as can be without a majority, drawn from the seed",
     "n2": "the node of that name; several: `n1, n3` or `[n1, n3]`",
@@ -61,6 +73,7 @@ RESERVED = frozenset(
         "majority",
         "minority",
         "random",
+        "candidate",
         "client",
         "cluster",
     }
@@ -69,7 +82,7 @@ RESERVED = frozenset(
 
 @dataclass(frozen=True)
 class Target:
-    """`which`: the | each | any | most advanced | majority | minority | named.
+    """`which`: the | each | any | majority | minority | named | one of REPORTED.
 
     `role` restricts it to nodes of that role; `names` belong to named; `str()` gives the text of a
     scenario. `the` must match exactly one node; `each` is every node, one after another; `any`,
@@ -90,14 +103,12 @@ class Target:
     @property
     def single(self) -> bool:
         """Whether it is always one node."""
-        return self.which in (THE, ANY, MOST_ADVANCED) or (
-            self.which == NAMED and len(self.names) == 1
-        )
+        return self.which in REPORTED | {THE, ANY} or (self.which == NAMED and len(self.names) == 1)
 
     @property
     def depends_on_roles(self) -> bool:
-        """Whether its nodes can change when the roles of nodes do."""
-        return self.role is not None
+        """Whether its nodes can change when the roles or the logs of nodes do."""
+        return self.role is not None or self.which in REPORTED
 
 
 def parse_target(text: str) -> Target:

@@ -5,8 +5,8 @@ Nothing is remembered but the last reply of a node that is down.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from kvsim.client.exchange import Request
 from kvsim.client.status import NodeStatus
@@ -35,6 +35,7 @@ class RoleObservation:
     `how`: `reports`, `reports no role`, UNREADABLE, `as configured` (its program cannot be asked),
     UNKNOWN_ROLE (nor does the cluster file say which node leads, or it may have changed since),
     ACCEPTS, REFUSES, `last reported` (it is down). `fields` is what else its status reported.
+    `led_in`: the last round of questions in which it was the leader, from 1; 0: in none.
     """
 
     node: str
@@ -43,6 +44,19 @@ class RoleObservation:
     how: str
     leader: str | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
+    led_in: int = 0
+
+    @property
+    def term(self) -> int:
+        """The term that it reports; 0 where it reports none."""
+        text = self.fields.get("term", "")
+        return int(text) if text.isascii() and text.isdecimal() else 0
+
+    def names_leader(self, leader: str | None) -> bool:
+        """Whether it says that this node leads, and for itself that it does."""
+        return leader is not None and (
+            self.role is Role.LEADER if self.node == leader else self.leader == leader
+        )
 
     def describe(self) -> str:
         """`reports leader`, `is down`."""
@@ -55,6 +69,10 @@ class RoleObserver:
     def __init__(self, launcher: Launcher, connections: Connections, journal: Journal) -> None:
         self.launcher, self.connections, self.journal = launcher, connections, journal
         self._last: dict[str, RoleObservation] = {}
+        self._rounds = 0
+        self._led_in: dict[str, int] = {}
+        # The program's own id of a node, as it reports it → the node.
+        self._ids: dict[str, str] = {}
 
     def observe(self, step_id: str) -> dict[str, RoleObservation]:
         """Every node's role now, by node name.
@@ -66,7 +84,13 @@ class RoleObserver:
         leading = [name for name in leaders(roles) if roles[name].how == REPORTS]
         if len(leading) > 1:
             roles |= self._observe(leading, step_id)
-        return roles
+        self._rounds += 1
+        if leader := only_leader(roles):
+            self._led_in[leader] = self._rounds
+        return {
+            name: replace(observed, led_in=self._led_in.get(name, 0))
+            for name, observed in roles.items()
+        }
 
     def find_by_write(
         self, step_id: str, roles: Mapping[str, RoleObservation]
@@ -102,6 +126,9 @@ class RoleObserver:
         nodes = {name: self.launcher.nodes[name] for name in names}
         up = [name for name, node in nodes.items() if node.up]
         statuses = self.connections.ask_status_each(up, step=step_id)
+        for name, status in statuses.items():
+            if status and (own_id := status.fields.get("self")):
+                self._ids[own_id] = name
         found = {}
         for name, node in nodes.items():
             if name not in statuses:
@@ -149,7 +176,8 @@ class RoleObserver:
         query = self.launcher.nodes[name].program.status
         if status.answered and query and "role" in query.fields and "role" not in status.fields:
             how = UNREADABLE
-        leader = self.launcher.node_at(status.fields.get("leader"))
+        named = status.fields.get("leader", "")
+        leader = self._ids.get(named) or self.launcher.node_at(named)
         return RoleObservation(name, True, status.role, how, leader, dict(status.fields))
 
 
@@ -179,9 +207,18 @@ def unreadable_status(roles: Mapping[str, RoleObservation]) -> str:
 
 
 def only_leader(roles: Mapping[str, RoleObservation]) -> str | None:
-    """The one leader; None when there is none, or several."""
-    found = leaders(roles)
+    """The leader: of several that report it, the one with the highest term.
+
+    None when there is none, or several of one term.
+    """
+    found = of_highest_term([roles[name] for name in leaders(roles)])
     return found[0] if len(found) == 1 else None
+
+
+def of_highest_term(observations: Sequence[RoleObservation]) -> list[str]:
+    """The nodes among these that report the highest term."""
+    highest = max((observed.term for observed in observations), default=0)
+    return [observed.node for observed in observations if observed.term == highest]
 
 
 def describe_roles(roles: Mapping[str, RoleObservation]) -> str:

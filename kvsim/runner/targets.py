@@ -6,9 +6,25 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from kvsim.config.target import ANY, EACH, MAJORITY, MINORITY, MOST_ADVANCED, NAMED, THE, Target
-from kvsim.runner.roles import RoleObservation, describe_roles
+from kvsim.config.program import Role
+from kvsim.config.target import (
+    ANY,
+    CANDIDATE,
+    EACH,
+    LEAST_ADVANCED,
+    MAJORITY,
+    MINORITY,
+    MOST_ADVANCED,
+    NAMED,
+    OLD_LEADER,
+    THE,
+    Target,
+)
+from kvsim.runner.roles import RoleObservation, describe_roles, of_highest_term, only_leader
 from kvsim.text import plural
+
+# What nodes that ask for votes call themselves.
+CANDIDATE_WORDS = frozenset({"candidate", "precandidate", "pre-candidate"})
 
 
 @dataclass(frozen=True)
@@ -40,11 +56,17 @@ def resolve(
     if not matching:
         problem = f"`{target}` matches no node: {describe_roles(roles)}"
         return ResolvedTarget((), problem=problem)
+    if target.which == THE and target.role is Role.LEADER:
+        matching = of_highest_term([roles[name] for name in matching])
     if target.which == THE and len(matching) > 1:
         problem = f"`{target}` is not one node: {describe_roles(roles)}"
         return ResolvedTarget((), problem=problem)
-    if target.which == MOST_ADVANCED:
-        return _most_advanced(target, [roles[name] for name in matching])
+    if target.which in {MOST_ADVANCED, LEAST_ADVANCED}:
+        return _by_log(target, [roles[name] for name in matching])
+    if target.which == OLD_LEADER:
+        return _old_leader(target, roles)
+    if target.which == CANDIDATE:
+        return _candidate(target, roles, rng)
     chosen = _choose(target.which, matching, len(roles), rng)
     if not chosen:
         problem = f"`{target}` of {plural(len(roles), 'node')} matches no node"
@@ -80,7 +102,7 @@ def _choose(which: str, matching: list[str], total: int, rng: random.Random) -> 
     return sorted(rng.sample(matching, count), key=matching.index)
 
 
-def _most_advanced(target: Target, matching: Sequence[RoleObservation]) -> ResolvedTarget:
+def _by_log(target: Target, matching: Sequence[RoleObservation]) -> ResolvedTarget:
     """By term, then by index in it; the first of those that are equal."""
     positions = {
         observed.node: position
@@ -90,17 +112,49 @@ def _most_advanced(target: Target, matching: Sequence[RoleObservation]) -> Resol
     if not positions:
         problem = f"`{target}`: no node reports its index (`index` in `fields` of its status)"
         return ResolvedTarget((), problem=problem)
-    node = max(positions, key=positions.__getitem__)
+    choose = max if target.which == MOST_ADVANCED else min
+    node = choose(positions, key=positions.__getitem__)
     term, index = positions[node]
     return ResolvedTarget((node,), how=f"says index {index} of term {term}")
 
 
 def _log_position(observed: RoleObservation) -> tuple[int, int] | None:
-    """The term (0 where none is reported) and index of a node; None when it reports no number."""
+    """The term and index of the last entry of a node's log.
+
+    Where it reports none, its term (0 where none is reported) and index; None: it reports no index.
+    """
+    fields = observed.fields
     try:
-        return int(observed.fields.get("term") or 0), int(observed.fields["index"])
+        if "last_index" in fields:
+            return int(fields["last_term"]), int(fields["last_index"])
+        return observed.term, int(fields["index"])
     except (KeyError, ValueError):
         return None
+
+
+def _old_leader(target: Target, roles: Mapping[str, RoleObservation]) -> ResolvedTarget:
+    """The node that led last, apart from the leader."""
+    now = only_leader(roles)
+    before = [observed for observed in roles.values() if observed.led_in and observed.node != now]
+    if not before:
+        problem = f"`{target}` matches no node: no other node was the leader in this run"
+        return ResolvedTarget((), problem=problem)
+    last = max(before, key=lambda observed: observed.led_in)
+    return ResolvedTarget((last.node,), how="led before")
+
+
+def _candidate(
+    target: Target, roles: Mapping[str, RoleObservation], rng: random.Random
+) -> ResolvedTarget:
+    candidates = [
+        name
+        for name, observed in roles.items()
+        if observed.up and observed.fields.get("role", "").lower() in CANDIDATE_WORDS
+    ]
+    if not candidates:
+        problem = f"`{target}` matches no node: {describe_roles(roles)}"
+        return ResolvedTarget((), problem=problem)
+    return ResolvedTarget((rng.choice(candidates),), how="reports candidate")
 
 
 def _how(target: Target, matching: list[str], roles: Mapping[str, RoleObservation]) -> str:

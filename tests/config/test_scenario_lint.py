@@ -299,3 +299,19 @@ def test_a_cluster_has_at_most_so_many_nodes(lint: Lint) -> None:
     nodes = "".join(f"  f{number}: {{role: follower}}\n" for number in range(3000))
     (problem,) = lint(GET, cluster=CLUSTER + nodes)
     assert "nodes: expected at most 99 here, found 3004" in problem
+
+
+def test_words_of_elections_need_a_program_that_elects_and_names_its_leader(lint: Lint) -> None:
+    assert lint("kill: candidate") == [
+        "s.yaml:4:5: kill: target `candidate` matches no node: no program here elects "
+        "(capability `elects`)"
+    ]
+    assert lint("wait: {at: majority, until: leader_known}") == [
+        "s.yaml:4:5: wait: the status of program shelf names no leader (`leader` of `status`)"
+    ]
+    nodes = CLUSTER.replace("{role: leader}", "{}").replace("{role: follower}", "{}")
+    program = PROGRAM.replace("[roles, restart]", "[elects]").replace(
+        'delete: "DROP {key}"}', "status: STAT}"
+    )
+    steps = ("wait: {at: majority, until: leader_known}", "kill: old leader", "kill: candidate")
+    assert lint(*steps, cluster=nodes, program=program) == []

@@ -55,5 +55,9 @@ def test_targets_that_are_always_a_single_node() -> None:
         "any follower",
         "one follower",
         "most advanced follower",
+        "most advanced",
+        "least advanced",
+        "old leader",
+        "candidate",
         "n1",
     }

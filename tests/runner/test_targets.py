@@ -129,3 +129,53 @@ def test_the_most_advanced_follower_has_the_highest_term_and_index(followers, no
 def test_no_node_is_most_advanced_where_none_reports_its_index():
     found = resolve(parse_target("most advanced follower"), THREE, random.Random(1))
     assert not found.nodes and "`index`" in found.problem
+
+
+def test_of_two_leaders_the_one_of_the_higher_term_leads_now():
+    def leading(term: str) -> dict[str, RoleObservation]:
+        return {
+            "n1": RoleObservation("n1", True, L, "reports", fields={"term": "4"}, led_in=7),
+            "n3": RoleObservation("n3", True, L, "reports", fields={"term": term}, led_in=9),
+        }
+
+    assert resolved("leader", leading("5")) == ("n3",)
+    assert resolved("old leader", leading("5")) == ("n1",)
+    assert "not one node" in resolve(parse_target("leader"), leading("4"), random.Random(1)).problem
+
+
+def test_the_old_leader_led_last_before_the_one_that_leads_now():
+    nodes = {
+        "n1": RoleObservation("n1", True, F, "reports", led_in=3),
+        "n2": RoleObservation("n2", False, L, "last reported", led_in=8),
+        "n3": RoleObservation("n3", True, L, "reports", led_in=9),
+    }
+    assert resolved("old leader", nodes) == ("n2",)
+    only = {name: observed for name, observed in nodes.items() if name == "n3"}
+    found = resolve(parse_target("old leader"), only, random.Random(1))
+    assert found.problem == "`old leader` matches no node: no other node was the leader in this run"
+
+
+def test_a_candidate_reports_that_it_is_one():
+    def asked(role: str) -> RoleObservation:
+        return RoleObservation("n2", True, None, "reports no role", fields={"role": role})
+
+    assert resolved("candidate", {**THREE, "n2": asked("Candidate")}) == ("n2",)
+    assert resolved("candidate", {**THREE, "n2": asked("follower")}) == ()
+
+
+@pytest.mark.parametrize(
+    ("words", "node"), [("most advanced", "n3"), ("least advanced", "n2"), ("each", "")]
+)
+def test_logs_are_compared_by_the_term_of_their_last_entry(words, node):
+    """n1 has entered the highest term, and has no entry of it."""
+
+    def logged(name: str, term: str, last_term: str, last_index: str) -> RoleObservation:
+        fields = {"term": term, "index": "1", "last_term": last_term, "last_index": last_index}
+        return RoleObservation(name, True, F, "reports", fields=fields)
+
+    nodes = {
+        "n1": logged("n1", "9", "2", "30"),
+        "n2": logged("n2", "3", "2", "20"),
+        "n3": logged("n3", "3", "3", "10"),
+    }
+    assert resolved(words, nodes) == ((node,) if node else ("n1", "n2", "n3"))

@@ -10,18 +10,18 @@ from functools import partial
 
 from kvsim.checks.expectations import describe
 from kvsim.checks.verdict import Verdict
-from kvsim.config.cluster import Cluster
+from kvsim.config.cluster import Cluster, NodeSpec
 from kvsim.config.node_states import NodeStates
 from kvsim.config.program import Role
 from kvsim.config.protocol_schema import ROLE
 from kvsim.config.scenario import Step, TargetedStep
 from kvsim.config.schema import Choice, Duration, Field, Pattern, Text
-from kvsim.config.target import Target, TargetSchema, parse_target
+from kvsim.config.target import ANY, MAJORITY, MINORITY, Target, TargetSchema, parse_target
 from kvsim.config.template import STEP_SCOPE, render_pattern
 from kvsim.launcher.readiness import Readiness
 from kvsim.runner.connections import Values, same_value
 from kvsim.runner.context import PASSED, Context, StepResult, StepVerb, failed, worst_result
-from kvsim.runner.roles import describe_roles, leaders
+from kvsim.runner.roles import describe_roles, leaders, only_leader
 from kvsim.runner.steps.timing import MODIFIERS, resolve_again, run_timed
 from kvsim.runner.targets import ResolvedTarget
 from kvsim.timeouts import DefaultTimeout
@@ -34,9 +34,14 @@ WAIT_S = DefaultTimeout(5.0)
 
 @dataclass(frozen=True, kw_only=True)
 class WaitStep(TargetedStep):
-    """Wait until the nodes are `ready`, `serving`, `gone` or `leader`."""
+    """Wait until the nodes are `ready`, `serving`, `gone`, `leader` or `leader_known`."""
 
     until: str
+
+    def mistakes(self, cluster: Cluster, fill: Callable[[str], str]) -> Iterator[str]:
+        if self.until == "leader_known" and not any(map(_names_leader, cluster.nodes)):
+            name = cluster.nodes[0].program.name
+            yield f"the status of program {name} names no leader (`leader` of `status`)"
 
     def begin(self, states: NodeStates) -> Iterator[str]:
         reach = states.reach(self.at)
@@ -45,6 +50,14 @@ class WaitStep(TargetedStep):
                 yield f"{problem}, and nothing starts it"
         elif self.until == "gone":
             states.set(reach, False, self.location.line)
+
+
+def _names_leader(node: NodeSpec) -> bool:
+    status = node.program.status
+    # A program that could not be read has no `start`.
+    if not node.program.start:
+        return True
+    return status is not None and not {"leader", "leader_index0"}.isdisjoint(status.fields)
 
 
 def wait(context: Context, step: WaitStep, nodes: list[str]) -> StepResult:
@@ -144,9 +157,43 @@ def _leader(context: Context, step: WaitStep, nodes: list[str]) -> Iterator[Cond
     yield Condition(has_one_leader, lambda: describe_roles(context.roles))
 
 
+@contextlib.contextmanager
+def _leader_known(context: Context, step: WaitStep, nodes: list[str]) -> Iterator[Condition]:
+    """As many nodes as the target has name the node that leads now. Of `majority` and `any`, it
+    does not matter which nodes these are.
+    """
+    asked = nodes if step.at.which not in DRAWN else list(context.launcher.nodes)
+
+    def is_known() -> bool:
+        roles = context.observe_roles(step.id)
+        leader = only_leader(roles)
+        known = [name for name in asked if roles[name].up and roles[name].names_leader(leader)]
+        return leader is not None and len(known) >= len(nodes)
+
+    yield Condition(is_known, lambda: _leaders_named(context, asked))
+
+
+def _leaders_named(context: Context, nodes: list[str]) -> str:
+    """`n1 reports leader, n2 reports follower and names n1, n3 is down`."""
+    roles = [context.roles[name] for name in nodes]
+    return ", ".join(
+        f"{observed.node} {observed.describe()}"
+        + (f" and names {observed.leader or 'no leader'}" if observed.up else "")
+        for observed in roles
+    )
+
+
+# Targets that are so many nodes, whichever they are.
+DRAWN = frozenset({MAJORITY, MINORITY, ANY})
 WAITS: dict[
     str, Callable[[Context, WaitStep, list[str]], contextlib.AbstractContextManager[Condition]]
-] = {"ready": _ready, "serving": _serving, "gone": _gone, "leader": _leader}
+] = {
+    "ready": _ready,
+    "serving": _serving,
+    "gone": _gone,
+    "leader": _leader,
+    "leader_known": _leader_known,
+}
 
 # --- sleep -----------------------------------------------------------------------------------
 
@@ -295,6 +342,8 @@ WAIT = StepVerb(
                     "serving": "a request is answered",
                     "gone": "the process and all that it started have ended",
                     "leader": "exactly one of its nodes says that it is the leader",
+                    "leader_known": "its nodes name the same leader, which leads; with `at: "
+                    "majority`, any majority of the nodes does",
                 }
             ),
             "the state",
