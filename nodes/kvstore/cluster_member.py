@@ -43,6 +43,7 @@ class ClusterMember:
     """This node as a member of its cluster. At most one of `leader` and `follower` is set."""
 
     meta_class, leader_class, follower_class = Meta, Leader, Follower
+    request_timeout_s = REQUEST_TIMEOUT_S
 
     def __init__(self, node: "StoreNode") -> None:
         self.node, self.server, self.engine = node, node.server, node.engine
@@ -327,7 +328,7 @@ class ClusterMember:
 
     def step_down(self, leader: Leader, led: int) -> None:
         """A higher term exists: refuse writes, and expire the replies that wait."""
-        self.node.is_leader, self.node.commit_needs_followers = False, False
+        self.node.is_leader = False
         self.leader = None
         self.server.log_line(
             f"now FOLLOWER: term {self.meta.promised} is led by "
@@ -337,6 +338,7 @@ class ClusterMember:
         self.node.expire_all_replies(
             "this write may have happened: this node is no longer the leader"
         )
+        self.node.commit_needs_followers = False
         self.start_follower()
 
     # -- announcements ---------------------------------------------------------------------------
@@ -353,7 +355,11 @@ class ClusterMember:
                 self.request(peer_name, line, self.on_announce_reply)
 
     def request(
-        self, peer_name: str, line: str, on_reply: "Callable[[str | None], object]"
+        self,
+        peer_name: str,
+        line: str,
+        on_reply: "Callable[[str | None], object]",
+        timeout_s: float | None = None,
     ) -> None:
         """Send one line to another node.
 
@@ -365,7 +371,8 @@ class ClusterMember:
         except ValueError as error:
             on_reply(str(error))
             return
-        PeerRequest(self.server, address, line, REQUEST_TIMEOUT_S, on_reply)
+        timeout_s = timeout_s or self.request_timeout_s
+        PeerRequest(self.server, address, line, timeout_s, on_reply)
 
     def on_announce_reply(self, reply: str | None) -> None:
         """A member has answered: it may know of a higher term."""

@@ -92,7 +92,7 @@ class Engine:
             self.folder, (index, term, chain), self.fsync == "always", self.repair, self.log_line
         )
         for payload in self.log.replay():
-            self.replay(payload)
+            self.apply(payload, self.log.last)
         if self.fsync == "always":
             # what was read may not have reached the disk before the node ended
             self.log.sync()
@@ -135,6 +135,10 @@ class Engine:
     def _close_state(self) -> None:
         if not isinstance(self.data, dict):
             self.data.close()
+
+    def apply(self, payload: bytes, last: int) -> None:
+        """Apply one record of the log or of a leader; `last` is the index of its last command."""
+        self.replay(payload)
 
     def replay(self, payload: bytes) -> None:
         """Apply one record's commands to the state."""
@@ -255,8 +259,9 @@ class Engine:
             raise record.BadRecord(f"index {first} where {self.log.last + 1} is expected")
         self.reserved = 0
         self.reserve(len(packed))
-        self.replay(payload)
-        self.write(packed, first + count - 1, term, chain)
+        last = first + count - 1
+        self.apply(payload, last)
+        self.write(packed, last, term, chain)
 
     def commit(self) -> None:
         """Make every write so far as durable as `fsync` requires.
@@ -316,6 +321,11 @@ class Engine:
 
     def start_snapshot(self) -> None:
         """Seal the log and start a process that writes a snapshot of it. Raises OSError."""
+        if self.seal_log():
+            self.spawn_snapshot(self.log.last)
+
+    def seal_log(self) -> bool:
+        """Begin a new segment; return whether the disk had space for it. Raises OSError."""
         self.write_pending()
         if self.fsync == "interval" and self.unsynced:
             self._sync_in_background()
@@ -323,9 +333,12 @@ class Engine:
             self.log.roll()
         except OSError as error:
             self.log_line(f"no snapshot: {error.strerror}")
-            return
+            return False
         self.reserved = 0
-        index = self.log.last
+        return True
+
+    def spawn_snapshot(self, index: int) -> None:
+        """Start a process that writes a snapshot up to `index`, the end of a segment."""
         output = f"{snapshot.path_of(self.folder, index)}.new"
         argv = [sys.executable, "-I", "-S", self.snapshot_program, self.folder, str(index), output]
         self.snapshot_process = (posix.posix_spawn(argv[0], argv, posix.environ), index, output)

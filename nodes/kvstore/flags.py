@@ -20,6 +20,14 @@ USAGE = (
     "usage: kvstore --port=PORT --data-dir=DIR --role=leader|follower "
     "[--leader=HOST:PORT] [--host=HOST]"
 )
+ELECTION_TIMEOUT_S = 0.5
+# what --elect decides by itself
+NOT_WITH_ELECT = {
+    "role": "the nodes choose their leader",
+    "leader": "the nodes choose their leader",
+    "term": "each election opens a new term",
+    "nodes": "--members says who belongs to the cluster",
+}
 
 
 class Settings:
@@ -28,9 +36,12 @@ class Settings:
     __slots__ = (
         "ack_timeout",
         "data_dir",
+        "elect",
+        "election_timeout",
         "fsync",
         "host",
         "leader",
+        "members",
         "name",
         "nodes",
         "peers",
@@ -43,9 +54,12 @@ class Settings:
     )
     ack_timeout: float
     data_dir: str
+    elect: bool
+    election_timeout: float
     fsync: str
     host: str
     leader: "Address | None"
+    members: "list[str]"
     name: str | None
     nodes: int
     peers: "dict[str, Address]"
@@ -143,6 +157,14 @@ def parse_peers(text: str, flag: str) -> dict[str, tuple[str | None, int]]:
     return peers
 
 
+def parse_members(text: str, flag: str) -> list[str]:
+    """Return the names of `NAME,NAME,...`, sorted; raises StartError."""
+    names = [parse_name(name, flag) for name in text.split(",")]
+    if len(set(names)) < len(names):
+        raise StartError(f"--{flag} names a node twice: {text}")
+    return sorted(names)
+
+
 REQUIRED = object()
 
 # flag: (check, default, text of --help); a flag without a check takes no value
@@ -191,6 +213,21 @@ FLAGS: "dict[str, tuple[Check | None, object, str]]" = {
         number(1, 1 << 40),
         16 << 20,
         "bytes of log after which a snapshot replaces it (default 16 MiB)",
+    ),
+    "elect": (
+        None,
+        False,
+        "the nodes choose their leader (Raft); needs --name and --peers, and no --role",
+    ),
+    "members": (
+        parse_members,
+        None,
+        "NAME,NAME,...: who votes at first, with --elect (default: this node and its --peers)",
+    ),
+    "election-timeout": (
+        number(0.05, 60, float),
+        None,
+        "seconds without a leader until an election, with --elect; up to twice that (default 0.5)",
     ),
     "repair": (None, False, "cut a damaged log where the damage begins; log what is lost"),
 }
@@ -246,11 +283,25 @@ def parse(argv: list[str]) -> Settings:
     for flag, (check, default, _) in FLAGS.items():
         if flag in found:
             values[flag.replace("-", "_")] = check is None or check(found[flag], flag)
-        elif default is REQUIRED:
+        elif default is REQUIRED and not (flag == "role" and "elect" in found):
             raise StartError(f"--{flag} is missing; {USAGE}")
         else:
             values[flag.replace("-", "_")] = default
+    if values["elect"]:
+        check_elect(found)
+        values["role"], values["replication"] = "follower", "majority"
     return Settings(**cross_check(values))
+
+
+def check_elect(found: dict[str, str]) -> None:
+    """Check the flags beside --elect; raises StartError."""
+    for flag, reason in NOT_WITH_ELECT.items():
+        if flag in found:
+            raise StartError(f"--{flag} cannot be given with --elect: {reason}")
+    if found.get("replication", "majority") != "majority":
+        raise StartError("--replication must be majority with --elect: a majority elects")
+    if not found.get("peers"):
+        raise StartError("--elect needs --peers: the other nodes, NAME=HOST:PORT,...")
 
 
 def cross_check(values: "dict[str, Any]") -> "dict[str, Any]":
@@ -262,6 +313,16 @@ def cross_check(values: "dict[str, Any]") -> "dict[str, Any]":
     if values["name"] in values["peers"]:
         raise StartError(f"--peers names this node itself, {values['name']}; name the others")
     own_host = values["host"]
+    if not values["elect"]:
+        for flag in ("members", "election-timeout"):
+            if values[flag.replace("-", "_")] is not None:
+                raise StartError(f"--{flag} needs --elect")
+    values["election_timeout"] = values["election_timeout"] or ELECTION_TIMEOUT_S
+    known = [values["name"], *values["peers"]]
+    values["members"] = values["members"] or sorted(map(str, known))
+    for name in values["members"] if values["elect"] else ():
+        if name not in known:
+            raise StartError(f"--members names {name!r}, which is not in --peers")
     values["peers"] = {
         name: (host or own_host, port) for name, (host, port) in values["peers"].items()
     }

@@ -38,6 +38,8 @@ class Follower:
     `incoming`: (path, file descriptor) of a snapshot that is being received.
     """
 
+    pause_s_max, silence_s_max = PAUSE_S_MAX, SILENCE_S_MAX
+
     def __init__(
         self, node: "StoreNode", member: "ClusterMember", addresses: "list[Address]"
     ) -> None:
@@ -62,7 +64,7 @@ class Follower:
         self.next_pause_s: float | None = None
         self.incoming: tuple[str, int] | None = None
         self.server.timers.after(0.0, self.connect)
-        self.server.timers.after(SILENCE_S_MAX, self.check_silence)
+        self.server.timers.after(self.silence_s_max, self.check_silence)
 
     # -- the connection to the leader ------------------------------------------------------------
 
@@ -105,7 +107,7 @@ class Follower:
             self.server.log_line(f"not following {self.leader_name()}: {reason}; trying again")
         if not self.closed:
             self.server.timers.after(pause_s or self.pause_s, self.connect)
-            self.pause_s = min(self.pause_s * 2, PAUSE_S_MAX)
+            self.pause_s = min(self.pause_s * 2, self.pause_s_max)
 
     def disconnect(self, failure: str) -> None:
         """Drop the connection, for this reason."""
@@ -125,9 +127,9 @@ class Follower:
         """Drop the connection if nothing arrived for too long."""
         if self.closed:
             return
-        self.server.timers.after(SILENCE_S_MAX / 2, self.check_silence)
-        if self.connection is not None and monotonic() - self.received_s > SILENCE_S_MAX:
-            self.disconnect(f"nothing arrived for {SILENCE_S_MAX:g} s")
+        self.server.timers.after(self.silence_s_max / 2, self.check_silence)
+        if self.connection is not None and monotonic() - self.received_s > self.silence_s_max:
+            self.disconnect(f"nothing arrived for {self.silence_s_max:g} s")
 
     # -- what the leader sends -------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ A frame is a letter, a length and a body.
 
     from the leader:    R records | W rewind to an index | Q send the ends of your records |
                         S a piece of a snapshot | Z the snapshot is complete | H heartbeat |
-                        M members
+                        M members | C commit index (with --elect)
     from the follower:  A acknowledged | E ends of its records
 """
 
@@ -27,6 +27,8 @@ HEARTBEAT = Struct("<QQId")
 REWIND = Struct("<QI")
 # snapshot index
 SNAPSHOT_END = Struct("<Q")
+# commit index
+COMMIT = Struct("<Q")
 # index, chain
 RECORD_END = Struct("<QI")
 BODY_BYTES_MAX = 4 << 20

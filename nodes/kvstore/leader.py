@@ -164,6 +164,8 @@ class FollowerLink:
 class Leader:
     """The leader's followers and the commit index."""
 
+    heartbeat_every_s = HEARTBEAT_EVERY_S
+
     def __init__(self, node: "StoreNode", member: "ClusterMember") -> None:
         self.node, self.server, self.engine = node, node.server, node.engine
         self.member = member
@@ -175,7 +177,7 @@ class Leader:
         self.engine.on_record = self.push
         if not self.engine.log.segments:
             self.engine.log.roll()
-        self.server.timers.after(HEARTBEAT_EVERY_S, self.send_heartbeats)
+        self.server.timers.after(self.heartbeat_every_s, self.send_heartbeats)
 
     def needed(self) -> int:
         """Return how many nodes, this one included, must have a write before OK is sent."""
@@ -234,14 +236,23 @@ class Leader:
 
     def commit(self) -> None:
         """Compute the commit index, and release the replies up to it."""
+        index = self.replicated_index()
+        if index > self.commit_index:
+            self.commit_index = index
+            self.on_committed()
+        if self.node.commit_queue is not None and self.holds_lease():
+            self.node.release_replies(self.commit_index)
+
+    def replicated_index(self) -> int:
+        """Return the index up to which enough nodes have the log; 0 if there are too few nodes."""
         indices = sorted(
             [self.engine.durable, *(link.match_index for link in self.links)], reverse=True
         )
         needed = self.needed()
-        if len(indices) >= needed:
-            self.commit_index = max(self.commit_index, indices[needed - 1])
-        if self.node.commit_queue is not None and self.holds_lease():
-            self.node.release_replies(self.commit_index)
+        return indices[needed - 1] if len(indices) >= needed else 0
+
+    def on_committed(self) -> None:
+        """The commit index has risen."""
 
     def holds_lease(self) -> bool:
         """Whether no other node can be leader yet: a majority received a heartbeat recently.
@@ -274,7 +285,7 @@ class Leader:
         """Send every follower a heartbeat; drop those from which nothing arrives."""
         if self.closed:
             return
-        self.server.timers.after(HEARTBEAT_EVERY_S, self.send_heartbeats)
+        self.server.timers.after(self.heartbeat_every_s, self.send_heartbeats)
         now_s = monotonic()
         for link in list(self.links):
             if now_s - link.received_s > SILENCE_S_MAX:

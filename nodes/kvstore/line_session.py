@@ -111,8 +111,7 @@ class LineSession:
         return IndependentReply(json_encode.encode(self.node.status()).encode() + b"\n")
 
     def do_digest(self) -> "Reply":
-        engine = self.node.engine
-        return IndependentReply(f"VALUE {engine.applied} {engine.digest()}\n".encode())
+        return self.node.digest()
 
     def do_wait(self, index: bytes, timeout_ms: bytes = b"1000") -> "Reply":
         numbers = index.isdigit() and timeout_ms.isdigit()
@@ -145,4 +144,5 @@ HANDLERS: "dict[bytes, Callable[..., Reply]]" = {
     b"FOLLOW": lambda session, *arguments: session.do_peer("FOLLOW", arguments),
     b"PROMISE": lambda session, *arguments: session.do_peer("PROMISE", arguments),
     b"ANNOUNCE": lambda session, *arguments: session.do_peer("ANNOUNCE", arguments),
+    b"TRANSFER": lambda session, *arguments: session.do_peer("TRANSFER", arguments),
 }

@@ -5,7 +5,7 @@
     OK | VALUE value | NOT_FOUND | MISMATCH value | PONG | {json} | ERR reason
 
 Verbs are case-insensitive. PUT's value is the rest of the line. CAS's size is the number of bytes
-of `expected`, which may hold spaces. VERBS is the only list of requests; the last three are used
+of `expected`, which may hold spaces. VERBS is the only list of requests; the last four are used
 between nodes.
 """
 
@@ -29,6 +29,7 @@ VERBS = {
     b"FOLLOW": (1, 99, "FOLLOW (between nodes)"),
     b"PROMISE": (1, 99, "PROMISE (between nodes)"),
     b"ANNOUNCE": (1, 99, "ANNOUNCE (between nodes)"),
+    b"TRANSFER": (1, 99, "TRANSFER (between nodes)"),
 }
 WITH_KEY = (b"PUT", b"GET", b"DELETE", b"CAS")
 CLIENT_USAGES = [usage for _, _, usage in VERBS.values() if "between" not in usage]

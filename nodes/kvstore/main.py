@@ -34,6 +34,12 @@ def run(
         return 0
     try:
         settings = flags.parse(argv)
+        if settings.elect:
+            from kvstore.committed_engine import CommittedEngine
+            from kvstore.elected_node import ElectedNode
+
+            node_class = ElectedNode if node_class is StoreNode else node_class
+            engine_class = CommittedEngine if engine_class is Engine else engine_class
         return run_node(settings, server_class, node_class, engine_class)
     except StartError as error:
         sys.stderr.write(f"kvstore: {error}\n")

@@ -161,10 +161,21 @@ class StoreNode:
             self.server.timers.after(max(0.001, deadline_s - monotonic()), self.expire_replies)
 
     def expire_all_replies(self, reason: str) -> None:
-        """Reply to all waiting clients that the outcome of their writes is indeterminate."""
+        """Reply to all waiting clients that the outcome of their writes is indeterminate.
+
+        This turn's replies have not left yet: they, too, would have waited.
+        """
         if self.commit_queue is not None:
             for connection, data in self.commit_queue.expire_all(lambda index: reason):
                 self.server.send_in_order(connection, data)
+        if self.commit_needs_followers:
+            from kvstore.commit_queue import indeterminate
+
+            for connection in set(self.server.dirty):
+                if not connection.independent:
+                    connection.out = [
+                        indeterminate(connection, reply, reason) for reply in connection.out
+                    ]
 
     # -- other nodes -----------------------------------------------------------------------------
 
@@ -208,12 +219,19 @@ class StoreNode:
         if self.is_leader and self.cluster_member is None:
             reason = f"this leader does not replicate (--replication=none), so {verb} is refused"
             return IndependentReply(encode_error(reason))
+        if verb == "TRANSFER":
+            return IndependentReply(encode_error("TRANSFER needs --elect"))
         member = self.join()
         if verb == "FOLLOW":
             problem = member.on_follow(connection, words)
             return IndependentReply(encode_error(problem)) if problem else b""
         problem = member.on_promise(words) if verb == "PROMISE" else member.on_announce(words)
         return IndependentReply(encode_error(problem) if problem else b"OK\n")
+
+    def digest(self) -> "Reply":
+        """Reply to DIGEST: the index and the digest of the state."""
+        engine = self.engine
+        return IndependentReply(f"VALUE {engine.applied} {engine.digest()}\n".encode())
 
     def wait(self, index: int, timeout_s: float) -> "Reply":
         """Reply OK once this node has applied `index`, or an error after `timeout_s`."""

@@ -30,7 +30,9 @@ PAYLOAD_BYTES_MAX = 64 << 20
 EQUAL_SETS_BYTES_MIN = 1000
 # the command that opens a term: it changes no key, but has an index
 NO_OP = b"*1\r\n$4\r\nNOOP\r\n"
-NO_OP_REQUEST = [b"NOOP"]
+# commands that change no key; a configuration (MEMBERS) stands alone in its record
+NOT_FOR_KEYS = (b"NOOP", b"MEMBERS")
+MEMBERS_PREFIX = b"*2\r\n$7\r\nMEMBERS\r\n"
 
 
 class BadRecord(Exception):
@@ -103,7 +105,7 @@ def decode_commands(payload: bytes) -> list[tuple[bytes, bytes | None]]:
         raise BadRecord("a command in the log cannot be decoded") from error
     if rest:
         raise BadRecord("a command in the log is cut short")
-    return [_decode_command(request) for request in requests if request != NO_OP_REQUEST]
+    return [_decode_command(request) for request in requests if request[0] not in NOT_FOR_KEYS]
 
 
 def _decode_command(request: list[bytes]) -> tuple[bytes, bytes | None]:

@@ -1,0 +1,286 @@
+"""Nodes that choose their leader: real processes, killed, paused and restarted."""
+
+import json
+import signal
+import time
+
+import pytest
+from store_process import StoreProcess, eventually, free_port, run_once
+
+BASE = ["--port=9001", "--data-dir=/nonexistent/d"]
+
+
+class ElectingStore(StoreProcess):
+    """One node of a cluster that chooses its leader; its output goes to a file."""
+
+    def __init__(self, folder, name, ports, args=()):
+        super().__init__(folder / name, port=ports[name], args=args)
+        self.name = name
+        peers = ",".join(f"{n}=127.0.0.1:{port}" for n, port in ports.items() if n != name)
+        self.argv = [word for word in self.argv if not word.startswith("--role")]
+        self.argv += ["--elect", f"--name={name}", f"--peers={peers}"]
+
+    def start(self):
+        self.output = ""
+        return super().start()
+
+    def status(self):
+        return json.loads(self.ask("STATUS"))
+
+    def kill(self):
+        self.close()
+
+
+class Cluster:
+    """Nodes by name; `leader()` waits until one node leads and a majority follows it."""
+
+    def __init__(self, folder, names, args):
+        ports = {name: free_port() for name in names}
+        self.nodes = {name: ElectingStore(folder, name, ports, args) for name in names}
+        for node in self.nodes.values():
+            node.start()
+
+    def running(self):
+        return [node for node in self.nodes.values() if node.process.poll() is None]
+
+    def find_leader(self, among):
+        """The leader that a majority of all nodes names, if its own term has a commit."""
+        facts = [node.status() for node in among]
+        leaders = [
+            (node, fact)
+            for node, fact in zip(among, facts, strict=True)
+            if fact["role"] == "leader" and fact["committed"] is not None
+        ]
+        for node, fact in leaders:
+            named = sum(
+                other["leader_name"] == node.name and other["term"] == fact["term"]
+                for other in facts
+            )
+            if named > len(self.nodes) // 2:
+                return node
+        return None
+
+    def leader(self, among=None):
+        return eventually(lambda: self.find_leader(among or self.running()), bool)
+
+    def others(self, *nodes):
+        return [node for node in self.running() if node not in nodes]
+
+    def settle(self):
+        """Wait until all running nodes have committed and applied the same log."""
+
+        def facts():
+            seen = [node.status() for node in self.running()]
+            return {(s["committed"], s["last_index"], s["chain"], s["digest"]) for s in seen}
+
+        return eventually(facts, lambda seen: len(seen) == 1 and None not in next(iter(seen)))
+
+    def put(self, key, value):
+        """Write at whichever node leads, until it is acknowledged."""
+        eventually(lambda: self.leader().ask(f"PUT {key} {value}"), lambda reply: reply == "OK")
+
+
+@pytest.fixture
+def elect(tmp_path):
+    """Return a function that starts a cluster; all nodes are killed at the end."""
+    clusters = []
+
+    def new(size=3, *args):
+        names = [f"n{number}" for number in range(1, size + 1)]
+        clusters.append(Cluster(tmp_path, names, ("--fsync=always", *args)))
+        return clusters[-1]
+
+    yield new
+    for cluster in clusters:
+        for node in cluster.nodes.values():
+            node.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--elect"], "--elect needs --peers"),
+        (["--elect", "--name=n1"], "--elect needs --peers"),
+        (["--elect", "--name=n1", "--peers="], "--elect needs --peers"),
+        (["--elect", "--peers=n2=9002"], "--peers needs --name"),
+        (["--elect=yes"], "--elect takes no value"),
+        (
+            ["--elect", "--name=n1", "--peers=n2=9002", "--role=leader"],
+            "--role cannot be given with --elect: the nodes choose their leader",
+        ),
+        (["--elect", "--name=n1", "--peers=n2=9002", "--term=3"], "--term cannot be given"),
+        (["--elect", "--name=n1", "--peers=n2=9002", "--nodes=3"], "--nodes cannot be given"),
+        (
+            ["--elect", "--name=n1", "--peers=n2=9002", "--replication=async"],
+            "--replication must be majority with --elect",
+        ),
+        (["--elect", "--name=n1", "--peers=n2=9002", "--members=n1,n3"], "names 'n3'"),
+        (["--elect", "--name=n1", "--peers=n2=9002", "--members=n1,n1"], "names a node twice"),
+        (["--elect", "--name=n1", "--peers=n2=9002", "--election-timeout=0"], "must be a number"),
+        (["--role=leader", "--members=n1"], "--members needs --elect"),
+        (["--role=leader", "--election-timeout=1"], "--election-timeout needs --elect"),
+        (["--name=n1"], "--role is missing"),
+    ],
+)
+def test_a_wrong_flag_gives_one_clear_line(words, problem):
+    status, out, err = run_once([*BASE, *words])
+    assert (status, out) == (2, "")
+    assert problem in err
+    assert err.count("\n") == 1
+
+
+def test_one_leader_is_elected_and_what_it_acknowledges_is_on_every_node(elect):
+    cluster = elect()
+    leader = cluster.leader()
+    for number in range(20):
+        assert leader.ask(f"PUT k{number} v{number}") == "OK"
+    cluster.settle()
+    for node in cluster.nodes.values():
+        assert node.ask("GET k19") == "VALUE v19"
+        assert node.ask("WAIT 21") == "OK"
+        status = node.status()
+        assert (status["applied"], status["keys"]) == (21, 20)
+        assert status["members"] == ["n1", "n2", "n3"]
+        assert status["leader"] == f"127.0.0.1:{leader.port}"
+    follower = cluster.others(leader)[0]
+    assert follower.ask("PUT a b") == f"ERR read-only, leader is on port {leader.port}"
+
+
+def test_every_acknowledged_write_survives_kill_after_kill_of_the_leader(elect):
+    cluster = elect()
+    terms = []
+    for number in range(4):
+        cluster.put(f"k{number}", "v")
+        leader = cluster.leader()
+        terms.append(leader.status()["term"])
+        leader.kill()
+        successor = cluster.leader()
+        assert successor is not leader
+        for earlier in range(number + 1):
+            assert successor.ask(f"GET k{earlier}") == "VALUE v"
+        leader.start()
+    assert terms == sorted(set(terms))
+    cluster.settle()
+
+
+def test_all_nodes_killed_and_started_again_have_terms_and_writes(elect):
+    cluster = elect()
+    cluster.put("a", "1")
+    before = {name: node.status() for name, node in cluster.nodes.items()}
+    for node in cluster.nodes.values():
+        node.kill()
+    for node in cluster.nodes.values():
+        node.start()
+    for name, node in cluster.nodes.items():
+        status = node.status()
+        assert status["term"] >= before[name]["term"]
+        if status["term"] == before[name]["term"]:
+            assert status["vote"] == before[name]["vote"]
+    assert cluster.leader().ask("GET a") == "VALUE 1"
+    cluster.settle()
+
+
+def test_a_paused_leader_is_replaced_and_then_follows_and_discards(elect):
+    cluster = elect()
+    old = cluster.leader()
+    followers = cluster.others(old)
+    term = old.status()["term"]
+    for node in followers:
+        node.process.send_signal(signal.SIGSTOP)
+    with old.client() as ask:
+        # no follower has it
+        ask.sock.sendall(b"PUT lost 1\n")
+        eventually(lambda: old.status()["last_index"], lambda last: last >= 2)
+        old.process.send_signal(signal.SIGSTOP)
+        for node in followers:
+            node.process.send_signal(signal.SIGCONT)
+        new = cluster.leader(followers)
+        assert new.status()["term"] > term
+        assert new.ask("PUT kept 2") == "OK"
+        old.process.send_signal(signal.SIGCONT)
+        reply = ask.reader.readline().decode()
+    assert reply.startswith("ERR unknown: this write may have happened")
+    cluster.settle()
+    # the followers may have received it before they were stopped
+    assert old.ask("GET lost") in ("NOT_FOUND", "VALUE 1")
+    assert old.ask("GET kept") == "VALUE 2"
+    old.wait_for_output(f"(led term {term})")
+
+
+def test_a_leader_without_a_majority_steps_down_and_serves_nothing(elect):
+    cluster = elect()
+    leader = cluster.leader()
+    assert leader.ask("PUT a 1") == "OK"
+    for node in cluster.others(leader):
+        node.kill()
+    assert leader.ask("PUT a 2").startswith("ERR unknown: this write may have happened")
+    eventually(lambda: leader.status()["role"], lambda role: role != "leader")
+    assert leader.ask("PUT a 3") == "ERR not ready: no leader is known"
+    status = leader.status()
+    # what no majority has is in the log and not shown
+    assert status["last_index"] == 3
+    assert status["applied"] == 2
+    assert leader.ask("GET a") == "VALUE 1"
+    leader.wait_for_output("no majority answered")
+
+
+def test_a_follower_that_was_away_does_not_disturb_the_leader(elect):
+    cluster = elect()
+    leader = cluster.leader()
+    term = leader.status()["term"]
+    away = cluster.others(leader)[0]
+    away.process.send_signal(signal.SIGSTOP)
+    for number in range(5):
+        assert leader.ask(f"PUT k{number} v") == "OK"
+    away.process.send_signal(signal.SIGCONT)
+    eventually(lambda: away.status()["committed"], lambda committed: committed == 6)
+    away.process.send_signal(signal.SIGSTOP)
+    heard = time.monotonic()
+    # longer than its election timeout
+    eventually(lambda: leader.ask("GET k4"), lambda _: time.monotonic() - heard > 1.1)
+    away.process.send_signal(signal.SIGCONT)
+    cluster.settle()
+    assert (leader.status()["term"], leader.status()["role"]) == (term, "leader")
+
+
+def test_promote_transfers_the_leadership(elect):
+    cluster = elect()
+    old = cluster.leader()
+    assert old.ask("PUT a 1") == "OK"
+    term = old.status()["term"]
+    target = cluster.others(old)[0]
+    assert target.ask("PROMOTE FORCE").startswith("ERR PROMOTE FORCE cannot be used with --elect")
+    assert target.ask("PROMOTE") == "OK"
+    status = target.status()
+    assert (status["role"], status["term"]) == ("leader", term + 1)
+    assert target.ask("PROMOTE") == "OK"
+    assert target.ask("GET a") == "VALUE 1"
+    cluster.settle()
+
+
+def test_a_restarted_node_knows_nothing_of_commits_until_a_leader_tells(elect):
+    cluster = elect()
+    leader = cluster.leader()
+    assert leader.ask("PUT a 1") == "OK"
+    cluster.settle()
+    for node in cluster.nodes.values():
+        node.kill()
+    leader.start()
+    status = leader.status()
+    assert [status[name] for name in ("committed", "applied", "keys", "digest")] == [None] * 4
+    assert status["last_index"] == 2
+    assert leader.ask("GET a") == "ERR not ready: this node does not know yet what is committed"
+    assert leader.ask("PROMOTE").startswith("ERR not ready: ")
+
+
+def test_a_log_cut_by_snapshots_still_brings_a_new_node_up_to_date(elect, tmp_path):
+    cluster = elect(3, "--snapshot-after=2000")
+    leader = cluster.leader()
+    away = cluster.others(leader)[0]
+    away.kill()
+    for number in range(100):
+        assert leader.ask(f"PUT k{number} {'v' * 50}") == "OK"
+    eventually(lambda: leader.status()["snapshot"], bool)
+    away.start()
+    cluster.settle()
+    assert away.ask("GET k99") == f"VALUE {'v' * 50}"
