@@ -35,7 +35,7 @@ def arguments(**given: object) -> argparse.Namespace:
 
 def clusters_of(*names: str, **given: object) -> list[str]:
     cases = load_cases(list(map(Path, names)), arguments(**given))
-    return [cluster.name for _, cluster in cases]
+    return [case.cluster.name for case in cases]
 
 
 @pytest.mark.parametrize("name", shipped.shipped(shipped.SCENARIOS))
@@ -62,14 +62,12 @@ def test_a_file_of_the_user_hides_a_scenario_of_that_name(elsewhere):
 def test_a_scenario_for_every_store_runs_on_the_cluster_of_this_folder(elsewhere):
     assert clusters_of("roles") == ["three"]
     (elsewhere / "cluster.yaml").write_text(OWN_CLUSTER)
-    chosen = arguments()
-    ((_, cluster),) = load_cases([Path("roles")], chosen)
+    ((_, cluster, chosen),) = load_cases([Path("roles")], arguments())
     # For the command that repeats the run.
     assert (cluster.name, chosen.cluster) == ("mine", Path("cluster.yaml"))
     assert clusters_of("storms/majority") == ["storm-majority"]
     assert clusters_of("roles", cluster=Path("storm-majority")) == ["storm-majority"]
-    with pytest.raises(UsageError, match="roles would run on the"):
-        clusters_of("roles", "storms/majority")
+    assert clusters_of("roles", "storms/majority", "values") == ["mine", "storm-majority", "mine"]
 
 
 @pytest.mark.parametrize(

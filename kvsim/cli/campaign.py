@@ -135,8 +135,8 @@ def _cases(arguments: argparse.Namespace) -> tuple[Case, ...]:
         chosen = argparse.Namespace(**{**vars(arguments), "program": program})
         try:
             for path in arguments.scenario:
-                for scenario, cluster in load_cases([path], chosen):
-                    cases.append(case_of(scenario, cluster, path, run_arguments(chosen)))
+                for scenario, cluster, its_own in load_cases([path], chosen):
+                    cases.append(case_of(scenario, cluster, path, run_arguments(its_own)))
         except FileProblems as error:
             problems += error.problems
     if problems:

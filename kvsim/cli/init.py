@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -77,6 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.demo:
         return _demo(folder, arguments)
     program, client = _commands(arguments)
+    _require_programs(folder, program, client)
     if not arguments.force:
         _require_no_files(folder, FILES)
     try:
@@ -168,6 +170,13 @@ def _words(command: str | None) -> tuple[str, ...]:
     if words and "/" not in words[0] and Path(words[0]).is_file():
         words[0] = f"./{words[0]}"
     return tuple(words)
+
+
+def _require_programs(folder: Path, *commands: Sequence[str]) -> None:
+    """Raises UsageError for a command that is no file here and no program of this machine."""
+    for words in commands:
+        if words and not (folder / words[0]).is_file() and not shutil.which(words[0]):
+            raise UsageError(f"there is no program {words[0]} (is it built?)")
 
 
 def _require_no_files(folder: Path, names: Sequence[str]) -> None:

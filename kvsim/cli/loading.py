@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from kvsim import shipped
 from kvsim.cli.arguments import options_of
@@ -157,29 +157,38 @@ def load_cluster_with_bug(
     )
 
 
+class Case(NamedTuple):
+    """A scenario (a cell) with the cluster that it runs on. `arguments` are those of the command,
+    with the cluster of this case."""
+
+    scenario: Scenario
+    cluster: Cluster
+    arguments: argparse.Namespace
+
+
 def load_cases(
     paths: Iterable[Path], arguments: argparse.Namespace, *, attached: bool = False
-) -> list[tuple[Scenario, Cluster]]:
+) -> list[Case]:
     """Every scenario (every cell) of the files, with the cluster that the arguments choose.
 
     Everything is read and checked before anything is started. A scenario by name that suits every
-    store runs on the cluster.yaml of this folder, which becomes `arguments.cluster`. Raises
-    FileProblems with all mistakes of all files, UsageError.
+    store runs on the cluster.yaml of this folder. Raises FileProblems with all mistakes of all
+    files.
     """
-    paths = list(paths)
-    if arguments.cluster is None:
-        arguments.cluster = _cluster_here(paths)
     problems: list[Problem] = []
-    cases: list[tuple[Scenario, Cluster]] = []
+    cases: list[Case] = []
     options = _collect(lambda: options_of(arguments), problems) or {}
-    cluster = _collect(lambda: arguments.cluster and cluster_file(arguments.cluster), problems)
     for name in paths:
+        chosen = argparse.Namespace(**vars(arguments))
         path = _collect(lambda: scenario_file(name), problems)  # noqa: B023
         if path is None:
             continue
-        found = read_cases(path, problems, cluster, arguments.program, options, attached=attached)
-        chosen = _collect(lambda: _choose(found, arguments.cell, path), problems)  # noqa: B023
-        cases += chosen or ()
+        if chosen.cluster is None:
+            chosen.cluster = _collect(lambda: _cluster_here(name), problems)  # noqa: B023
+        cluster = _collect(lambda: chosen.cluster and cluster_file(chosen.cluster), problems)  # noqa: B023
+        found = read_cases(path, problems, cluster, chosen.program, options, attached=attached)
+        of_cells = _collect(lambda: _choose(found, chosen.cell, path), problems)  # noqa: B023
+        cases += (Case(*case, chosen) for case in of_cells or ())
     if problems:
         raise FileProblems(list(dict.fromkeys(problems)))
     return cases
@@ -236,27 +245,12 @@ def _collect(read: Callable[[], T], problems: list[Problem]) -> T | None:
     return None
 
 
-def _cluster_here(paths: Sequence[Path]) -> Path | None:
-    """The cluster.yaml of this folder, where scenarios by name are to run on it; otherwise None.
-
-    Raises UsageError when that is so for some of several scenarios.
-    """
+def _cluster_here(path: Path) -> Path | None:
+    """The cluster.yaml of this folder, where a scenario by name is to run on it; otherwise None."""
     here = Path("cluster.yaml")
-    named = [path for path in paths if scenario_file(path) != path]
-    if not named or not here.is_file() or shipped.is_shipped(here):
+    if scenario_file(path) == path or not here.is_file() or shipped.is_shipped(here):
         return None
-    general = [path for path in named if _is_general(path)]
-    if general and len(general) < len(paths):
-        other = next(path for path in paths if path not in general)
-        raise UsageError(
-            f"{general[0]} would run on the cluster.yaml here, and {other} on the cluster that it "
-            "names: name one for both with --cluster, or run them apart"
-        )
-    return here if general else None
-
-
-def _is_general(path: Path) -> bool:
-    return load_scenarios(path)[0].cluster == shipped.GENERAL_CLUSTER
+    return here if load_scenarios(path)[0].cluster == shipped.GENERAL_CLUSTER else None
 
 
 def load_program(path: Path, problems: list[Problem]) -> Program | None:

@@ -12,8 +12,8 @@ from typing import Any
 
 from kvsim.checks.verdict import Verdict
 from kvsim.cli.arguments import chosen_seed
+from kvsim.cli.loading import Case
 from kvsim.cli.output import show
-from kvsim.cli.run_many import Case
 from kvsim.config.cluster import Cluster
 from kvsim.config.needs import meets
 from kvsim.config.scenario import Scenario
@@ -34,7 +34,7 @@ def sweep_cases(arguments: argparse.Namespace, cases: Sequence[Case]) -> int:
     """Sweep each case; the worst exit status. Raises UsageError, RunInvalid."""
     seed = chosen_seed(arguments)
     print(f"seed {seed}", file=sys.stderr)
-    return int(worst_exit([_sweep(arguments, *case, seed) for case in cases]))
+    return int(worst_exit(_sweep(arguments, case.scenario, case.cluster, seed) for case in cases))
 
 
 def _sweep(arguments: argparse.Namespace, scenario: Scenario, cluster: Cluster, seed: int) -> Exit:

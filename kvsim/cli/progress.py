@@ -29,7 +29,7 @@ RATE_OVER_S = 1.0
 REFRESH_HZ = 10
 
 # A run that ends sooner prints only its proof.
-PLAIN_EVERY_S = 5.0
+PLAIN_AFTER_S, PLAIN_EVERY_S = 1.0, 5.0
 
 # A piece of text, and its style.
 Part = tuple[str, str]
@@ -265,10 +265,15 @@ class ProgressCallbacks:
 
 
 @contextlib.contextmanager
-def run_progress(scenario: Scenario, every_s: float = PLAIN_EVERY_S) -> Iterator[ProgressCallbacks]:
-    """Show the progress of one run, until it is over. Plain lines are printed each `every_s`."""
+def run_progress(
+    scenario: Scenario, after_s: float = PLAIN_AFTER_S, every_s: float = PLAIN_EVERY_S
+) -> Iterator[ProgressCallbacks]:
+    """Show the progress of one run, until it is over.
+
+    Plain lines are printed `after_s` after it began, and then each `every_s`.
+    """
     progress = RunProgress.of(scenario)
-    with _drawn(progress) if is_terminal(sys.stderr) else _printed(progress, every_s):
+    with _drawn(progress) if is_terminal(sys.stderr) else _printed(progress, after_s, every_s):
         yield ProgressCallbacks(progress.show, progress.on_event)
 
 
@@ -293,11 +298,13 @@ def _drawn(progress: RunProgress) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _printed(progress: RunProgress, every_s: float) -> Iterator[None]:
+def _printed(progress: RunProgress, after_s: float, every_s: float) -> Iterator[None]:
     over = threading.Event()
 
     def print_lines() -> None:
-        while not over.wait(every_s):
+        wait_s = after_s
+        while not over.wait(wait_s):
+            wait_s = every_s
             # The reader of stderr may have closed it.
             with contextlib.suppress(OSError, ValueError):
                 print(plain_line(progress), file=sys.stderr, flush=True)

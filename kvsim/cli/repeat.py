@@ -93,11 +93,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     cases = load_cases([arguments.scenario], arguments)
-    first = cases[0][0]
+    first, _, arguments = cases[0]
     out = arguments.out or new_folder(runs_folder(), f"repeat-{first.name}")
     seed = chosen_seed(arguments)
     summaries: list[RepeatSummary] = []
-    for scenario, _ in cases:
+    for scenario, _, _ in cases:
         folder = out / scenario.folder if len(cases) > 1 else out
         plan = _plan(arguments, scenario, folder, seed)
         summaries.append(_repeat(arguments, plan, scenario))

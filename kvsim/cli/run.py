@@ -29,11 +29,11 @@ from kvsim.cli.arguments import (
     write_output,
 )
 from kvsim.cli.batch_options import run_arguments
-from kvsim.cli.loading import load_cases
+from kvsim.cli.loading import Case, load_cases
 from kvsim.cli.output import show, text_width
 from kvsim.cli.progress import run_progress
 from kvsim.cli.run_many import (
-    Case,
+    SKIPPED,
     CompletedRun,
     as_json,
     exit_status,
@@ -145,7 +145,7 @@ def _require_attachable(arguments: argparse.Namespace, cases: Sequence[Case]) ->
         raise UsageError(
             "--attach: only one cluster is up, so its runs cannot be made in parallel (-j)"
         )
-    for scenario, _ in cases:
+    for scenario, _, _ in cases:
         if scenario.overrides.locations:
             names = ", ".join(f"`{name}`" for name in scenario.overrides.locations)
             raise UsageError(
@@ -164,13 +164,13 @@ def _run_in_turn(
         keep=arguments.keep,
         fail_fast=arguments.fail_fast,
         attach=arguments.attach,
-        arguments=_repeat_arguments(arguments),
         time_limits=arguments.time_limits,
         on_crash=_report_crash,
     )
     runs: list[CompletedRun] = []
-    for scenario, cluster in cases:
-        runs.append(_run_case(scenario, cluster, options))
+    for scenario, cluster, chosen in cases:
+        repeat = replace(options, arguments=_repeat_arguments(chosen))
+        runs.append(_run_case(scenario, cluster, repeat))
         _print(arguments, runs[-1], len(cases) > 1)
         if runs[-1].proof and runs[-1].proof.ended == "interrupted":
             break
@@ -180,7 +180,7 @@ def _run_in_turn(
 def _run_case(scenario: Scenario, cluster: Cluster, options: RunOptions) -> CompletedRun:
     missing = reasons_to_skip(scenario, cluster)
     if missing:
-        why = f"skipped {scenario.path}: {'; '.join(missing)}"
+        why = f"{SKIPPED}{scenario.label}: {'; '.join(missing)}"
         return CompletedRun(scenario, Ending.SKIPPED, why=why)
     with run_progress(scenario) as callbacks:
         options = replace(options, on_event=callbacks.on_event)

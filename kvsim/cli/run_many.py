@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,8 +13,8 @@ from pathlib import Path
 
 from kvsim.checks.deviation import first_deviation
 from kvsim.cli.batch_options import run_arguments
-from kvsim.cli.output import table, text_width
-from kvsim.config.cluster import Cluster
+from kvsim.cli.loading import Case
+from kvsim.cli.output import is_terminal, table, text_width
 from kvsim.config.scenario import Scenario
 from kvsim.config.yaml_nodes import display_path
 from kvsim.errors import KvsimError
@@ -28,7 +29,8 @@ from kvsim.trials.trial import Ending, Trial, TrialResult, exit_of
 
 # One run has no time limit; a day ends only a process that hangs.
 NO_LIMIT_S = 86400.0
-WHY_MAX = 90
+WHY_MAX, WHY_MIN = 90, 30
+SKIPPED = "skipped "
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,6 @@ class CompletedRun:
     summary: str = ""
 
 
-Case = tuple[Scenario, Cluster]
-
-
 def run_in_parallel(
     cases: Sequence[Case],
     arguments: argparse.Namespace,
@@ -58,8 +57,8 @@ def run_in_parallel(
     `on_result` is called with each run when it ends. Returns them in the order of the cases.
     """
     completed: dict[str, CompletedRun] = {}
-    trials = [_trial(scenario, cluster, arguments, seed) for scenario, cluster in cases]
-    scenarios = {trial.key: scenario for trial, (scenario, _) in zip(trials, cases, strict=True)}
+    trials = [_trial(case, seed) for case in cases]
+    scenarios = {trial.key: case.scenario for trial, case in zip(trials, cases, strict=True)}
 
     def report(trial: Trial, result: TrialResult) -> bool:
         completed[trial.key] = _completed(scenarios[trial.key], result)
@@ -81,7 +80,8 @@ def run_in_parallel(
     return [completed[trial.key] for trial in trials if trial.key in completed]
 
 
-def _trial(scenario: Scenario, cluster: Cluster, arguments: argparse.Namespace, seed: int) -> Trial:
+def _trial(case: Case, seed: int) -> Trial:
+    scenario, _, arguments = case
     words = [*scenario.cell_arguments, *run_arguments(arguments)]
     words += [
         f"--{name.replace('_', '-')}" for name in ("keep", "fail_fast") if getattr(arguments, name)
@@ -135,7 +135,20 @@ def summary(runs: Sequence[CompletedRun], planned: int) -> str:
     counts = Counter(str(run.ending) for run in runs)
     endings = ", ".join(f"{count} {ending}" for ending, count in counts.items())
     missing = f", {planned - len(runs)} not made" if len(runs) < planned else ""
-    return f"{table(heads, rows)}\n\n{planned} runs: {endings}{missing}"
+    printed = _fitted([heads, *rows]) if is_terminal(sys.stdout) else [heads, *rows]
+    return f"{table(printed[0], printed[1:])}\n\n{planned} runs: {endings}{missing}"
+
+
+def _fitted(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """The rows for this terminal: deviations are cut. Without room for them the run directories,
+    which runs that failed have named above, are left out.
+    """
+    verdict, scenario, _, directory = (max(map(len, column)) for column in zip(*rows, strict=True))
+    room = shutil.get_terminal_size().columns - len("  ") * 2 - verdict - scenario
+    beside = room - len("  ") - directory
+    if beside >= WHY_MIN:
+        return [(*row[:2], truncate(row[2], beside), row[3]) for row in rows]
+    return [(*row[:2], truncate(row[2], max(WHY_MIN, room))) for row in rows]
 
 
 def _first_deviation(run: CompletedRun) -> str:
@@ -146,7 +159,7 @@ def _first_deviation(run: CompletedRun) -> str:
 
         line = symptom_of(line)
     else:
-        line = (line.splitlines() or [""])[-1]
+        line = (line.splitlines() or [""])[-1].removeprefix(f"{SKIPPED}{run.scenario.label}: ")
     return truncate(line, WHY_MAX)
 
 

@@ -26,9 +26,8 @@ from kvsim.cli.arguments import (
     output_folder,
 )
 from kvsim.cli.batch_options import add_jobs, add_limit, batch_progress, run_arguments
-from kvsim.cli.loading import load_cases
+from kvsim.cli.loading import Case, load_cases
 from kvsim.cli.output import show
-from kvsim.cli.run_many import Case
 from kvsim.config.scenario import Scenario
 from kvsim.config.scenario_writer import self_contained, text_of
 from kvsim.config.schema import Duration, Validation
@@ -114,26 +113,26 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.power and (arguments.how or arguments.after_request):
         raise UsageError("--power is a sweep of its own: call it without --how and --after-request")
     cases = load_cases([arguments.scenario], arguments)
+    first, _, arguments = cases[0]
     _require_durable(cases)
     if arguments.power:
         # Late: it needs the runner, which other sweeps start as processes.
         from kvsim.cli.power_sweep import sweep_cases
 
         return sweep_cases(arguments, cases)
-    first = cases[0][0]
     out = arguments.out or new_folder(runs_folder(), f"sweep-{first.name}")
     seed = chosen_seed(arguments)
     print(f"seed {seed}, in {out}", file=sys.stderr)
     exits = [
         _sweep(arguments, scenario, out / scenario.folder if len(cases) > 1 else out, seed)
-        for scenario, _ in cases
+        for scenario, _, _ in cases
     ]
     return int(worst_exit(exits))
 
 
 def _require_durable(cases: Sequence[Case]) -> None:
     """Raises UsageError for a program whose data do not survive a restart."""
-    for _, cluster in cases:
+    for _, cluster, _ in cases:
         for node in cluster.nodes:
             if "restart" not in node.program.capabilities:
                 raise UsageError(

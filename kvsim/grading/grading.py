@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import itertools
 import os
+import shlex
 import subprocess
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -307,4 +308,6 @@ def _as_outside(
 
 def _grade(plan: GradingPlan, student: _Student) -> Grade:
     results = [student.results[item.name] for item in plan.items]
-    return grade_of(plan, student.name, results, student.suspicions, student.trouble)
+    sandbox = student.sandbox
+    texts = f"{shlex.join(sandbox.client_prefix())} ", f"{sandbox.submission}/"
+    return grade_of(plan, student.name, results, student.suspicions, student.trouble, texts)

@@ -18,10 +18,15 @@ WITH_VERDICT = frozenset({Ending.PASS, Ending.FAIL, Ending.UNKNOWN, Ending.INVAL
 
 @dataclass(frozen=True)
 class Score:
-    """One submission's results of one scenario: one result for each run."""
+    """One submission's results of one scenario: one result for each run.
+
+    `sandbox_texts`: what the sandbox adds to the submission's commands, in front and to their
+    paths. They are not for the student.
+    """
 
     item: PlanItem
     results: tuple[TrialResult, ...]
+    sandbox_texts: tuple[str, ...] = ()
 
     @property
     def points(self) -> float:
@@ -156,10 +161,12 @@ def grade_of(
     results: Sequence[Sequence[TrialResult]],
     suspicions: Sequence[str],
     trouble: str = "",
+    sandbox_texts: tuple[str, ...] = (),
 ) -> Grade:
     """The grade from the results: a list for each scenario, in the plan's order."""
     scores = tuple(
-        Score(item, tuple(found)) for item, found in zip(plan.items, results, strict=True)
+        Score(item, tuple(found), sandbox_texts)
+        for item, found in zip(plan.items, results, strict=True)
     )
     shown = () if plan.known_store == "ignore" else tuple(dict.fromkeys(suspicions))
     zeroed = plan.known_store == "zero" and bool(shown)

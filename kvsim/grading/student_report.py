@@ -7,6 +7,7 @@ report shows the first characters of keys and values, and no seed.
 
 from __future__ import annotations
 
+import os
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -123,7 +124,7 @@ def _of_score(score: Score) -> Iterator[str]:
     yield f"{score.passed} of {plural(score.item.runs_total, 'run')} passed"
     for result in _different(score.results):
         yield ""
-        yield from _of_run(result)
+        yield from _of_run(result, score.sandbox_texts)
 
 
 def _different(results: Sequence[TrialResult]) -> list[TrialResult]:
@@ -132,7 +133,7 @@ def _different(results: Sequence[TrialResult]) -> list[TrialResult]:
     return list({(result.ending, result.failed_at): result for result in reversed(bad)}.values())
 
 
-def _of_run(result: TrialResult) -> Iterator[str]:
+def _of_run(result: TrialResult, sandbox_texts: Sequence[str]) -> Iterator[str]:
     if result.ending in ENDED:
         yield ENDED[result.ending]
     if result.limits_reached:
@@ -144,7 +145,7 @@ def _of_run(result: TrialResult) -> Iterator[str]:
     if worked:
         yield "what worked"
         yield from (f"  {group}" for group in worked)
-    mistakes = [*_step_mistakes(proof), *_other_mistakes(proof)]
+    mistakes = [*_step_mistakes(proof, sandbox_texts), *_other_mistakes(proof)]
     if mistakes:
         yield "what did not work"
     for mistake in mistakes[:MISTAKES_SHOWN]:
@@ -166,14 +167,14 @@ def _passed(proof: Proof, group: str) -> bool:
 # --- requests -------------------------------------------------------------------------------------
 
 
-def _step_mistakes(proof: Proof) -> Iterator[list[str]]:
+def _step_mistakes(proof: Proof, sandbox_texts: Sequence[str]) -> Iterator[list[str]]:
     """One for each step that was not as expected."""
     for step in proof["steps"]:
         if step["result"] in {"pass", "skipped", ""}:
             continue
         claims = [claim for claim in proof["claims"] if claim["step"] == step["id"]]
         if claims:
-            yield list(_exchange(step, _worst(step, claims)))
+            yield list(_exchange(step, _worst(step, claims), sandbox_texts))
         elif step["result"] == "fail":
             yield [_plain(f"{_title(step)}: {step['why']}")]
 
@@ -188,12 +189,17 @@ def _title(step: Mapping[str, Any]) -> str:
     return " ".join(filter(None, (step["verb"], step["at"] and f"at {step['at']}")))
 
 
-def _exchange(step: Mapping[str, Any], claim: Mapping[str, Any]) -> Iterator[str]:
+def _exchange(
+    step: Mapping[str, Any], claim: Mapping[str, Any], sandbox_texts: Sequence[str]
+) -> Iterator[str]:
+    sent = to_bytes(claim["sent"])
+    for text in sandbox_texts:
+        sent = sent.replace(os.fsencode(text), b"")
     outcome = claim["outcome"]
     received = show_bytes(to_bytes(claim["received"])) or "nothing"
     role = "" if claim["role"] == "unknown" else f", the {claim['role']}"
     yield f"{step['verb']} at {claim['node']}{role}"
-    yield _field("sent", show_bytes(to_bytes(claim["sent"])) or "nothing")
+    yield _field("sent", show_bytes(sent) or "nothing")
     yield _field("received", f"{received} ({_meaning(outcome)})")
     yield _field("expected", _expected(step["expect"]))
     yield _field("look at", _look_at(step, claim))

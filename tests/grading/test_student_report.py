@@ -106,6 +106,13 @@ Roles: 0 of 10 points
     )
 
 
+def test_what_the_sandbox_adds_to_a_command_is_left_out(tmp_path):
+    prefix, folder = "/usr/bin/prlimit --nofile=9 -- ", "/tmp/grade/submission/"
+    write_proof(tmp_path, claim={"sent": f"{prefix}{folder}build/kv_client put k v"})
+    score = replace(score_of(tmp_path), sandbox_texts=(prefix, folder))
+    assert "  sent      build/kv_client put k v\n" in scenario_report(score)
+
+
 @pytest.mark.parametrize(
     ("outcome", "words"),
     [

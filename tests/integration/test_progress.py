@@ -150,7 +150,7 @@ ANY = SimpleNamespace(label="mine", steps=(), groups=())
 def test_plain_lines_are_printed_where_stderr_is_piped(monkeypatch):
     piped = io.StringIO()
     monkeypatch.setattr("sys.stderr", piped)
-    with run_progress(ANY, every_s=0.01) as callbacks:
+    with run_progress(ANY, after_s=0.01, every_s=0.01) as callbacks:
         callbacks.on_event("role", {"node": "n1", "role": "leader", "how": "reports"})
         wait_until(
             lambda: "n1 leader" in piped.getvalue(), Deadline.after(20), "a line of progress"
@@ -163,7 +163,7 @@ def test_plain_lines_are_printed_where_stderr_is_piped(monkeypatch):
 
 
 def test_a_short_run_prints_no_progress(capsys):
-    with run_progress(ANY) as callbacks:
+    with run_progress(ANY, after_s=60) as callbacks:
         callbacks.show(STEP, "n1", None)
         callbacks.show(STEP, "n1", PASSED)
     assert capsys.readouterr().err == ""

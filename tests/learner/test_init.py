@@ -64,6 +64,13 @@ def test_existing_files_are_not_overwritten(home, kvsim):
     assert (home / "node.yaml").read_text() == "mine\n"
 
 
+def test_a_program_that_is_not_there_is_said_before_existing_files(home, kvsim):
+    (home / "node.yaml").write_text("mine\n")
+    done = kvsim("init", "--program", "./build/kvstore", "--client", "./build/nothing")
+    assert done.returncode == 4
+    assert "there is no program ./build/nothing (is it built?)" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
