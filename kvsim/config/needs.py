@@ -29,6 +29,11 @@ def _write_level(program: Program) -> str:
     return program.guarantees.get("writes", WRITE_LEVELS[0])
 
 
+def _may_survive_power(program: Program) -> bool:
+    """Whether it guarantees that, with some options."""
+    return POWER in program.survives.words.union(*program.survives.by_value.values())
+
+
 def _at_least(level: str) -> Callable[[Program], bool]:
     return lambda program: WRITE_LEVELS.index(_write_level(program)) >= WRITE_LEVELS.index(level)
 
@@ -95,7 +100,11 @@ DERIVED: Mapping[str, Derived] = {
     ),
     "survives_power": Derived(
         "its `guarantees` say that what it acknowledged survives a power cut, with some options",
-        lambda program: POWER in program.survives.words.union(*program.survives.by_value.values()),
+        _may_survive_power,
+    ),
+    "power_not_guaranteed": Derived(
+        "its `guarantees` say nothing of power cuts: what one takes is measured, not judged",
+        lambda program: not _may_survive_power(program),
     ),
     "linearizable_reads": Derived(
         "its `guarantees` say that the leader's reads are linearizable",

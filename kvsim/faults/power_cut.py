@@ -15,7 +15,6 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from kvsim.client.exchange import Response
@@ -32,6 +31,7 @@ from kvsim.faults.power.texts import texts_of
 from kvsim.faults.preload.control import PreloadControl
 from kvsim.faults.preload.shared_memory import HOLD_BIT
 from kvsim.faults.registry import AT, BuildContext, FaultDeclaration
+from kvsim.history.run_record import FILES_BACK
 from kvsim.text import one_line, plural
 from kvsim.waiting import Deadline, TimedOut, wait_until
 
@@ -158,8 +158,7 @@ class PowerCut:
         for handle in self.handles:
             if handle.ended() is not None:
                 raise FaultFailed(f"the power of {handle.name} cannot be cut: it {handle.ended()}")
-            reason = self.preload.why_unreachable(handle.tree(), handle.data_dir)
-            reason = reason or _uses_io_uring(handle)
+            reason = self.preload.why_not_recorded(handle.tree(), handle.data_dir)
             if reason:
                 found.append(_not_cut(handle.name, reason))
         return found
@@ -169,6 +168,7 @@ class PowerCut:
         name, recording = handle.name, self.preload.recordings[handle.name]
         killed, cut_ns = evidence_of_end(handle), time.monotonic_ns()
         disk = recording.settle()
+        recording.find_unseen_syncs()
         if self.preload.pages[name]["not_recorded"]:
             disk.not_followed.append("the record has no room for all calls")
         if disk.not_followed:
@@ -212,7 +212,7 @@ class PowerCut:
             again = start_again(handle)
             message = (
                 f"{handle.name} did not start from what the power cut left, and does not guarantee "
-                f"that it does ({one_line(str(error))}); it got its files back: {again.message}"
+                f"that it does ({one_line(str(error))}); {FILES_BACK}: {again.message}"
             )
             return Recovery(handle.name, again.recovered, message)
         return Recovery(handle.name, True, f"{handle.name} is ready again")
@@ -221,18 +221,6 @@ class PowerCut:
 def _not_cut(name: str, reason: str, killed: str = "") -> Evidence:
     message = f"{name}: its power cannot be cut: {reason}"
     return Evidence(name, False, f"{killed}; {message}" if killed else message, {"by": "nothing"})
-
-
-def _uses_io_uring(handle: NodeHandle) -> str:
-    """io_uring writes and syncs without a call."""
-    for process in handle.tree():
-        try:
-            links = [entry.readlink() for entry in Path(f"/proc/{process.pid}/fd").iterdir()]
-        except OSError:
-            continue
-        if any("io_uring" in str(link) for link in links):
-            return "it writes through io_uring, which makes no calls"
-    return ""
 
 
 # --- what was lost, as evidence -------------------------------------------------------------------

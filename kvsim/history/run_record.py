@@ -128,6 +128,10 @@ class StepRecord:
         return tuple(operation for operation in self.operations if operation.purpose in purposes)
 
 
+# In the message of a recovery: the node got the files that it had before the fault.
+FILES_BACK = "it got its files back"
+
+
 @dataclass(frozen=True)
 class FaultRecord:
     """One fault of the run.
@@ -147,6 +151,11 @@ class FaultRecord:
     evidence: tuple[Mapping[str, Any], ...] = ()
     recovered: bool | None = None
     recovery: tuple[str, ...] = ()
+
+    @property
+    def gave_files_back(self) -> bool:
+        """Whether a node did not start from what the fault left, and got its files back."""
+        return any(FILES_BACK in message for message in self.recovery)
 
     @property
     def took_effect(self) -> bool:

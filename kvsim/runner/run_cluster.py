@@ -82,15 +82,26 @@ def private_cluster(job: Job, journal: Journal, interrupts: Interrupts) -> Itera
         finally:
             interrupts.stopping = True
             try:
+                reasons = _not_recorded(launcher, preload) if on_writes and preload else {}
                 launcher.stop_all()
                 if on_writes is not None and preload is not None:
-                    for recording in preload.recordings.values():
-                        recording.settle()
+                    for name, recording in preload.recordings.items():
+                        recording.settle().not_followed += reasons.get(name, [])
+                        recording.find_unseen_syncs()
                     on_writes(preload.recordings, journal.epoch_ns)
             finally:
                 if not job.options.keep:
                     run.remove_data()
             interrupts.stopping = False
+
+
+def _not_recorded(launcher: Launcher, preload: PreloadControl) -> dict[str, list[str]]:
+    """Why the record of what a node writes is not whole, by node that runs."""
+    return {
+        node.name: list(filter(None, [preload.why_not_recorded(node.tree(), node.data)]))
+        for node in launcher.nodes.values()
+        if node.up
+    }
 
 
 def _temporary(job: Job) -> list[Path]:

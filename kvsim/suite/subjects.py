@@ -76,6 +76,7 @@ SCENARIOS: Mapping[str, Entry] = {
     "torn": Entry(Subject.DURABILITY, 2),
     "power": Entry(Subject.DURABILITY, 2),
     "power_torn": Entry(Subject.DURABILITY, 4),
+    "power_measured": Entry(Subject.DURABILITY, 2),
     "disk_full": Entry(Subject.DURABILITY, 3),
     "disk_failing": Entry(Subject.DURABILITY, 3),
     "clock": Entry(Subject.DURABILITY, 2),

@@ -7,16 +7,18 @@ was missing, by the evidence of the fault.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kvsim.checks.run_record.data import ReadBack, cut_between, read_backs
 from kvsim.checks.run_record.run_check import run_check
 from kvsim.checks.subject import Subject
-from kvsim.checks.verdict import Finding
+from kvsim.checks.verdict import Finding, Verdict
 from kvsim.history.run_record import FaultRecord, RequestRecord, RunRecord
+from kvsim.text import one_line, plural
 
+GUARANTEE = "`survives: [kill, power]`"
 MISSING_SYNC = {
     "created": "its folder was not synced after the file was made",
     "renamed": "its folder was not synced after the file got this name",
@@ -55,14 +57,48 @@ class PowerCutRead:
 def acknowledged_writes_survive_power(record: RunRecord) -> tuple[int, list[Finding]]:
     """Judges every get at a leader of a write that was acknowledged before the power of its node
     was cut, where its program guarantees `survives: [kill, power]`. Of the last writes before the
-    cut, those within `power_loses_at_most` may be lost.
+    cut, those within `power_loses_at_most` may be lost. Without the guarantee, what was lost is a
+    warning.
     """
-    judged = [found for found in power_cut_reads(record) if _is_guaranteed(record, found)]
-    return len(judged), [
+    reads = list(power_cut_reads(record))
+    judged = [found for found in reads if _is_guaranteed(record, found)]
+    violations = [
         Finding(_describe(record, found), found.read.read.step, found.read.read.node)
         for found in judged
         if not found.read.shows_the_write
     ]
+    others = [found for found in reads if not _survives_power(record, found)]
+    return len(judged), [*violations, *_measured(record, others)]
+
+
+def _measured(record: RunRecord, reads: Sequence[PowerCutRead]) -> Iterator[Finding]:
+    """What power cuts took of a program that guarantees nothing of them, as warnings."""
+    reads = [found for found in reads if found.cut.took_effect]
+    damaged = [found for found in reads if found.cut.gave_files_back]
+    if damaged:
+        name = damaged[0].read.read.node
+        yield Finding(
+            f"{name} did not start from what a power cut left, which its program does not "
+            f"guarantee ({GUARANTEE}): {one_line(damaged[0].cut.recovery[0])}",
+            verdict=Verdict.PASS,
+        )
+    # Several reads of one write are one write.
+    whole = {id(found.read.acknowledged): found for found in reads if not found.cut.gave_files_back}
+    lost = [found for found in whole.values() if not found.read.shows_the_write]
+    count = plural(len(whole), "acknowledged write")
+    if lost:
+        yield Finding(
+            f"{len(lost)} of {count} {'was' if len(lost) == 1 else 'were'} lost in a power cut, "
+            f"and its program does not guarantee to keep them ({GUARANTEE}): "
+            f"{_describe(record, lost[0])}",
+            verdict=Verdict.PASS,
+        )
+    elif whole:
+        yield Finding(
+            f"of {count} none was lost in a power cut; if the program syncs before it "
+            f"acknowledges, it may guarantee that ({GUARANTEE})",
+            verdict=Verdict.PASS,
+        )
 
 
 def power_cut_reads(record: RunRecord) -> Iterator[PowerCutRead]:
@@ -73,9 +109,13 @@ def power_cut_reads(record: RunRecord) -> Iterator[PowerCutRead]:
             yield PowerCutRead(read, cut)
 
 
+def _survives_power(record: RunRecord, found: PowerCutRead) -> bool:
+    return bool(record.nodes[found.read.acknowledged.holder[0]].get("survives_power"))
+
+
 def _is_guaranteed(record: RunRecord, found: PowerCutRead) -> bool:
     plan = record.nodes[found.read.acknowledged.holder[0]]
-    return bool(plan.get("survives_power")) and found.age_s >= plan.get("power_loses_s", 0.0)
+    return _survives_power(record, found) and found.age_s >= plan.get("power_loses_s", 0.0)
 
 
 def _describe(record: RunRecord, found: PowerCutRead) -> str:

@@ -82,7 +82,11 @@ class NameChange:
 
 @dataclass
 class File:
-    """A file: its synced content, and what was changed since. A folder has none."""
+    """A file: its synced content, and what was changed since. A folder has none.
+
+    `written_early`: the file system may write it by itself before long (ext4 does that to files
+    that replace others or were cut: `auto_da_alloc` in its documentation).
+    """
 
     synced: bytearray = field(default_factory=bytearray)
     is_folder: bool = False
@@ -90,6 +94,12 @@ class File:
     # When it was last synced, and how much of it there was then.
     synced_ns: int | None = None
     mapped: bool = False
+    written_early: bool = False
+
+    @property
+    def was_never_synced(self) -> bool:
+        """Whether bytes were written to it, and no sync of it is known."""
+        return self.synced_ns is None and any(change.data for change in self.changes)
 
     def content(self) -> bytes:
         return applied(self.synced, self.changes)
@@ -215,6 +225,7 @@ class DiskModel:
 
     def _resize(self, entry: RecordedCall, size: int) -> None:
         file = self._file(entry.file)
+        file.written_early = True
         file.changes.append(Change(entry.end, size=size, time_ns=entry.time_ns))
 
     def _allocated(self, entry: RecordedCall) -> None:
@@ -309,6 +320,7 @@ class DiskModel:
         number = self.names[old[0]].get(old[1])
         if number is None:
             number = self.number_of(entry.file)
+        self.files[number].written_early = True
         self._change(entry, ((*old, None), (*new, number)), number, "renamed", entry.paths[1])
 
     def _name(self, entry: RecordedCall, path: str, number: int, verb: str) -> None:
@@ -368,6 +380,10 @@ class DiskModel:
     def now(self) -> DiskState:
         """The files as the node sees them."""
         return self._state(self.names, {})
+
+    def paths(self) -> dict[str, int]:
+        """The number of each file and folder, by path."""
+        return dict(walk(self.names, self.root))
 
     @property
     def is_synced(self) -> bool:
@@ -451,7 +467,7 @@ class DiskModel:
         return state.files.get(change.path) != file.content()
 
     def _lost_bytes(self, state: DiskState) -> Iterator[LostChange]:
-        paths = {number: path for path, number in walk(self.names, self.root)}
+        paths = {number: path for path, number in self.paths().items()}
         for number, file in self.files.items():
             path = paths.get(number)
             if path is None or not file.changes or file.is_folder:

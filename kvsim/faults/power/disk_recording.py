@@ -17,6 +17,7 @@ from pathlib import Path
 
 from kvsim.data_directory import write_file
 from kvsim.faults.power.disk_model import Change, DiskModel, DiskState, File
+from kvsim.faults.power.followed import is_clean, tells_dirty_pages
 from kvsim.faults.power.recorded_calls import Kind, RecordedCall, RecordFiles
 from kvsim.text import plural
 
@@ -70,6 +71,23 @@ class DiskRecording:
                     self.calls.append(settled)
         self._compare(disk)
         return disk
+
+    def find_unseen_syncs(self) -> None:
+        """Find files that the kernel has written although no sync of them is known.
+
+        The node must be down, and the record settled.
+        """
+        disk = self._known()
+        found = [
+            path
+            for path, number in disk.paths().items()
+            if disk.files[number].was_never_synced and not disk.files[number].written_early
+        ]
+        clean = [path for path in found if is_clean(self.data_dir / path)]
+        if clean and tells_dirty_pages(self.data_dir.parent):
+            disk.not_followed.append(
+                f"the kernel has written {clean[0]} to the disk, and no sync of it was seen"
+            )
 
     def put(self, state: DiskState) -> None:
         """Give the data directory this state. Raises OSError, NotInDirectory."""

@@ -18,6 +18,7 @@ from types import MappingProxyType
 
 from kvsim.errors import RunInvalid
 from kvsim.faults.power.disk_recording import DiskRecording
+from kvsim.faults.power.followed import why_not_followed
 from kvsim.faults.preload.build import build_library, cache_folder
 from kvsim.faults.preload.shared_memory import RECORD_BIT, SharedPage
 from kvsim.process.identity import Identity
@@ -61,9 +62,17 @@ class PreloadControl:
         processes that have files in the data directory open: not the shell around the program, and
         not a helper process.
         """
-        processes = [process for process in tree if has_open_files(process.pid, data_dir)] or tree
+        processes = with_files(tree, data_dir)
         reasons = [why_unreachable(process.pid, self.library) for process in processes]
         return None if None in reasons or not reasons else reasons[0]
+
+    def why_not_recorded(self, tree: Sequence[Identity], data_dir: Path) -> str | None:
+        """Why the record lacks something that a node does with its files. None: it is whole, as far
+        as that can be known while the node runs.
+        """
+        processes = with_files(tree, data_dir)
+        reasons = map(why_not_followed, (process.pid for process in processes))
+        return self.why_unreachable(tree, data_dir) or next(filter(None, reasons), None)
 
 
 NO_OWNERS: Mapping[str, int] = MappingProxyType({})
@@ -131,6 +140,11 @@ def why_unreachable(pid: int, library: Path) -> str | None:
             "has its own privileges, or drops LD_PRELOAD"
         )
     return None
+
+
+def with_files(tree: Sequence[Identity], folder: Path) -> Sequence[Identity]:
+    """The processes that have files below a folder open; all when none has."""
+    return [process for process in tree if has_open_files(process.pid, folder)] or tree
 
 
 def has_open_files(pid: int, folder: Path) -> bool:

@@ -8,8 +8,10 @@ import pytest
 
 from kvsim.checks.run_record.data import acknowledged_writes_survive
 from kvsim.checks.run_record.power import acknowledged_writes_survive_power
+from kvsim.checks.verdict import Verdict
 from kvsim.history.history import FaultTraits
 from kvsim.history.outcome import Outcome, OutcomeKind, Reason
+from kvsim.history.run_record import FILES_BACK
 from tests.checks.run_record.run_builder import RunBuilder
 
 OK = Outcome(OutcomeKind.OK)
@@ -30,7 +32,7 @@ def found(value: str | None) -> Outcome:
     return Outcome(OutcomeKind.OK, value=value, found=value is not None)
 
 
-def cut(run: RunBuilder, lost=(LOST,)) -> RunBuilder:
+def cut(run: RunBuilder, lost=(LOST,), recovery=(), *, took_effect=True) -> RunBuilder:
     """The power of n1 is cut, and n1 starts again. The clock of the record begins at 0."""
     at_s = len(run.events) / 1000
     settings = {"keep": "none", "model": "ext4", "clock_ns": round(at_s * 1e9)}
@@ -48,19 +50,19 @@ def cut(run: RunBuilder, lost=(LOST,)) -> RunBuilder:
         "fault_evidence",
         id="1.2",
         subject="n1",
-        took_effect=True,
+        took_effect=took_effect,
         message="its power was cut",
         measured={"lost": list(lost)},
     )
-    run.add("fault_end", id="1.2", recovered=True, messages=[])
+    run.add("fault_end", id="1.2", recovered=True, messages=list(recovery))
     return run.report_roles(n1="leader")
 
 
-def run_with(read: Outcome, *, lost=(LOST,), **plan):
+def run_with(read: Outcome, *, lost=(LOST,), recovery=(), took_effect=True, **plan):
     run = RunBuilder(survives_power=True, power_loses_s=0.0)
     run.plan.update(plan)
     run.up().step("1.1").request("n1", "put", OK)
-    cut(run, lost)
+    cut(run, lost, recovery, took_effect=took_effect)
     return run.step("1.3").request("n1", "get", read, incarnation=2).record()
 
 
@@ -93,11 +95,34 @@ def test_the_finding_says_what_was_lost(lost, text):
     assert text in finding.message
 
 
-def test_a_program_that_does_not_guarantee_it_is_not_judged():
-    assert acknowledged_writes_survive_power.judge(run_with(found(None), survives_power=False)) == (
-        0,
-        [],
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [
+        (
+            found(None),
+            "1 of 1 acknowledged write was lost in a power cut, and its program does not",
+        ),
+        (found("new"), "of 1 acknowledged write none was lost in a power cut"),
+    ],
+)
+def test_of_a_program_that_does_not_guarantee_it_what_was_lost_is_a_warning(read, text):
+    judged, (warning,) = acknowledged_writes_survive_power.judge(
+        run_with(read, survives_power=False)
     )
+    assert (judged, warning.verdict) == (0, Verdict.PASS)
+    assert warning.message.startswith(text)
+
+
+def test_a_node_that_got_its_files_back_lost_nothing_that_is_known():
+    message = f"n1 did not start from what the power cut left (bad file); {FILES_BACK}: ready"
+    record = run_with(found("new"), recovery=[message], survives_power=False)
+    _, (warning,) = acknowledged_writes_survive_power.judge(record)
+    assert warning.message.startswith("n1 did not start from what a power cut left")
+
+
+def test_a_power_cut_without_effect_took_nothing():
+    record = run_with(found("new"), took_effect=False, survives_power=False)
+    assert acknowledged_writes_survive_power.judge(record) == (0, [])
 
 
 def test_the_last_writes_may_be_lost_where_the_program_says_so():
