@@ -8,14 +8,21 @@ the committed state again.
 Does not know other nodes. Override in a changed node: `apply`, `advance`, `rewind`.
 """
 
+from kvstore import membership, record
 from kvstore.engine import Engine
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class CommittedEngine(Engine):
     """`commit_index`: the state of a follower ends here. `commit_is_known`: whether this is what a
     leader of this run has committed; after a start it is only the end of the snapshot. `unapplied`:
     (last index, payload) of the records after it. `sealed_index`: the log is cut here for a
-    snapshot that starts when this is committed.
+    snapshot that starts when this is committed. `configurations`: {index: members} of the log
+    after the snapshot; `on_configuration` is called when they change, and `on_snapshot(index)`
+    before a snapshot replaces the log up to there.
     """
 
     def __init__(self, *arguments: object, **options: object) -> None:
@@ -24,16 +31,25 @@ class CommittedEngine(Engine):
         self.leads = False
         self.unapplied: list[tuple[int, bytes]] = []
         self.sealed_index: int | None = None
+        self.configurations: dict[int, str] = {}
+        self.on_configuration: Callable[[], object] = lambda: None
+        self.on_snapshot: Callable[[int], object] = lambda index: None
         super().__init__(*arguments, **options)  # type: ignore[arg-type]
 
     def load(self) -> None:
         """Read the committed state and the log; raises StartError, OSError."""
-        self.unapplied, self.sealed_index = [], None
+        self.unapplied, self.sealed_index, self.configurations = [], None, {}
+        on_configuration, self.on_configuration = self.on_configuration, lambda: None
         super().load()
+        self.on_configuration = on_configuration
         self.commit_index = max(self.commit_index, self.snapshot_index)
+        self.on_configuration()
 
     def apply(self, payload: bytes, last: int) -> None:
         """Apply a record if it is committed; otherwise keep it until it is."""
+        if payload.startswith(record.MEMBERS_PREFIX):
+            self.configurations[last] = membership.decode_command(payload)
+            self.on_configuration()
         if last > max(self.commit_index, self.snapshot_index):
             self.unapplied.append((last, payload))
         else:
@@ -69,6 +85,26 @@ class CommittedEngine(Engine):
             self.replay(payload)
         self.unapplied = []
         self.leads = True
+
+    def append_configuration(self, members: dict[str, str]) -> int:
+        """Append a configuration as a record of its own; return its index.
+
+        Raises DiskFullError, OSError.
+        """
+        command = membership.encode_command(members)
+        self.write_pending()
+        self.reserve(len(command))
+        self.gather(command)
+        self.write_pending()
+        self.configurations[self.log.last] = membership.encode(members)
+        self.on_configuration()
+        return self.log.last
+
+    def adopt_snapshot(self, path: str, index: int) -> None:
+        """Make a finished snapshot the current one. Raises OSError."""
+        self.on_snapshot(index)
+        super().adopt_snapshot(path, index)
+        self.configurations = {i: text for i, text in self.configurations.items() if i > index}
 
     def stop_leading(self) -> None:
         """Go back to the committed state. Raises StartError, OSError."""

@@ -52,8 +52,13 @@ class ElectedFollower(Follower):
             self.engine.advance(min(index, self.engine.log.last))
             self.node.on_applied()
 
+    def on_configuration(self, body: bytes) -> None:
+        """Remember the configuration that is no longer in the leader's log."""
+        self.member.remember_configuration(body.decode("ascii", "replace"))
+
     HANDLERS: "dict[bytes, Callable[[Follower, bytes], None]]" = {  # noqa: RUF012
         **Follower.HANDLERS,
         b"H": on_heartbeat,  # type: ignore[dict-item]
         b"C": on_commit,  # type: ignore[dict-item]
+        b"M": on_configuration,  # type: ignore[dict-item]
     }

@@ -79,6 +79,7 @@ class ElectedLeader(Leader):
     def on_committed(self) -> None:
         """Tell the followers soon."""
         self.engine.advance(self.commit_index)
+        self.member.on_committed(self.commit_index)
         if not self.commit_frame_is_due:
             self.commit_frame_is_due = True
             self.server.timers.after(COMMIT_DELAY_S, self.send_commit_index)
@@ -158,7 +159,9 @@ class ElectedLeader(Leader):
         super().on_disconnected(link)
 
     def send_members_to(self, link: FollowerLink) -> None:
-        """The configuration is in the log."""
+        """Send one follower the configuration that is no longer in the log."""
+        if self.member.meta.configuration:
+            link.send(b"M", self.member.meta.configuration.encode())
 
     def status(self) -> "list[dict[str, Any]]":
         """Return the part of STATUS that is about the followers."""

@@ -16,11 +16,13 @@ import posix
 from time import monotonic
 from zlib import crc32
 
+from kvstore import membership
 from kvstore.cluster_member import ClusterMember
 from kvstore.elected_follower import ElectedFollower
 from kvstore.elected_leader import ElectedLeader
 from kvstore.election import Election
 from kvstore.errors import DiskFullError, StartError
+from kvstore.flags import parse_name
 from kvstore.leader import Leader
 from kvstore.lines import encode_error
 from kvstore.peer_addresses import UnknownPeer, format_address
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from kvstore.leader import FollowerLink
 
 RETRY_EARLIER = 0.75
+# a node that is added must have the leader's log within this time
+CATCH_UP_S = 5.0
 STEPPED_DOWN = "this write may have happened: this node is no longer the leader"
 
 
@@ -48,7 +52,8 @@ class Transfer:
 
 
 class ElectedMember(ClusterMember):
-    """`voters`: the peer names of the members. `heard_s`: when this node last heard from a leader.
+    """`members`: {name: address} of the configuration in effect, that of index `members_index`.
+    `voters`: their names. `heard_s`: when this node last heard from a leader.
     `deadline_s`: when it asks for votes, if it hears nothing. `election`: its own, if it asks.
     `promised` and `term` in `meta` are the current term.
     """
@@ -61,7 +66,10 @@ class ElectedMember(ClusterMember):
     def __init__(self, node: "ElectedNode") -> None:
         super().__init__(node)
         self.timeout_s = self.request_timeout_s = self.settings.election_timeout
-        self.voters: list[str] = self.settings.members
+        self.members_index = 0
+        self.members = dict.fromkeys(self.settings.members, "")
+        self.voters = list(self.members)
+        self.change: membership.Change | None = None
         self.election: Election | None = None
         self.transfer: Transfer | None = None
         self.announcing: set[str] = set()
@@ -80,9 +88,14 @@ class ElectedMember(ClusterMember):
                 f"the data directory belongs to cluster {meta.cluster}, and the --members "
                 f"{','.join(self.settings.members)} are cluster {cluster}"
             )
+        self.load_configuration()
+        self.engine.on_configuration = self.on_configuration
+        self.engine.on_snapshot = self.keep_configuration
         meta.update(
             cluster=cluster, mode="majority", led=0, nodes=len(self.voters), term=meta.promised
         )
+        if not self.is_voter():
+            self.on_timeout()
         self.wait_for_timeout()
 
     def random_timeout_s(self) -> float:
@@ -103,10 +116,13 @@ class ElectedMember(ClusterMember):
         if self.is_voter():
             self.set_leader(None)
             self.election = Election(self, monotonic() - self.heard_s)
-        elif self.follower is None:
-            # no leader announces itself to a node that is no member
-            others = [a for a in self.peers.addresses.values() if a != self.peers.own_address]
+            return
+        # no leader announces itself to a node that is no member: it looks for one
+        others = [a for a in self.peers.addresses.values() if a != self.peers.own_address]
+        if self.follower is None:
             self.follower = self.follower_class(self.node, self, others)
+        else:
+            self.follower.addresses = list(dict.fromkeys([*self.follower.addresses, *others]))
 
     def restart_timeout(self) -> None:
         """Wait for a whole election timeout from now on."""
@@ -180,6 +196,9 @@ class ElectedMember(ClusterMember):
         )
         leader.close()
         self.end_transfer(f"this node does not lead any more: {reason}")
+        appended = self.change is not None and self.change.index is not None
+        outcome = "unknown: this change may have happened" if appended else "not ready"
+        self.end_change(f"{outcome}: this node is no longer the leader")
         self.node.expire_all_replies(STEPPED_DOWN)
         self.engine.stop_leading()
         self.restart_timeout()
@@ -225,7 +244,7 @@ class ElectedMember(ClusterMember):
         if not self.is_voter():
             return "this node is no member and does not vote"
         if peer_name not in self.voters:
-            return f"{peer_name} is no member"
+            return f"{peer_name} is no member; {self.hint()}"
         meta = self.meta
         if term < meta.promised or self.vote_in(term) not in ("", peer_name):
             voted = f"voted for {meta.vote}" if meta.vote else "known"
@@ -392,6 +411,9 @@ class ElectedMember(ClusterMember):
     def on_acknowledged(self, link: "FollowerLink") -> None:
         """A follower has more than before: the one that takes over may have everything."""
         transfer = self.transfer
+        change = self.change
+        if change is not None and link.peer_name == change.peer_name:
+            self.append_change(change)
         if transfer is None or self.leader is None or link.peer_name != transfer.peer_name:
             return
         last = self.engine.log.last
@@ -411,6 +433,133 @@ class ElectedMember(ClusterMember):
         if transfer is not None:
             self.server.log_line(f"no transfer to {transfer.peer_name}: {reason}")
             transfer.reply.fill(encode_error(f"not ready: {reason}"))
+
+    # -- members ---------------------------------------------------------------------------------
+
+    def newest_configuration(self, up_to: int | None = None) -> tuple[int, str]:
+        """Return (index, members) of the newest configuration, of the log or before it."""
+        index, _, text = self.meta.configuration.partition(":")
+        first = membership.encode(dict.fromkeys(self.settings.members, ""))
+        known = {int(index or 0): text or first} | self.engine.configurations
+        newest = max(i for i in known if up_to is None or i <= up_to)
+        return newest, known[newest]
+
+    def load_configuration(self) -> bool:
+        """Make the newest configuration that of this node; return whether it is another one."""
+        index, text = self.newest_configuration()
+        if index == self.members_index and membership.decode(text) == self.members:
+            return False
+        self.members_index, self.members = index, membership.decode(text)
+        self.voters = list(self.members)
+        for name, address_text in self.members.items():
+            address = membership.parse_address(address_text)
+            if address is not None:
+                self.peers.add(name, address)
+        return True
+
+    def on_configuration(self) -> None:
+        """The log has another configuration: it is in effect from now on."""
+        if self.load_configuration():
+            names = ", ".join(self.voters)
+            self.server.log_line(f"members at index {self.members_index}: {names}")
+
+    def keep_configuration(self, snapshot_index: int) -> None:
+        """A snapshot replaces the log up to here: remember its configuration. Raises OSError."""
+        index, text = self.newest_configuration(snapshot_index)
+        if index:
+            self.meta.update(configuration=f"{index}:{text}")
+            if self.leader is not None:
+                self.leader.send_members()
+
+    def remember_configuration(self, text: str) -> None:
+        """Remember what a leader's snapshot has replaced. Raises ValueError, OSError."""
+        index = int(text.partition(":")[0])
+        if index > int(self.meta.configuration.partition(":")[0] or 0):
+            self.meta.update(configuration=text)
+            self.on_configuration()
+
+    def change_members(self, action: str, peer_name: str, address: str) -> "Reply":
+        """Begin to add or to remove a member, at the leader; return the reply."""
+        problem = self.refuse_change(action, peer_name, address)
+        if problem is not None:
+            return IndependentReply(encode_error(problem))
+        members, last = dict(self.members), self.engine.log.last + self.engine.pending_count
+        if action == "ADD":
+            if address:
+                self.peers.add(peer_name, self.peers.address_of(address))
+            members[peer_name] = format_address(self.peers.address_of(peer_name))
+        else:
+            del members[peer_name]
+            last = 0
+        change = self.change = membership.Change(peer_name, members, last)
+        self.server.timers.after(CATCH_UP_S, lambda: self.expire_change(change, appended=False))
+        self.server.timers.after(0.0, lambda: self.append_change(change))
+        return change.reply
+
+    def refuse_change(self, action: str, peer_name: str, address: str) -> str | None:
+        """Return why the members cannot be changed like this now, or None."""
+        try:
+            parse_name(peer_name, "name")
+        except StartError:
+            return f"{peer_name[:80]!r} is not a name"
+        if action == "ADD" and peer_name in self.voters:
+            return f"{peer_name} is a member already"
+        if action == "REMOVE" and peer_name not in self.voters:
+            return f"{peer_name} is no member"
+        if action == "REMOVE" and len(self.voters) == 1:
+            return "the last member cannot be removed"
+        if address and membership.parse_address(address) is None:
+            return f"{address[:80]!r} is not HOST:PORT"
+        if action == "ADD" and not address and peer_name not in self.peers.addresses:
+            return f"this node has no address for {peer_name!r} in its --peers; give HOST:PORT"
+        if self.leader is None or not self.leader.known_commit_index():
+            return "not ready: nothing of this leader's term is committed yet"
+        if self.change is not None or self.members_index > self.leader.commit_index:
+            return "not ready: a change of the members is under way"
+        return None
+
+    def append_change(self, change: membership.Change) -> None:
+        """Append the configuration of a change, if the node that is added has the log."""
+        if self.change is not change or change.index is not None or self.leader is None:
+            return
+        links = [link for link in self.leader.links if link.peer_name == change.peer_name]
+        if change.target and not any(link.match_index >= change.target for link in links):
+            return
+        try:
+            change.index = self.engine.append_configuration(change.members)
+        except DiskFullError as error:
+            self.end_change(str(error))
+            return
+        self.server.timers.after(
+            self.settings.ack_timeout, lambda: self.expire_change(change, appended=True)
+        )
+        self.node.commit()
+
+    def expire_change(self, change: membership.Change, appended: bool) -> None:
+        """Reply to a change that takes too long: it cannot be made, or its outcome is unknown."""
+        if self.change is not change or appended != (change.index is not None):
+            return
+        if appended:
+            self.end_change(
+                "unknown: this change may have happened: too few members have it in time"
+            )
+        else:
+            self.end_change(f"not ready: {change.peer_name} does not follow, or has not caught up")
+
+    def end_change(self, problem: str) -> None:
+        """Reply with an error to the change that is under way."""
+        change, self.change = self.change, None
+        if change is not None:
+            change.reply.fill(encode_error(problem))
+
+    def on_committed(self, index: int) -> None:
+        """The commit index has risen: a change may be complete, or this node removed."""
+        change = self.change
+        if change is not None and change.index is not None and change.index <= index:
+            self.change = None
+            change.reply.fill(b"OK\n")
+        if self.members_index <= index and not self.is_voter():
+            self.server.timers.after(0.0, lambda: self.resign("this node is no member any more"))
 
     # -- status ----------------------------------------------------------------------------------
 

@@ -80,6 +80,13 @@ class ElectedNode(StoreNode):
                     ]
         return connections
 
+    def change_members(self, action: str, peer_name: str, address: str) -> "Reply":
+        """Add or remove one member; return the reply."""
+        reason = self.refusal()
+        if reason is not None:
+            return IndependentReply(encode_error(reason))
+        return self.cluster_member.change_members(action, peer_name, address)
+
     # -- other nodes -----------------------------------------------------------------------------
 
     def promote(self, force: bool) -> "Reply":

@@ -105,7 +105,7 @@ class Election:
             self.agreed.append(peer_name)
         else:
             self.refused[peer_name] = reply or "no answer"
-            self.member.follow_hint(reply or "")
+            self.member.follow_hint(self.refused[peer_name])
         if self.is_current():
             self.count()
 
@@ -137,5 +137,7 @@ class Election:
                 self.member.restart_timeout()
             else:
                 self.member.retry_soon()
+            for answer in self.refused.values():
+                self.member.follow_hint(answer)
         if self.reply is not None:
             self.reply.fill(encode_error(f"not ready: {reason}"))

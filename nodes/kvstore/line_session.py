@@ -125,6 +125,14 @@ class LineSession:
             raise lines.BadLine("wrong arguments for PROMOTE; usage: PROMOTE [FORCE]")
         return self.node.promote(bool(force))
 
+    def do_member(self, action: bytes, name: bytes, address: bytes = b"") -> "Reply":
+        action = action.upper()
+        if action not in (b"ADD", b"REMOVE") or (action == b"REMOVE" and address):
+            usage = lines.VERBS[b"MEMBER"][2]
+            raise lines.BadLine(f"wrong arguments for MEMBER; usage: {usage}")
+        words = (word.decode("ascii", "replace") for word in (action, name, address))
+        return self.node.change_members(*words)
+
     def do_peer(self, verb: str, arguments: tuple[bytes, ...]) -> "Reply":
         """Answer another node."""
         return self.node.from_peer(self.connection, verb, arguments)
@@ -141,6 +149,7 @@ HANDLERS: "dict[bytes, Callable[..., Reply]]" = {
     b"DIGEST": lambda session: session.do_digest(),
     b"WAIT": lambda session, *arguments: session.do_wait(*arguments),
     b"PROMOTE": lambda session, *arguments: session.do_promote(*arguments),
+    b"MEMBER": lambda session, *arguments: session.do_member(*arguments),
     b"FOLLOW": lambda session, *arguments: session.do_peer("FOLLOW", arguments),
     b"PROMISE": lambda session, *arguments: session.do_peer("PROMISE", arguments),
     b"ANNOUNCE": lambda session, *arguments: session.do_peer("ANNOUNCE", arguments),

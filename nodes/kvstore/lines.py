@@ -26,6 +26,7 @@ VERBS = {
     b"DIGEST": (0, 0, "DIGEST"),
     b"WAIT": (1, 2, "WAIT index [milliseconds]"),
     b"PROMOTE": (0, 1, "PROMOTE [FORCE]"),
+    b"MEMBER": (2, 3, "MEMBER ADD|REMOVE name [host:port]"),
     b"FOLLOW": (1, 99, "FOLLOW (between nodes)"),
     b"PROMISE": (1, 99, "PROMISE (between nodes)"),
     b"ANNOUNCE": (1, 99, "ANNOUNCE (between nodes)"),

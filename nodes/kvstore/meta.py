@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 FILE = "meta"
 VERSION = "kvstore-meta 2"
 NUMBERS = ("term", "promised", "led", "slot", "nodes")
-TEXTS = ("cluster", "node", "leader", "mode", "vote")
+TEXTS = ("cluster", "node", "leader", "mode", "vote", "configuration")
 
 
 class Meta:
@@ -25,14 +25,15 @@ class Meta:
     `term`: the term that this node leads (`led` is 1) or follows. `promised`: the highest term that
     it knows; it follows no leader of a lower term. `node`: its node id. `leader`: the peer name of
     the last known leader. `vote`: the peer name for which it voted in the promised term, with
-    --elect. `mode` and `nodes`: the replication mode and the size of the cluster.
-    `members`: {node id: (slot, peer name)}.
+    --elect. `configuration`: `INDEX:MEMBERS`, the newest that a snapshot has replaced. `mode` and
+    `nodes`: the replication mode and the size of the cluster. `members`: {node id: (slot, peer
+    name)}.
     """
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self.term = self.promised = self.led = self.slot = self.nodes = 0
-        self.cluster = self.node = self.leader = self.mode = self.vote = ""
+        self.cluster = self.node = self.leader = self.mode = self.vote = self.configuration = ""
         self.members: Members = {}
         self.load()
 

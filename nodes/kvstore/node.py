@@ -228,6 +228,10 @@ class StoreNode:
         problem = member.on_promise(words) if verb == "PROMISE" else member.on_announce(words)
         return IndependentReply(encode_error(problem) if problem else b"OK\n")
 
+    def change_members(self, action: str, peer_name: str, address: str) -> "Reply":
+        """Add or remove one member; return the reply."""
+        return IndependentReply(encode_error("MEMBER needs --elect"))
+
     def digest(self) -> "Reply":
         """Reply to DIGEST: the index and the digest of the state."""
         engine = self.engine

@@ -25,6 +25,12 @@ class PeerAddresses:
         self.addresses = {**settings.peers, self.own_name: self.own_address}
         self.names = {address: name for name, address in self.addresses.items()}
 
+    def add(self, peer_name: str, address: "Address") -> None:
+        """Use this address for a name that has none."""
+        if peer_name not in self.addresses:
+            self.addresses[peer_name] = address
+            self.names[address] = peer_name
+
     def address_of(self, peer_name: str) -> "Address":
         """Return where this node reaches another. Raises UnknownPeer, ValueError."""
         if peer_name in self.addresses:

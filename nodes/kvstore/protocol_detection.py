@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from kvstore.interfaces import ClientSession, OnRefused, Replies
     from kvstore.node import StoreNode
 
-LINE_PROTOCOL_ONLY = (b"PUT ", b"DELETE ", b"CAS ", b"STATUS", b"DIGEST", b"WAIT ", b"PROMOTE")
+LINE_PROTOCOL_ONLY = (
+    b"PUT ",
+    b"DELETE ",
+    b"CAS ",
+    b"STATUS",
+    b"DIGEST",
+    b"WAIT ",
+    b"PROMOTE",
+    b"MEMBER ",
+)
 
 
 class ProtocolDetector:

@@ -284,3 +284,114 @@ def test_a_log_cut_by_snapshots_still_brings_a_new_node_up_to_date(elect, tmp_pa
     away.start()
     cluster.settle()
     assert away.ask("GET k99") == f"VALUE {'v' * 50}"
+
+
+# -- members ---------------------------------------------------------------------------------------
+
+
+def at_leader(cluster, request):
+    """Send a request to whichever node leads until it is not refused for a moment."""
+    return eventually(
+        lambda: cluster.leader().ask(request), lambda reply: not reply.startswith("ERR not ready")
+    )
+
+
+def members_of(cluster):
+    return {tuple(node.status()["members"]) for node in cluster.running()}
+
+
+def test_a_member_is_added_and_then_counts(elect):
+    cluster = elect(4, "--members=n1,n2,n3")
+    n4 = cluster.nodes["n4"]
+    cluster.put("a", "1")
+    leader = cluster.leader()
+    assert n4.status()["members"] == ["n1", "n2", "n3"]
+    assert n4.ask("MEMBER ADD n4").startswith("ERR ")
+    assert at_leader(cluster, "MEMBER ADD n4") == "OK"
+    assert at_leader(cluster, "MEMBER ADD n4") == "ERR n4 is a member already"
+    cluster.settle()
+    assert members_of(cluster) == {("n1", "n2", "n3", "n4")}
+    # now three of four are a majority, and two are none
+    gone = cluster.others(leader, n4)[0]
+    gone.kill()
+    assert n4.ask("GET a") == "VALUE 1"
+    assert at_leader(cluster, "PUT a 2") == "OK"
+    assert n4.ask("PROMOTE") == "OK"
+    assert n4.ask("PUT a 3") == "OK"
+
+
+def test_a_removed_member_neither_votes_nor_leads(elect):
+    cluster = elect()
+    cluster.put("a", "1")
+    leader = cluster.leader()
+    removed = cluster.others(leader)[0]
+    assert leader.ask(f"MEMBER REMOVE {removed.name}") == "OK"
+    eventually(lambda: members_of(cluster), lambda members: len(members) == 1)
+    assert removed.ask("PROMOTE") == "ERR not ready: this node is no member"
+    other = cluster.others(leader, removed)[0]
+    leader.kill()
+    # one of two is no majority, whatever the removed node does
+    assert other.ask("PROMOTE").startswith("ERR not ready")
+    leader.start()
+    assert cluster.leader().name != removed.name
+    assert at_leader(cluster, f"MEMBER ADD {removed.name}") == "OK"
+    cluster.settle()
+
+
+def test_a_leader_that_removes_itself_steps_down(elect):
+    cluster = elect()
+    cluster.put("a", "1")
+    leader = cluster.leader()
+    assert leader.ask(f"MEMBER REMOVE {leader.name}") == "OK"
+    successor = cluster.leader(cluster.others(leader))
+    assert successor.ask("GET a") == "VALUE 1"
+    assert leader.status()["role"] == "follower"
+    cluster.settle()
+    assert members_of(cluster) == {tuple(sorted(node.name for node in cluster.others(leader)))}
+
+
+def test_members_are_known_after_restarts_and_snapshots(elect):
+    cluster = elect(4, "--members=n1,n2,n3", "--snapshot-after=2000")
+    cluster.put("a", "1")
+    assert at_leader(cluster, "MEMBER ADD n4") == "OK"
+    for number in range(60):
+        cluster.put(f"k{number}", "v" * 50)
+    cluster.settle()
+    for node in cluster.nodes.values():
+        eventually(lambda node=node: node.status()["snapshot"], bool)
+        node.kill()
+    for node in cluster.nodes.values():
+        node.start()
+        assert node.status()["members"] == ["n1", "n2", "n3", "n4"]
+    cluster.put("b", "2")
+    cluster.settle()
+
+
+def test_a_node_without_an_address_is_added_with_one(elect, tmp_path):
+    cluster = elect()
+    cluster.put("a", "1")
+    ports = {name: node.port for name, node in cluster.nodes.items()} | {"n4": free_port()}
+    n4 = ElectingStore(tmp_path, "n4", ports, ("--fsync=always", "--members=n1,n2,n3"))
+    cluster.nodes["n4"] = n4
+    n4.start()
+    leader = cluster.leader()
+    assert leader.ask("MEMBER ADD n4").startswith("ERR this node has no address for 'n4'")
+    assert leader.ask("MEMBER ADD n4 nowhere") == "ERR 'nowhere' is not HOST:PORT"
+    assert leader.ask(f"MEMBER ADD n4 127.0.0.1:{n4.port}") == "OK"
+    cluster.settle()
+    assert members_of(cluster) == {("n1", "n2", "n3", "n4")}
+
+
+def test_a_change_of_members_that_cannot_be_made_is_refused(elect):
+    cluster = elect()
+    cluster.put("a", "1")
+    leader = cluster.leader()
+    assert leader.ask("MEMBER REMOVE n9") == "ERR n9 is no member"
+    assert leader.ask("MEMBER GROW n9").startswith("ERR wrong arguments for MEMBER; usage: ")
+    assert leader.ask("MEMBER REMOVE n1 127.0.0.1:9001").startswith("ERR wrong arguments")
+    follower = cluster.others(leader)[0]
+    assert follower.ask("MEMBER REMOVE n1").startswith("ERR read-only, leader is on port")
+
+
+def test_without_elect_members_are_fixed(new_store):
+    assert new_store().ask("MEMBER ADD n2") == "ERR MEMBER needs --elect"
