@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from kvsim.config.program import Speak
 from kvsim.config.protocol_schema import ProtocolLanguage
 from kvsim.config.schema import (
     WRONG,
@@ -111,6 +112,19 @@ def read_plain(schema: Schema, given: object, where: str) -> Any:
     if read is WRONG:
         raise BadSetting(f"{where}: expected {schema.expected}")
     return schema.build(read)
+
+
+# What describes where something that the server sends ends, or that it sends something first.
+FRAMING = ("greeting", "prompt", "until", "counted", "reply_ends")
+
+
+def described_end(speak: Speak, sent: bytes, received: bytes) -> str:
+    """Of a request without a whole reply in time: the settings of `speak` that describe what did
+    not come, where something came, or where nothing was sent because the node sends first. Empty:
+    the node was silent, or `speak` describes nothing.
+    """
+    given = [f"`{name}`" for name in FRAMING if name in speak.settings]
+    return ", ".join(given) if received or not sent else ""
 
 
 # --- schemas that several protocols use ------------------------------------------------------

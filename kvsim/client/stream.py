@@ -30,6 +30,9 @@ LATE_PIECES_MAX = 16
 # The wait after the first reply to a verb, for a second one.
 SECOND_REPLY_S = 0.002
 
+# The problem of a request that was not sent, because the greeting or handshake did not come.
+BEFORE_THE_REQUEST = "connected, but before the request could be sent"
+
 
 @dataclass
 class _RoundTrip:
@@ -265,7 +268,7 @@ class StreamClient:
                     raise Malformed(f"the handshake {sent} was answered {received}")
         except (ConnectionFailed, Oversize, Malformed) as error:
             connection.close()
-            problem = f"connected, but before the request could be sent: {error}"
+            problem = f"{BEFORE_THE_REQUEST}: {error}"
             raise ConnectionFailed("unreachable", problem) from None
         except BaseException:
             connection.close()

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from kvsim.config.cluster import Cluster, NodeSpec
+from kvsim.config.cluster import Cluster, Lag, NodeSpec
 from kvsim.config.names import known_names
 from kvsim.config.program import Program, Role
 from kvsim.config.program_loader import check_template, find_program, load_program
@@ -268,10 +268,24 @@ class _Reader:
             ),
             host=fields["host"],
             links=fields["links"],
-            lag=fields["lag"],
+            lag=self.lag(fields, programs.values()),
             options={**shared, **self.options},
             program_replaced=self.program_replaced,
         )
+
+    def lag(self, fields: Mapping[str, Any], programs: Iterable[Program]) -> Lag:
+        """What the file asks of its own program is asked of another one only where that one says
+        the same of itself.
+        """
+        written: Lag = fields["lag"]
+        own = [fields["program"], *(node["program"] for node in fields["nodes"].values())]
+        if not (self.program_replaced and any(own)):
+            return written
+        replicate = {"replicates" in program.capabilities for program in programs}
+        says_the_same = {"must": replicate == {True}, "never": replicate == {False}}
+        if says_the_same.get(written.follower_has, True):
+            return written
+        return replace(written, follower_has="may")
 
     def node(
         self,

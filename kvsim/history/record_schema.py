@@ -174,7 +174,8 @@ EVENTS: Mapping[str, JsonObject] = {
     "ready": READY,
     "cluster_ready": READY,
     "start_failed": JsonObject(
-        {**INCARNATION, "why": TEXT, "missing": JsonList(TEXT), "message": TEXT}
+        {**INCARNATION, "why": TEXT, "missing": JsonList(TEXT), "message": TEXT},
+        {"unmatched": JsonMap(TEXT), "log": TEXT},
     ),
     "adopted": JsonObject(
         {**INCARNATION, "pid": INT, "start_ticks": INT, "pid_file": Maybe(TEXT), "launched": INT}

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kvsim.config.program import Probe, Ready
+from kvsim.config.program import OUTPUT, Probe, Ready
+from kvsim.config.template import render_pattern
 from kvsim.discovery import discover
 from kvsim.launcher import probes
 from kvsim.launcher.node import Node
@@ -25,12 +26,14 @@ class Readiness:
 
     All probes of `ready.all_of` must pass, and one of `ready.any_of`. `evidence` and `observed`
     hold the last result of each probe by its name; a probe that passed is not tried again.
+    `unmatched` has those whose last result was that a description of node.yaml did not match.
     """
 
     context: ProbeContext
     ready: Ready
     evidence: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     observed: dict[str, str] = field(default_factory=dict)
+    unmatched: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -61,6 +64,13 @@ class Readiness:
             if name not in self.evidence and name not in satisfied
         }
 
+    def output_pattern(self) -> str:
+        """The pattern of the line that the node's output must hold; empty: none."""
+        for probe in self.ready.all_of:
+            if probe.kind == "log" and probe.settings.get("in") in OUTPUT:
+                return render_pattern(str(probe.settings["pattern"]), self.context.names)
+        return ""
+
     def close(self) -> None:
         self.context.close_client()
 
@@ -79,17 +89,23 @@ class Readiness:
             result = PROBE_KINDS[probe.kind].attempt(self.context, probe.settings)
             if result.evidence is None:
                 self.observed[name] = result.observed
+                self.unmatched.pop(name, None)
+                if result.unmatched:
+                    self.unmatched[name] = result.unmatched
                 return False
             self.evidence[name] = result.evidence
         return True
 
 
-def explain(missing: Mapping[str, str]) -> str:
+def explain(missing: Mapping[str, str], unmatched: Mapping[str, str]) -> str:
     """Why a running node is not ready, and what its author can do about it."""
     text = "; ".join(missing.values())
     if set(missing) == {"log"}:
         return (
-            f"{text}, although its port is open and it answers: its log probably stays in a "
-            "buffer (flush after each line, or set `log: linebuf` or `log: pty` in node.yaml)"
+            f"{text}, although its port is open and it answers: its log stays in a buffer (flush "
+            "after each line, or set `log: linebuf` or `log: pty` in node.yaml), or `ready: log` "
+            "in node.yaml is not what it logs"
         )
+    if missing and missing.keys() <= unmatched.keys():
+        return f"{text}; it did answer: `ready` or `speak` in node.yaml may be what is wrong"
     return text

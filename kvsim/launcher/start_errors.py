@@ -5,6 +5,7 @@ Makes error messages and notes them. Ends no process.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from kvsim.errors import NodeFailed
@@ -41,14 +42,14 @@ def died(state: LauncherState, node: Node) -> NodeFailed:
     node.drain(Deadline.after(DRAIN_WAIT_S))
     early = explain_early_end(start_plan(node, state.names(node.name)), exit_status)
     if early is not None:
-        return _note(state, node, "not startable", [], f"node {node.name}: {early}")
+        return _note(state, node, "not startable", {}, f"node {node.name}: {early}")
     text = (
         f"node {node.name} {exit_status.describe()} before it was ready"
         f"{_why_it_ended(node, exit_status)}; {node.last_lines()}"
     )
     conflict = _port_conflict(state, node)
     if conflict is None:
-        return _note(state, node, "died", [], text)
+        return _note(state, node, "died", {}, text)
     return port_not_free(state, node, conflict, f"{text}\n")
 
 
@@ -60,7 +61,7 @@ def port_not_free(
     A port that a node of the cluster holds will be in use again after the next start.
     """
     text = f"{before}{conflict.message}"
-    error = _note(state, node, "port" if conflict.foreign else "died", [], text)
+    error = _note(state, node, "port" if conflict.foreign else "died", {}, text)
     return PortLost(node.name, text) if conflict.foreign else error
 
 
@@ -92,12 +93,13 @@ def not_ready(state: LauncherState, readiness: Readiness, timeout_s: float) -> N
         )
     text = (
         f"node {node.name} (pid {node.started_process.pid}) is alive but was not ready within "
-        f"{timeout_s:g}s: {explain(missing)}; {node.last_lines()}"
+        f"{timeout_s:g}s: {explain(missing, readiness.unmatched)}; {node.last_lines()}"
     )
     conflict = _port_conflict(state, node)
     if conflict is not None:
         return port_not_free(state, node, conflict, f"{text}\n")
-    return _note(state, node, "not ready", sorted(missing), text)
+    unmatched = {name: readiness.unmatched.get(name, "") for name in missing}
+    return _note(state, node, "not ready", unmatched, text, readiness.output_pattern())
 
 
 def _port_conflict(state: LauncherState, node: Node) -> PortConflict | None:
@@ -108,14 +110,24 @@ def _port_conflict(state: LauncherState, node: Node) -> PortConflict | None:
 
 
 def _note(
-    state: LauncherState, node: Node, why: str, missing: list[str], message: str
+    state: LauncherState,
+    node: Node,
+    why: str,
+    missing: Mapping[str, str],
+    message: str,
+    log: str = "",
 ) -> NodeFailed:
+    """`missing`: probe → the description that did not match; empty: something else was missing.
+    `log`: the pattern of the line that the node's output had to hold.
+    """
     state.note(
         "start_failed",
         node=node.name,
         incarnation=node.incarnation,
         why=why,
-        missing=missing,
+        missing=sorted(missing),
+        unmatched={name: pattern for name, pattern in missing.items() if pattern},
+        **({"log": log} if log else {}),
         message=message,
     )
     return NodeFailed(node.name, message)

@@ -16,8 +16,10 @@ from kvsim.errors import UsageError
 
 # Limits that nodes inherit. Their soft limit becomes the hard limit, which nobody can raise.
 RAISED = ("RLIMIT_AS", "RLIMIT_CPU", "RLIMIT_DATA", "RLIMIT_FSIZE", "RLIMIT_NPROC")
-OPEN_FILES = 4096
 MIB = 1 << 20
+# Limits whose soft limit is raised to what is usual: without limit, programs would choose another
+# layout of memory or count to the limit.
+RAISED_TO = {"RLIMIT_NOFILE": 4096, "RLIMIT_STACK": 8 * MIB}
 # Limit → the least with which kvsim and its nodes can do their work, its unit, and the option of
 # the shell's `ulimit`. Below it, a correct store would fail, or kvsim itself.
 LEAST = {
@@ -66,7 +68,9 @@ def take_over_process() -> None:
     os.umask(os.umask(OWNER) & ~OWNER)
     for name in RAISED:
         _raise_limit(getattr(resource, name))
-    _raise_limit(resource.RLIMIT_NOFILE, OPEN_FILES)
+    for name, wanted in RAISED_TO.items():
+        _raise_limit(getattr(resource, name), wanted)
+    _make_no_core_files()
 
 
 def ignored_signals() -> list[signal.Signals]:
@@ -114,6 +118,14 @@ def _open_standard_streams() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+
+
+def _make_no_core_files() -> None:
+    """Not of kvsim, its workers, and the programs that it calls: a core file is left behind in the
+    user's folder. (Of nodes, `spawn` sees to it.)
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 def _raise_limit(kind: int, wanted: int | None = None) -> None:

@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass, field, replace
 
 from kvsim.client.exchange import Client, Request, Response
+from kvsim.client.settings import described_end
 from kvsim.history.journal import Journal, to_text
 from kvsim.history.outcome import Outcome, OutcomeKind, Reason
 from kvsim.history.run_record import WRITE_VERBS, RequestRecord
@@ -110,6 +111,9 @@ class SilenceWatch:
     ) -> None:
         """Find out whether the node of an unanswered request is silent, and journal it."""
         if record.outcome.reason is not Reason.TIMEOUT or not self._judged(name):
+            return
+        # It is not silent: something came, and node.yaml may describe its end wrongly.
+        if described_end(self.launcher.nodes[name].program.speak, record.sent, record.received):
             return
         if held is not None:
             self._note(name, record, held, f"on the same connection, held {self._patience}")

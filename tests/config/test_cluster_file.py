@@ -78,6 +78,31 @@ def test_arguments_override_the_file(folder: Path) -> None:
     assert cluster.nodes[0].options == {"fsync": "z", "b": "c"}
 
 
+@pytest.mark.parametrize(
+    ("own", "capabilities", "asked", "of_another"),
+    [
+        ("program: toy", "[]", "must", "may"),
+        ("program: toy", "[replicates]", "must", "must"),
+        ("program: toy", "[]", "never", "never"),
+        ("program: toy", "[replicates]", "never", "may"),
+        # It was written for any program.
+        ("title: three", "[]", "must", "must"),
+    ],
+)
+def test_the_lag_of_the_files_program_is_not_asked_of_one_that_says_otherwise(
+    folder: Path, own: str, capabilities: str, asked: str, of_another: str
+) -> None:
+    (folder / "other.yaml").write_text(
+        f"program: other\nstart: [x]\ncapabilities: {capabilities}\n"
+    )
+    (folder / "cluster.yaml").write_text(
+        f"cluster: c\n{own}\nlag: {{follower: {asked}, within: 3s}}\n"
+        "nodes: {n1: {role: leader}}\n"
+    )
+    cluster = load_cluster("cluster.yaml", REGISTRY, program="./other.yaml")
+    assert cluster.lag == Lag(of_another, 3.0)
+
+
 def test_an_option_with_listed_values_has_one_of_them(
     folder: Path, problems_of: Callable[..., list[str]]
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ PARENTS = {
     "little-memory-softly": "resource.setrlimit(resource.RLIMIT_AS, (100 << 20, -1))",
     "small-files-softly": "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, -1))",
     "few-files": "resource.setrlimit(resource.RLIMIT_NOFILE, (40, 4096))",
+    "small-stack-softly": "resource.setrlimit(resource.RLIMIT_STACK, (512 << 10, -1))",
     "nice": "os.nice(10)",
     "another-personality": "ctypes.CDLL(None).personality(0x0008)",
 }
@@ -91,6 +93,20 @@ def test_a_blocked_signal_still_ends_kvsim(project):
         project.wait_for_journal('"event":"ready"')
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) != 0
+
+
+def test_no_core_file_is_left_of_kvsim_itself(project):
+    """A core file of the parent's choice would lie in the user's folder."""
+    project.scenario("- sleep: {for: 30s, why: a signal comes}")
+    parent = "h = resource.getrlimit(resource.RLIMIT_CORE)[1]; resource.setrlimit(4, (h, h))"
+    command = [sys.executable, "-c", PARENT.format(parent), *KVSIM, "run", "scenarios/mine.yaml"]
+    null = subprocess.DEVNULL
+    with subprocess.Popen(command, cwd=project.folder, stdout=null, stderr=null) as process:
+        project.wait_for_journal('"event":"ready"')
+        soft, _ = resource.prlimit(process.pid, resource.RLIMIT_CORE)
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+    assert soft == 0
 
 
 def test_nohup_is_respected(project):

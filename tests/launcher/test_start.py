@@ -131,6 +131,41 @@ def test_the_error_for_a_node_that_is_not_ready_has_what_each_probe_observed(bui
     with pytest.raises(NodeFailed) as error:
         cluster.launcher.start_all()
     assert [text for text in OBSERVED if text not in str(error.value)] == []
+    (event,) = cluster.of_kind("start_failed")
+    # The port and the page are not there, and the command failed: no description is what is wrong.
+    # Without an answer, nor is that of the reply.
+    assert event["missing"] == sorted(
+        ["log", "port", "request", "command", "http", "any of 1: log", "any of 2: log"]
+    )
+    assert event["unmatched"].keys() - {"request"} == {"log", "any of 1: log", "any of 2: log"}
+
+
+WRONGLY_DESCRIBED = [
+    'log: "servnig"',
+    'request: {send: ping, reply: "^NO"}',
+    'command: {run: [sh, -c, "echo serves"], output: "servse"}',
+    'any: [{log: "servnig"}, {request: {send: ping, reply: "^NO"}}]',
+]
+
+
+def test_a_greeting_that_the_program_does_not_send_is_such_a_description(build_cluster):
+    cluster = build_cluster(
+        "ready: {ping: true, within: 1s}\n",
+        BASE.replace("speak: lines", "speak: {kind: lines, greeting: ^HELLO}"),
+    )
+    with pytest.raises(NodeFailed, match=r"may be what is wrong"):
+        cluster.launcher.start_all()
+    assert cluster.of_kind("start_failed")[0]["unmatched"] == {"ping": "`greeting`"}
+
+
+@pytest.mark.parametrize("probe", WRONGLY_DESCRIBED)
+def test_where_only_a_description_does_not_match_the_event_names_it(build_cluster, probe):
+    cluster = build_cluster(f"ready:\n  port: owned\n  {probe}\n  within: 1s\n")
+    with pytest.raises(NodeFailed, match=r"may be what is wrong|is not what it logs"):
+        cluster.launcher.start_all()
+    (event,) = cluster.of_kind("start_failed")
+    assert event["missing"] == sorted(event["unmatched"])
+    assert event.get("log", "servnig") == "servnig"
 
 
 HTTP = """\
@@ -144,6 +179,13 @@ replies: {get: {value: {status: 200}, not_found: {status: 404}}}
 ready: {http: {url: "http://{host}:{port}/", body: "Directory listing"}, within: 10s}
 stop: {exit: [0, 143]}
 """
+
+
+def test_a_body_that_does_not_match_is_named_too(build_cluster):
+    cluster = build_cluster("", HTTP.replace("ry listing", "ry lsiting").replace("10s", "2s"))
+    with pytest.raises(NodeFailed, match=r"may be what is wrong"):
+        cluster.launcher.start_all()
+    assert cluster.of_kind("start_failed")[0]["unmatched"] == {"http": "'Directory lsiting'"}
 
 
 def test_an_http_status_and_body_are_evidence(build_cluster):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from kvsim.client.exchange import Exchange, Request, Response
+from kvsim.config.program import Speak
 from kvsim.history.outcome import Outcome, OutcomeKind, Reason
 from kvsim.history.run_record import RequestRecord
 from kvsim.runner.unanswered import RunWatch, SilenceWatch
@@ -28,8 +29,14 @@ class Node(SimpleNamespace):
 class Bench:
     """Three nodes, a client whose answers are written, and the events of the journal."""
 
-    def __init__(self, answer: Outcome, *, after_s: float = 0.0, capabilities: str = "") -> None:
-        program = SimpleNamespace(requests={"get": "", "put": ""}, capabilities={capabilities})
+    def __init__(
+        self, answer: Outcome, *, after_s: float = 0.0, capabilities: str = "", speak: Any = None
+    ) -> None:
+        program = SimpleNamespace(
+            requests={"get": "", "put": ""},
+            capabilities={capabilities},
+            speak=Speak("lines", speak or {}),
+        )
         self.nodes = {
             name: Node(up=True, incarnation=1, known=[], program=program)
             for name in ("n1", "n2", "n3")
@@ -54,15 +61,19 @@ class Bench:
     def write(self, kind: str, **fields: Any) -> None:
         self.events.append({"kind": kind, **fields})
 
-    def look(self, request: Request, outcome: Outcome = TIMEOUT) -> list[dict[str, Any]]:
-        self.silence.look_again("n1", request, _record(request, outcome))
+    def look(
+        self, request: Request, outcome: Outcome = TIMEOUT, sent: bytes = b"sent", got: bytes = b""
+    ) -> list[dict[str, Any]]:
+        self.silence.look_again("n1", request, _record(request, outcome, sent, got))
         return self.events
 
 
-def _record(request: Request, outcome: Outcome) -> RequestRecord:
+def _record(
+    request: Request, outcome: Outcome, sent: bytes = b"sent", got: bytes = b""
+) -> RequestRecord:
     key = request.fields.get("key")
     return RequestRecord(
-        9, "1", "step", "n1", 1, request.verb, key, None, b"sent", b"", 0.0, 1.0, "", outcome
+        9, "1", "step", "n1", 1, request.verb, key, None, sent, got, 0.0, 1.0, "", outcome
     )
 
 
@@ -72,6 +83,21 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     said = {"kept": ""}
     monkeypatch.setattr(RunWatch, "kept_from_running", lambda self, now: said["kept"])
     return said
+
+
+@pytest.mark.parametrize(
+    ("speak", "sent", "got", "silent"),
+    [
+        ({"until": "^END"}, b"sent", b"VALUE 1\n", False),
+        ({"greeting": "^HELLO"}, b"", b"", False),
+        ({"until": "^END"}, b"sent", b"", True),
+        # A part of a line: the protocol itself says where it ends.
+        ({}, b"sent", b"VAL", True),
+    ],
+)
+def test_what_node_yaml_describes_and_did_not_come_is_no_silence(speak, sent, got, silent):
+    bench = Bench(TIMEOUT, speak=speak)
+    assert bool(bench.look(GET, sent=sent, got=got)) is silent
 
 
 @pytest.mark.parametrize("request_", [GET, PUT])

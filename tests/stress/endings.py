@@ -28,7 +28,7 @@ KVSIM = (sys.executable, "-m", "kvsim")
 JOURNAL = "history.jsonl"
 # What exists only while kvsim works.
 TEMPORARY = re.compile(
-    r"data|preload|control|links|\.trial-.*|\.workers|\.building-.*|.*\.kvsim-new|\.kvsim"
+    r"data|preload|control|links|core|core\.\d+|\.trial-.*|\.workers|\.building-.*|.*\.kvsim-new|\.kvsim"
 )
 ENDS_WITHIN_S, GONE_WITHIN_S = 90.0, 30.0
 POLL_S = 0.004
@@ -59,8 +59,7 @@ class Work:
         self.temporary.mkdir(exist_ok=True)
         with (self.folder / "output").open("ab") as output:
             return subprocess.Popen(
-                # No core files.
-                ["/bin/sh", "-c", 'ulimit -c 0; exec "$@"', "sh", *KVSIM, *words],
+                [*KVSIM, *words],
                 cwd=self.folder / "project",
                 stdin=subprocess.DEVNULL,
                 stdout=output,

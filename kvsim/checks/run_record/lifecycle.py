@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping
+from dataclasses import replace
 
 from kvsim.checks.run_record.manners import allowed_by
 from kvsim.checks.run_record.run_check import run_check
@@ -26,14 +27,15 @@ def _start_of(event: Event) -> Start:
 @run_check("Every node that was started became ready", order=10)
 def nodes_start(record: RunRecord) -> tuple[int, list[Finding]]:
     """Judges every start. A port that another program holds is no failure: it makes the run
-    invalid, unless the node started on another port.
+    invalid, unless the node started on another port. Where a node answered and only what node.yaml
+    says of its answers did not match, it is unknown which of them is wrong.
     """
     started = {event["node"] for event in record.of_kind("ready")}
     findings = [
         Finding(
             event["message"],
             node=event["node"],
-            verdict=Verdict.INVALID if event["why"] == "port" else Verdict.FAIL,
+            verdict=_verdict_of_start(event),
         )
         for event in record.of_kind("start_failed")
         if event["missing"] != ["log"] and not (event["why"] == "port" and event["node"] in started)
@@ -41,14 +43,36 @@ def nodes_start(record: RunRecord) -> tuple[int, list[Finding]]:
     return sum(not event.get("attached") for event in record.of_kind("spawn")), findings
 
 
+def _verdict_of_start(event: Event) -> Verdict:
+    if event["why"] == "port":
+        return Verdict.INVALID
+    missing, unmatched = set(event["missing"]), event.get("unmatched", {}).keys()
+    return Verdict.UNKNOWN if missing and missing <= unmatched else Verdict.FAIL
+
+
 @run_check(
     "A node's log lines can be read when they are written, not when a buffer is full", order=20
 )
 def log_is_prompt(record: RunRecord) -> tuple[int, list[Finding]]:
-    """Judges every start that waited for a log line while the node already served."""
+    """Judges every start that waited for a log line while the node already served. A line that
+    came only later, such as at its end, fails. One that never came is unknown: the store may not
+    log it, and node.yaml may describe it wrongly.
+    """
     in_time = sum(1 for event in record.of_kind("ready") if "log" in event["probes"])
     late = [event for event in record.of_kind("start_failed") if event["missing"] == ["log"]]
-    return in_time + len(late), [Finding(event["message"], node=event["node"]) for event in late]
+    return in_time + len(late), [
+        Finding(
+            event["message"],
+            node=event["node"],
+            verdict=Verdict.FAIL if _logged_later(record, event) else Verdict.UNKNOWN,
+        )
+        for event in late
+    ]
+
+
+def _logged_later(record: RunRecord, event: Event) -> bool:
+    pattern, log = event.get("log"), record.logs.get(_start_of(event), "")
+    return bool(pattern) and search(pattern, log, multiline=True) is not None
 
 
 @run_check(
@@ -90,8 +114,13 @@ def _describe_end(event: Event) -> str:
     order=210,
 )
 def logs_name_roles(record: RunRecord) -> tuple[int, list[Finding]]:
-    """Judges every start of a program whose node.yaml has `role_log`."""
-    judged, findings = 0, []
+    """Judges every start of a program whose node.yaml has `role_log`. A log that names no role is
+    unknown where no node of the program and the role has logged the line: the store may not log it,
+    and node.yaml may describe it wrongly.
+    """
+    judged, findings, nameless = 0, [], []
+    # Program and role whose line was logged.
+    described = set()
     for event in record.of_kind("ready", "spawn"):
         # A node that kvsim starts is judged once it is ready.
         if event.kind == "spawn" and not event["attached"]:
@@ -104,12 +133,20 @@ def logs_name_roles(record: RunRecord) -> tuple[int, list[Finding]]:
         judged += 1
         log = record.logs[_start_of(event)]
         named = {name for name, pattern in patterns.items() if search(pattern, log)}
+        described |= {(record.nodes[node]["program"], name) for name in named}
         if role not in named:
             text = f"{node}'s log has no line matching {patterns[role]!r}"
-            findings.append(Finding(text, node=node))
+            if named:
+                findings.append(Finding(text, node=node))
+            else:
+                nameless.append(Finding(text, node=node))
         elif named - {role} and not record.role_changed(node):
             text = f"{node}'s log also names {', '.join(sorted(named - {role}))}"
             findings.append(Finding(text, node=node))
+    for finding in nameless:
+        plan = record.nodes[finding.node]
+        known = (plan["program"], plan["role"]) in described
+        findings.append(finding if known else replace(finding, verdict=Verdict.UNKNOWN))
     return judged, findings
 
 

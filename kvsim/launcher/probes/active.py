@@ -8,7 +8,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from kvsim.client.connect import connect
-from kvsim.client.exchange import Exchange, Request
+from kvsim.client.exchange import Exchange, Request, Response
+from kvsim.client.settings import described_end
+from kvsim.client.stream import BEFORE_THE_REQUEST
 from kvsim.config.command_words import fill_words
 from kvsim.config.program import Program, Speak
 from kvsim.config.program_schema import ARGV, EXITS
@@ -115,8 +117,20 @@ def _request(context: ProbeContext, verb: str, pattern: object) -> ProbeResult:
         return ProbeResult({"sent": to_text(exchange.sent), "received": to_text(exchange.received)})
     context.close_client()
     return ProbeResult(
-        observed=f"{verb} got {outcome.detail or outcome.reason or shown(exchange.text)}"
+        observed=f"{verb} got {outcome.detail or outcome.reason or shown(exchange.text)}",
+        unmatched=_unmatched(context.node.program, response, pattern),
     )
+
+
+def _unmatched(program: Program, response: Response, pattern: object) -> str:
+    exchange, outcome = response.exchange, response.outcome
+    if exchange.failure is None:
+        # A refusal is a reply that node.yaml knows.
+        refused = outcome.kind is OutcomeKind.REFUSED
+        return "" if refused else "`replies`" if pattern is None else f"{pattern!r}"
+    if exchange.failure != "timeout" and not exchange.problem.startswith(BEFORE_THE_REQUEST):
+        return ""
+    return described_end(program.speak, exchange.sent, exchange.received)
 
 
 @probe_kind("http", HTTP, order=50)
@@ -130,7 +144,8 @@ def http(context: ProbeContext, settings: Settings) -> ProbeResult:
     body = shown(exchange.text)
     if exchange.status in statuses and matches(settings.get("body"), exchange.text, context.names):
         return ProbeResult({"url": url, "status": exchange.status, "body": body})
-    return ProbeResult(observed=f"GET {url} got status {exchange.status}, {body!r}")
+    unmatched = repr(settings["body"]) if exchange.status in statuses else ""
+    return ProbeResult(None, f"GET {url} got status {exchange.status}, {body!r}", unmatched)
 
 
 def _split(url: str, node: Node) -> tuple[str, int, str]:
@@ -183,4 +198,5 @@ def command(context: ProbeContext, settings: Settings) -> ProbeResult:
     if expected and matches(settings.get("output"), output, context.names):
         return ProbeResult({"command": list(words), "status": done.status, "output": shown(output)})
     end = done.problem or f"ended with status {done.status}"
-    return ProbeResult(observed=f"`{' '.join(words)}` {end}, {shown(output)!r}")
+    unmatched = repr(settings["output"]) if expected else ""
+    return ProbeResult(None, f"`{' '.join(words)}` {end}, {shown(output)!r}", unmatched)

@@ -57,10 +57,15 @@ class ProbeContext:
 
 @dataclass
 class ProbeResult:
-    """One try: `evidence` when the probe passed, else what was `observed` instead."""
+    """One try: `evidence` when the probe passed, else what was `observed` instead.
+
+    `unmatched`: what node.yaml describes, and what the node said does not match. It did what it was
+    asked for, so that the description may be what is wrong. Empty where that is not so.
+    """
 
     evidence: Mapping[str, Any] | None = None
     observed: str = ""
+    unmatched: str = ""
 
 
 Try = Callable[[ProbeContext, Settings], ProbeResult]

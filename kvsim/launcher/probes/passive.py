@@ -53,7 +53,7 @@ def log(context: ProbeContext, settings: Settings) -> ProbeResult:
                 evidence["file"] = str(log_file.path.relative_to(node.data))
             return ProbeResult(evidence)
     searched = "its log" if where is None else where if logs else f"{where}, which is not there"
-    return ProbeResult(observed=f"no line matching {pattern!r} in {searched}")
+    return ProbeResult(None, f"no line matching {pattern!r} in {searched}", repr(pattern))
 
 
 def _files(context: ProbeContext, where: str) -> list[LogFile]:

@@ -118,6 +118,30 @@ def _starting(node: str) -> RunBuilder:
     )
 
 
+def _not_ready(**unmatched: str) -> RunBuilder:
+    """n1 was not ready: probe → the description that did not match, or nothing."""
+    return RunBuilder().add(
+        "start_failed",
+        node="n1",
+        incarnation=1,
+        why="not ready",
+        missing=sorted(unmatched),
+        unmatched={name: text for name, text in unmatched.items() if text},
+        log="serves$",
+        message="m",
+    )
+
+
+def _without_its_log_line(log: str) -> RunBuilder:
+    """n1 was not ready, and this was in its log at the end."""
+    return _with_log(_not_ready(log="'serves$'"), "n1", log)
+
+
+def _with_log(run: RunBuilder, node: str, log: str) -> RunBuilder:
+    run.logs[node, 1] = log
+    return run
+
+
 def ended(
     run: RunBuilder,
     node: str,
@@ -191,16 +215,13 @@ CASES = {  # check → [(what happens, the run, its verdict)]
             ),
             Verdict.PASS,
         ),
+        ("answers are not as described", lambda: _not_ready(log="x", ping="y"), Verdict.UNKNOWN),
+        ("something else is missing, too", lambda: _not_ready(port="", ping="y"), Verdict.FAIL),
     ],
     "log_is_prompt": [
         ("lines seen", lambda: RunBuilder().up(), Verdict.PASS),
-        (
-            "only the log is missing",
-            lambda: RunBuilder().add(
-                "start_failed", node="n1", why="not ready", missing=["log"], message="m"
-            ),
-            Verdict.FAIL,
-        ),
+        ("the line came when it ended", lambda: _without_its_log_line("it serves\n"), Verdict.FAIL),
+        ("no such line came", lambda: _without_its_log_line("serving\n"), Verdict.UNKNOWN),
         (
             "more is missing",
             lambda: RunBuilder().add(
@@ -617,7 +638,18 @@ CASES = {  # check → [(what happens, the run, its verdict)]
     ],
     "logs_name_roles": [
         ("its own", lambda: RunBuilder().up(), Verdict.PASS),
-        ("none", lambda: RunBuilder().up(log="hello"), Verdict.FAIL),
+        ("none at all", lambda: RunBuilder().up(log="hello"), Verdict.UNKNOWN),
+        (
+            "none, and another node of the role has it",
+            lambda: _with_log(RunBuilder().up(), "n2", "hello"),
+            Verdict.FAIL,
+        ),
+        (
+            "none, and only nodes of another role have one",
+            lambda: _with_log(RunBuilder().up(), "n1", "hello"),
+            Verdict.UNKNOWN,
+        ),
+        ("that of another role", lambda: RunBuilder().up(log="as LEADER"), Verdict.FAIL),
         ("both", lambda: RunBuilder().up(log="starting as LEADER, as FOLLOWER"), Verdict.FAIL),
     ],
     "exits_clean": [
