@@ -12,7 +12,9 @@ from kvstore.server import StoreServer, set_session
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kvstore.cluster_member import ClusterMember
+    from kvstore.committed_engine import CommittedEngine
     from kvstore.connection import ServerConnection
+    from kvstore.elected_member import ElectedMember
     from kvstore.line_session import LineSession
 
 
@@ -47,6 +49,37 @@ def run_with_cluster_member(argv: list[str], **overrides: object) -> int:
             return type("ChangedClusterMember", (ClusterMember,), overrides)
 
     return run(argv, node_class=ChangedNode)
+
+
+def run_electing(
+    argv: list[str], engine_class: "type[CommittedEngine] | None" = None, **overrides: object
+) -> int:
+    """Run a node that elects, with an engine of this class and an ElectedMember that has these
+    attributes overridden; return its exit status.
+    """
+    from kvstore.committed_engine import CommittedEngine
+    from kvstore.elected_member import ElectedMember
+    from kvstore.elected_node import ElectedNode
+
+    class ChangedNode(ElectedNode):
+        def cluster_member_class(self) -> "type[ElectedMember]":
+            return type("ChangedElectedMember", (ElectedMember,), overrides)
+
+    return run(argv, node_class=ChangedNode, engine_class=engine_class or CommittedEngine)
+
+
+def losing_engine() -> "type[CommittedEngine]":
+    """Return an engine that discards committed records when it is told to.
+
+    The reference store refuses that, and so shows less of what an election got wrong.
+    """
+    from kvstore.committed_engine import CommittedEngine
+
+    class LosingEngine(CommittedEngine):
+        def refuse_loss(self, index: int) -> None:
+            self.commit_index = min(self.commit_index, index)
+
+    return LosingEngine
 
 
 class ReplicationEngine(Engine):

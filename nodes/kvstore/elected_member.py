@@ -9,7 +9,7 @@ The messages are those of nodes with fixed roles: PROMISE ASK is a pre-vote, PRO
 request for a vote, and ANNOUNCE tells who leads.
 
 Override in a changed node: `on_promise`, `enter_term`, `is_ahead`, `is_voter`, `random_timeout_s`,
-`on_leader_known`, and the classes of ClusterMember.
+`on_leader_known`, `election_class`, and the classes of ClusterMember.
 """
 
 import posix
@@ -59,6 +59,7 @@ class ElectedMember(ClusterMember):
     """
 
     leader_class, follower_class = ElectedLeader, ElectedFollower  # type: ignore[assignment]
+    election_class = Election
     node: "ElectedNode"
     engine: "CommittedEngine"
     leader: "ElectedLeader | None"
@@ -115,7 +116,7 @@ class ElectedMember(ClusterMember):
         """This node has heard of no leader for its election timeout."""
         if self.is_voter():
             self.set_leader(None)
-            self.election = Election(self, monotonic() - self.heard_s)
+            self.election = self.election_class(self, monotonic() - self.heard_s)
             return
         # no leader announces itself to a node that is no member: it looks for one
         others = [a for a in self.peers.addresses.values() if a != self.peers.own_address]
@@ -369,7 +370,7 @@ class ElectedMember(ClusterMember):
         elif self.election is not None:
             reply.fill(encode_error("not ready: this node asks for votes already"))
         elif not self.leader_name:
-            self.election = Election(self, monotonic() - self.heard_s, reply)
+            self.election = self.election_class(self, monotonic() - self.heard_s, reply)
         else:
             term = self.meta.promised
             line = f"TRANSFER {self.meta.cluster} {term} {self.peers.own_name}"
@@ -385,7 +386,7 @@ class ElectedMember(ClusterMember):
         elif term != self.meta.promised or self.election is not None or self.leader is not None:
             reply.fill(encode_error(f"not ready: term {self.meta.promised} has begun meanwhile"))
         else:
-            self.election = Election(self, 0.0, reply, is_transfer=True)
+            self.election = self.election_class(self, 0.0, reply, is_transfer=True)
 
     def on_transfer(self, words: list[str]) -> "Reply":
         """A follower asks for the leadership; the reply comes after this node has stepped down."""

@@ -4,7 +4,7 @@ The pre-vote asks whether the votes would be given, and changes nothing: a node 
 whose log is behind, does not disturb the others with a new term. Then the node enters the term,
 votes for itself, and asks for the votes.
 
-Override in a changed node: `wins`.
+Override in a changed node: `wins`, `asked`, `pre_vote`.
 """
 
 from kvstore.lines import encode_error
@@ -43,6 +43,10 @@ class Election:
     def wins(self) -> bool:
         """Whether a majority of the members agrees."""
         return len(self.agreed) >= len(self.member.voters) // 2 + 1
+
+    def asked(self) -> list[str]:
+        """Return the names of the nodes that are asked, this node too."""
+        return self.member.voters
 
     def is_current(self) -> bool:
         """Whether this attempt is still the member's."""
@@ -85,7 +89,7 @@ class Election:
             f"PROMISE {verb} {member.meta.cluster} {self.term} {log.term} {log.last} {own} "
             f"{self.how}"
         )
-        for peer_name in [name for name in member.voters if name != own]:
+        for peer_name in [name for name in self.asked() if name != own]:
             self.ask_one(verb, peer_name, line)
         self.count()
 
@@ -113,7 +117,7 @@ class Election:
         """Go on if a majority agrees; end if every member has answered and it does not."""
         if self.wins():
             self.on_majority()
-        elif len(self.agreed) + len(self.refused) >= len(self.member.voters):
+        elif len(self.agreed) + len(self.refused) >= len(self.asked()):
             self.end("; ".join(f"{name}: {reason}" for name, reason in self.refused.items()))
 
     def on_majority(self) -> None:
