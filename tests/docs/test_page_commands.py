@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from kvsim.cli import command_parser
+from kvsim.cli.loading import load_cases
 from tests.docs.test_docs import PAGES, ROOT, shell_lines
 
 # Page → its commands that run here, with their exit status; the first words are enough.
@@ -112,6 +114,50 @@ def test_the_test_that_is_named_runs_the_command(command, name):
     verb = command.split()[1]
     pattern = rf"""["' (]{verb}["' ,)]|every_command_of_the_page"""
     assert any(re.search(pattern, text) for text in texts)
+
+
+# Commands that read scenarios and clusters before they start anything.
+LOADING = ("run", "repeat", "sweep", "campaign")
+# Files that the reader has written on that page; the tests of ELSEWHERE run them.
+WRITTEN_ON_PAGE = {Path("settings.yaml"), Path("roles.yaml")}
+OWN_CLUSTER = """\
+cluster: mine
+program: node.yaml
+nodes: {a: {role: leader, port: 9001}, b: {role: follower, port: 9002}}
+"""
+
+
+@pytest.fixture(params=["in the checkout", "where init was called"])
+def readers_folder(request, tmp_path, monkeypatch) -> Path:
+    """A folder with a description of a store; of the checkout, or with a cluster of its own."""
+    shutil.copytree(ROOT / "nodes/kvstore", tmp_path, dirs_exist_ok=True)
+    if request.param == "in the checkout":
+        for name in ("scenarios", "clusters", "nodes", "cluster.yaml"):
+            (tmp_path / name).symlink_to(ROOT / name)
+    else:
+        (tmp_path / "cluster.yaml").write_text(OWN_CLUSTER)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_all_files_that_a_command_of_a_page_names_can_be_loaded(readers_folder):
+    """The exact line, with all its options: nothing in it is a mistake. Nothing is started."""
+    loaded = 0
+    for page in PAGES:
+        for command in commands(page):
+            verb, *words = shlex.split(command, comments=True)[1:]
+            if verb not in LOADING:
+                continue
+            arguments = command_parser(verb).parse_args(words)
+            found = arguments.scenario
+            scenarios = found if isinstance(found, list) else [found]
+            is_file = any(path.suffix for path in scenarios)
+            if WRITTEN_ON_PAGE & {*scenarios} or (is_file and not Path("scenarios").is_dir()):
+                continue
+            cases = load_cases(scenarios, arguments)
+            assert len(cases) >= len(scenarios), command
+            loaded += len(cases)
+    assert loaded > 10
 
 
 def free_port(stack: contextlib.ExitStack) -> int:

@@ -252,7 +252,7 @@ timeline.draw = (() => {
     return width > 90 ? `${step.id} ${step.verb} ${step.at}` : step.id;
   }
 
-  function drawFaults({ context, colours, state, x }, lane) {
+  function drawFaults({ context, colours, state, x, width }, lane) {
     for (const fault of lane.faults) {
       const left = x(fault.begin_s);
       const right = x(fault.end_s ?? state.clock.end);
@@ -262,7 +262,8 @@ timeline.draw = (() => {
       context.globalAlpha = 1;
       context.fillRect(left, lane.y + 2, 2, lane.height - 4);
       const next = lane.faults.find((other) => other.begin_s > fault.begin_s);
-      const limit = Math.min(next ? x(next.begin_s) - 12 : Infinity, Math.max(right, left + 260));
+      const room = next ? x(next.begin_s) - 12 : width - 4;
+      const limit = Math.min(room, width - 4, Math.max(right, left + 260));
       const evidence = fault.took_effect
         ? `evidence: ${fault.evidence[0] ?? "yes"}`
         : "no evidence";

@@ -178,10 +178,13 @@ class Rows:
     def _client_lanes(
         self, clients: Iterable[int], calls: Iterable[int], returns: Iterable[int]
     ) -> dict[int, int]:
-        return {
-            client: self._lane(f"client {lane % LANES_MAX + 1}", "load")
-            for client, lane in assign_lanes(clients, calls, returns).items()
-        }
+        """Client → lane. A lane has the number of its first client."""
+        names: dict[int, str] = {}
+        found: dict[int, int] = {}
+        for client, lane in assign_lanes(clients, calls, returns).items():
+            name = names.setdefault(lane % LANES_MAX, f"client {client}")
+            found[client] = self._lane(name, "load")
+        return found
 
     def finish(self) -> tuple[Columns, list[int]]:
         """The columns in order of time, and the new index of each row."""
