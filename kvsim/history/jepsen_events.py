@@ -106,6 +106,8 @@ class JepsenEvents:
             raise FormatError(self.file, line, what)
         process = entry[":process"]
         if type(process) is not int:
+            if process is None and _name(entry.get(":f")) in KINDS:
+                raise FormatError(self.file, line, "an operation on a register has no :process")
             if isinstance(process, Keyword | Symbol) or process is None:
                 return
             raise FormatError(self.file, line, f"the process {literal(process)} is not a number")

@@ -252,6 +252,26 @@ def test_a_compare_and_set_that_met_a_refused_value(tmp_path: Path) -> None:
     assert len(read_values_were_written(found).findings) == 1
 
 
+ENDS_OF_LINES = {
+    "Windows": lambda text: text.replace("\n", "\r\n"),
+    "a mark of UTF-8": lambda text: f"\ufeff{text}",
+    "no end": lambda text: text[:-1],
+    "empty lines": lambda text: "\n\n" + text.replace("\n", "\n \n"),
+    "colours": lambda text: text.replace("INFO", "\x1b[32mINFO\x1b[0m"),
+}
+
+
+@pytest.mark.parametrize("name", ENDS_OF_LINES)
+def test_how_lines_end_changes_nothing(tmp_path: Path, name: str) -> None:
+    read = ("1 :invoke :read nil", "1 :ok :read READ")
+    old = log(PREFIXES["console"], *WRITE_1, *read)
+    texts = {edn("1", "READ"): "1", old: "1", porcupine(PUT_A, GET % '"READ"'): "a"}
+    for text, right in texts.items():
+        for value, passes in ((right, True), ("7", False)):
+            written = ENDS_OF_LINES[name](text.replace("READ", value))
+            assert judge(tmp_path, written)[1] is passes
+
+
 WRONG = {
     "a map of accounts": (
         "{:type :invoke, :f :read, :process 0}\n{:type :ok, :f :read, :process 0, :value {0 10}}",
@@ -351,6 +371,11 @@ WRONG = {
         '{"call_ns":"0","return_ns":1,"process":0,"key":"k","kind":"put","value":"a"}',
         1,
         "its call_ns is no integer",
+    ),
+    "a client without a number": (
+        "{:type :invoke, :f :write, :process nil, :value 1}",
+        1,
+        "an operation on a register has no :process",
     ),
     "bytes that are no text": ("{:process 0 :type :invoke :f :read}\n\udcff", 2, "UTF-8"),
 }
