@@ -80,7 +80,7 @@ class Node:
     network namespace; None is kvsim's own. `known` are processes that belonged to this incarnation
     and may have left its tree (the parent of a daemon). `marks`: what the files in the data
     directory held when this incarnation began. `stop_steps`: how it is stopped, as decided when it
-    was started.
+    was started. `look`: how the process table is read.
 
     How its end is judged: `end_requested`, kvsim requested it; `end_tolerated`, why its end by
     itself is not its failure; `end_noted`, the journal has it; `flooded`, kvsim killed it
@@ -101,6 +101,7 @@ class Node:
     known: list[Identity] = field(default_factory=list)
     net: int | None = None
     stop_steps: tuple[PlannedStopStep, ...] = ()
+    look: Callable[[], Snapshot] = Snapshot
     _logs: dict[Path, LogFile] = field(default_factory=dict)
 
     @property
@@ -137,7 +138,7 @@ class Node:
         """The living processes of the present incarnation, its own first; now, or in `snapshot`."""
         if self.process is None:
             return []
-        return (snapshot or Snapshot()).members(self.process.identity, self.tag, known or ())
+        return (snapshot or self.look()).members(self.process.identity, self.tag, known or ())
 
     def in_network_namespace(self) -> contextlib.AbstractContextManager[None]:
         """Inside, this thread is in the node's namespace: there it finds the node's listeners, and

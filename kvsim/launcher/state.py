@@ -78,7 +78,7 @@ class LauncherState:
             if not node.end_noted and node.process and not node.up
         ]
         # One look at the process table for all of them.
-        snapshot = Snapshot() if ended else None
+        snapshot = ended[0].look() if ended else None
         for node in ended:
             self._note_end(node, snapshot)
         return [node for node in ended if not node.end_requested]

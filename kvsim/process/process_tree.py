@@ -138,6 +138,13 @@ def members(
     return Snapshot().members(root, tag, known)
 
 
+def own_descendants() -> Snapshot:
+    """The table of what descends from this process: enough for trees that it started itself, once
+    it has become a subreaper. Reads nothing of the machine's other processes.
+    """
+    return Snapshot(procfs.descendants(os.getpid()))
+
+
 def become_subreaper(on: bool = True) -> None:
     """Make orphans below kvsim the children of kvsim, so that kvsim can reap them.
 

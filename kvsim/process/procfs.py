@@ -71,6 +71,32 @@ def table() -> dict[int, Stat]:
     return {entry.pid: entry for entry in found if entry}
 
 
+def descendants(pid: int) -> dict[int, Stat] | None:
+    """A process and all that descend from it, at about this moment.
+
+    None where the kernel lists no children. One may be missing while another one ends (proc(5)).
+    """
+    found: dict[int, Stat] = {}
+    waiting = [pid]
+    if not Path(f"/proc/self/task/{os.getpid()}/children").exists():
+        return None
+    while waiting:
+        entry = stat(waiting.pop())
+        if entry is not None and entry.pid not in found:
+            found[entry.pid] = entry
+            waiting += _children(entry.pid)
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208 (hot path)
+    except GONE:
+        return []
+    lists = (_read(f"/proc/{pid}/task/{thread}/children") for thread in threads)
+    return [int(child) for text in lists for child in text.split()]
+
+
 def thread_states(pid: int) -> list[str]:
     """The state letter of every thread; empty when the process is gone."""
     try:

@@ -33,7 +33,7 @@ from kvsim.launcher.node import Node, note_nothing
 from kvsim.launcher.watchdog_guard import scratch
 from kvsim.network.topology import TOPOLOGIES
 from kvsim.process.environment import ProcessTag, new_run_tag
-from kvsim.process.process_tree import end_with_parent
+from kvsim.process.process_tree import end_with_parent, own_descendants
 from kvsim.text import one_line, truncate
 from kvsim.timeouts import Timeouts
 
@@ -224,7 +224,8 @@ def _launcher_in(
     with TOPOLOGIES["direct"](cluster, data_of, "power", ()) as topology:
         (address,) = topology.addresses
         tag = ProcessTag(run, address.node.name)
-        node = Node(address, tag, folder / address.node.name)
+        # Most of the work would be to read the whole process table, for each state.
+        node = Node(address, tag, folder / address.node.name, look=own_descendants)
         launcher = Launcher(cluster, [node], note_nothing, timeouts=timeouts)
         try:
             yield launcher

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kvsim.process import process_tree, procfs
 from kvsim.process.environment import ProcessTag
 from kvsim.process.identity import Identity
-from kvsim.process.process_tree import Snapshot
+from kvsim.process.process_tree import Snapshot, own_descendants
 from kvsim.process.procfs import Stat
 from tests.process_fixtures import SLEEP, eventually
 
@@ -128,3 +128,10 @@ def test_descent_ends_even_on_tables_torn_while_reading(parents: dict[int, int])
     found = snapshot.with_descendants({1})
     assert all(parents[pid] in found for pid in found - {1})
     assert all(pid in found for pid, ppid in parents.items() if ppid in found)
+
+
+def test_own_descendants_are_what_this_process_started(processes) -> None:
+    child = processes.python(SLEEP).identity
+    found = own_descendants().table
+    assert child.pid in found
+    assert os.getppid() not in found
