@@ -36,6 +36,7 @@ from kvsim.history.operations import (
     OK,
     REFUSED,
     SHOWS_VALUE,
+    UNKNOWN,
     WRITES_WHOLE_VALUE,
     Operations,
 )
@@ -46,6 +47,7 @@ NOT_IDENTIFIED = "acknowledged deletes and appends, which the log does not ident
 NO_FINAL = "writes of keys that no node read at the end"
 # Above every time, and above NEVER.
 ABOVE_ALL_TIMES = 2 * NEVER
+NOT_ANSWERED = frozenset({UNKNOWN})
 MAY_BE_HIDDEN = "writes that a later one may have replaced"
 
 
@@ -60,25 +62,24 @@ def _by_log(history: History, log: LeaderLog) -> ConsistencyResult:
     # (key, value) → rows of the acknowledged writes, and how many others may have happened.
     acknowledged: dict[tuple[int, int], list[int]] = defaultdict(list)
     possible: Counter[tuple[int, int]] = Counter()
-    judged, not_identified = 0, 0
-    for row, (kind, outcome) in enumerate(zip(operations.kind, operations.outcome, strict=True)):
-        if kind in CHANGES_OTHERWISE:
-            not_identified += outcome == OK
-        elif kind in WRITES_WHOLE_VALUE and outcome != REFUSED:
-            written = operations.key[row], operations.value[row]
-            if outcome == OK:
-                judged += 1
-                acknowledged[written].append(row)
-            else:
-                possible[written] += 1
+    answered = mask_of(operations, WRITES_WHOLE_VALUE)
+    for row in rows_in(answered):
+        acknowledged[operations.key[row], operations.value[row]].append(row)
+    for row in rows_in(mask_of(operations, WRITES_WHOLE_VALUE, NOT_ANSWERED)):
+        possible[operations.key[row], operations.value[row]] += 1
     for written, rows in acknowledged.items():
         count = len(log.positions.get(written, ()))
         if not len(rows) <= count <= len(rows) + possible[written]:
             findings += _wrong_count(history, rows, count, possible[written])
     findings.sort(key=_first_row)
-    unjudged = {NOT_IDENTIFIED: not_identified}
+    unjudged = {NOT_IDENTIFIED: mask_of(operations, CHANGES_OTHERWISE).count(1)}
     return make_result(
-        NAME, ABOUT, judged, [*findings], unit="acknowledged writes", unjudged=unjudged
+        NAME,
+        ABOUT,
+        answered.count(1),
+        [*findings],
+        unit="acknowledged writes",
+        unjudged=unjudged,
     )
 
 

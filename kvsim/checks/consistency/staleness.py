@@ -18,7 +18,15 @@ from itertools import compress
 
 from kvsim.checks.consistency.case import ConsistencyCheck
 from kvsim.checks.consistency.leader_log import LeaderLog
-from kvsim.checks.consistency.masks import ANY_OUTCOME, both, mask_of, mask_of_keys
+from kvsim.checks.consistency.masks import (
+    ANY_OUTCOME,
+    MAY_HAVE_HAPPENED,
+    both,
+    mask_of,
+    mask_of_keys,
+    mask_of_rows,
+    rows_in,
+)
 from kvsim.checks.consistency.result import (
     ConsistencyResult,
     Violation,
@@ -37,7 +45,6 @@ from kvsim.history.operations import (
     GET,
     OK,
     READS,
-    REFUSED,
     WRITES_WHOLE_VALUE,
     Operations,
 )
@@ -138,9 +145,10 @@ def _events(
 ) -> list[tuple[int, int, int]]:
     """(time, is it a write?, row): calls of reads and returns of writes, in the order of time."""
     events: list[tuple[int, int, int]] = []
-    for row in range(len(operations)) if rows is None else rows:
-        if operations.outcome[row] == OK and operations.kind[row] in READS:
-            events.append((operations.call_ns[row], 0, row))
+    reads = mask_of(operations, READS)
+    if rows is not None:
+        reads = both(reads, mask_of_rows(len(operations), rows))
+    events += ((operations.call_ns[row], 0, row) for row in rows_in(reads))
     for (key, value), row in writes.items():
         if operations.outcome[row] == OK and log.write_position(key, value) is not None:
             events.append((operations.return_ns[row], 1, row))
@@ -153,12 +161,11 @@ def _write_rows(history: History) -> dict[tuple[int, int], int]:
     operations = history.operations
     rows: dict[tuple[int, int], int] = {}
     repeated: set[tuple[int, int]] = set()
-    for row, (kind, outcome) in enumerate(zip(operations.kind, operations.outcome, strict=True)):
-        if kind in WRITES_WHOLE_VALUE and outcome != REFUSED:
-            written = operations.key[row], operations.value[row]
-            if written in rows:
-                repeated.add(written)
-            rows[written] = row
+    for row in rows_in(mask_of(operations, WRITES_WHOLE_VALUE, MAY_HAVE_HAPPENED)):
+        written = operations.key[row], operations.value[row]
+        if written in rows:
+            repeated.add(written)
+        rows[written] = row
     return {written: row for written, row in rows.items() if written not in repeated}
 
 
