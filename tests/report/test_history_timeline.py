@@ -63,6 +63,22 @@ def test_a_history_without_times_is_drawn_in_events():
     assert column(data, "took_us")[:3] == [1000, 1000, 1000]
 
 
+@pytest.mark.parametrize(
+    ("clients", "shared", "names"),
+    [
+        ((0, 7), False, ["client 0", "client 7"]),
+        ((0, 7), True, ["client 1"]),
+        ((1_000_000, 1_000_007), False, ["client 1", "client 2"]),
+    ],
+)
+def test_a_lane_has_the_number_of_its_client_where_that_is_short(clients, shared, names):
+    operations = Operations()
+    for number, client in enumerate(clients):
+        begin = number * (10 if shared else 1)
+        operations.add(begin, begin + 5, client, "k", "put", f"v{number}")
+    assert [lane["name"] for lane in data_of(History(operations))["lanes"]] == names
+
+
 def test_a_history_with_times_is_drawn_in_seconds_since_the_first_call():
     operations = Operations()
     operations.add(5_000_000_000, 5_000_500_000, 1, "k", "put", "v", node="n1")

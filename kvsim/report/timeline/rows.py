@@ -28,6 +28,8 @@ TEXT_LIMIT = 4096
 LOAD_LIMIT = 250_000
 # Operations of one finding.
 SHOWN_MAX = 40
+# Numbers of clients that fit beside a lane. Those of kvsim's own loads are longer.
+SHORT_NUMBERS = 10_000
 # Lanes of clients; with more, the page is higher than a browser can draw.
 LANES_MAX = 1_000
 NO_STEP = 0xFFFF
@@ -178,13 +180,16 @@ class Rows:
     def _client_lanes(
         self, clients: Iterable[int], calls: Iterable[int], returns: Iterable[int]
     ) -> dict[int, int]:
-        """Client → lane. A lane has the number of its first client."""
-        names: dict[int, str] = {}
-        found: dict[int, int] = {}
-        for client, lane in assign_lanes(clients, calls, returns).items():
-            name = names.setdefault(lane % LANES_MAX, f"client {client}")
-            found[client] = self._lane(name, "load")
-        return found
+        """Client → lane. A lane has the number of its client where no clients share lanes and their
+        numbers are short; else lanes are counted from 1.
+        """
+        lanes = assign_lanes(clients, calls, returns)
+        is_shared = len(set(lanes.values())) < len(lanes) or len(lanes) > LANES_MAX
+        counted = is_shared or not all(0 <= client < SHORT_NUMBERS for client in lanes)
+        return {
+            client: self._lane(f"client {lane % LANES_MAX + 1 if counted else client}", "load")
+            for client, lane in lanes.items()
+        }
 
     def finish(self) -> tuple[Columns, list[int]]:
         """The columns in order of time, and the new index of each row."""
