@@ -4,6 +4,7 @@ Override in a changed follower: as in follower, and `on_commit_index`.
 """
 
 from kvstore import frames
+from kvstore.elected_node import NO_COMMIT_INDEX
 from kvstore.follower import Follower
 
 TYPE_CHECKING = False
@@ -12,8 +13,8 @@ if TYPE_CHECKING:
 
     from kvstore.committed_engine import CommittedEngine
     from kvstore.elected_member import ElectedMember
+    from kvstore.elected_node import ElectedNode
     from kvstore.interfaces import Address
-    from kvstore.node import StoreNode
 
 
 class ElectedFollower(Follower):
@@ -21,9 +22,10 @@ class ElectedFollower(Follower):
 
     engine: "CommittedEngine"
     member: "ElectedMember"
+    node: "ElectedNode"
 
     def __init__(
-        self, node: "StoreNode", member: "ElectedMember", addresses: "list[Address]"
+        self, node: "ElectedNode", member: "ElectedMember", addresses: "list[Address]"
     ) -> None:
         self.silence_s_max = 2 * member.timeout_s
         self.pause_s_max = member.timeout_s
@@ -49,6 +51,9 @@ class ElectedFollower(Follower):
         """Apply what is committed, as far as this node has it; 0 is not known."""
         if index and self.aligned:
             self.commit_index = index
+            if not self.engine.commit_is_known:
+                # what clients read in this turn is older than what this node has shown before
+                self.node.hide_values(self.server.dirty, NO_COMMIT_INDEX)
             self.engine.advance(min(index, self.engine.log.last))
             self.node.on_applied()
 

@@ -23,7 +23,7 @@ LEASE = 0.8
 # a leader that reached no majority for so many election timeouts steps down
 QUORUM_TIMEOUTS = 2
 # an idle leader tells what is committed after this time; a busy leader, with its next records
-COMMIT_DELAY_S = 0.005
+COMMIT_DELAY_S = 0.02
 
 
 class ElectedLeader(Leader):

@@ -267,6 +267,8 @@ class ElectedMember(ClusterMember):
 
     def take_over(self, term: int, voters: str = "") -> None:
         """Lead a term from now on: this node has the votes of a majority. Raises OSError."""
+        # what clients read in this turn was a follower's state
+        self.node.hide_values(self.server.dirty, "this node has just become the leader")
         self.engine.lead()
         try:
             self.engine.open_term(term)

@@ -73,12 +73,17 @@ class ElectedNode(StoreNode):
         if self.cluster_member.leader is not None:
             return super().queue_replies(now_s, connections)
         if not self.engine.commit_is_known:
-            for connection in connections:
-                if not connection.independent:
-                    connection.out = [
-                        hide_value(connection, reply, NO_COMMIT_INDEX) for reply in connection.out
-                    ]
+            self.hide_values(connections, NO_COMMIT_INDEX)
         return connections
+
+    def hide_values(self, connections: "list[ServerConnection]", reason: str) -> None:
+        """Replace what these connections would show by an error.
+
+        Replies of this turn were read from a state that is not this node's any more.
+        """
+        for connection in connections:
+            if not connection.independent:
+                connection.out = [hide_value(connection, reply, reason) for reply in connection.out]
 
     def change_members(self, action: str, peer_name: str, address: str) -> "Reply":
         """Add or remove one member; return the reply."""

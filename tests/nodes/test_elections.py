@@ -5,6 +5,8 @@ import signal
 import time
 
 import pytest
+from kvstore import membership, record
+from kvstore.committed_engine import CommittedEngine
 from store_process import StoreProcess, eventually, free_port, run_once
 
 BASE = ["--port=9001", "--data-dir=/nonexistent/d"]
@@ -146,6 +148,7 @@ def test_one_leader_is_elected_and_what_it_acknowledges_is_on_every_node(elect):
     assert follower.ask("PUT a b") == f"ERR read-only, leader is on port {leader.port}"
 
 
+@pytest.mark.slow
 def test_every_acknowledged_write_survives_kill_after_kill_of_the_leader(elect):
     cluster = elect()
     terms = []
@@ -163,6 +166,7 @@ def test_every_acknowledged_write_survives_kill_after_kill_of_the_leader(elect):
     cluster.settle()
 
 
+@pytest.mark.slow
 def test_all_nodes_killed_and_started_again_have_terms_and_writes(elect):
     cluster = elect()
     cluster.put("a", "1")
@@ -180,6 +184,7 @@ def test_all_nodes_killed_and_started_again_have_terms_and_writes(elect):
     cluster.settle()
 
 
+@pytest.mark.slow
 def test_a_paused_leader_is_replaced_and_then_follows_and_discards(elect):
     cluster = elect()
     old = cluster.leader()
@@ -207,6 +212,7 @@ def test_a_paused_leader_is_replaced_and_then_follows_and_discards(elect):
     old.wait_for_output(f"(led term {term})")
 
 
+@pytest.mark.slow
 def test_a_leader_without_a_majority_steps_down_and_serves_nothing(elect):
     cluster = elect()
     leader = cluster.leader()
@@ -224,6 +230,7 @@ def test_a_leader_without_a_majority_steps_down_and_serves_nothing(elect):
     leader.wait_for_output("no majority answered")
 
 
+@pytest.mark.slow
 def test_a_follower_that_was_away_does_not_disturb_the_leader(elect):
     cluster = elect()
     leader = cluster.leader()
@@ -258,6 +265,7 @@ def test_promote_transfers_the_leadership(elect):
     cluster.settle()
 
 
+@pytest.mark.slow
 def test_a_restarted_node_knows_nothing_of_commits_until_a_leader_tells(elect):
     cluster = elect()
     leader = cluster.leader()
@@ -273,6 +281,7 @@ def test_a_restarted_node_knows_nothing_of_commits_until_a_leader_tells(elect):
     assert leader.ask("PROMOTE").startswith("ERR not ready: ")
 
 
+@pytest.mark.slow
 def test_a_log_cut_by_snapshots_still_brings_a_new_node_up_to_date(elect, tmp_path):
     cluster = elect(3, "--snapshot-after=2000")
     leader = cluster.leader()
@@ -320,6 +329,7 @@ def test_a_member_is_added_and_then_counts(elect):
     assert n4.ask("PUT a 3") == "OK"
 
 
+@pytest.mark.slow
 def test_a_removed_member_neither_votes_nor_leads(elect):
     cluster = elect()
     cluster.put("a", "1")
@@ -338,6 +348,7 @@ def test_a_removed_member_neither_votes_nor_leads(elect):
     cluster.settle()
 
 
+@pytest.mark.slow
 def test_a_leader_that_removes_itself_steps_down(elect):
     cluster = elect()
     cluster.put("a", "1")
@@ -350,6 +361,7 @@ def test_a_leader_that_removes_itself_steps_down(elect):
     assert members_of(cluster) == {tuple(sorted(node.name for node in cluster.others(leader)))}
 
 
+@pytest.mark.slow
 def test_members_are_known_after_restarts_and_snapshots(elect):
     cluster = elect(4, "--members=n1,n2,n3", "--snapshot-after=2000")
     cluster.put("a", "1")
@@ -367,6 +379,7 @@ def test_members_are_known_after_restarts_and_snapshots(elect):
     cluster.settle()
 
 
+@pytest.mark.slow
 def test_a_node_without_an_address_is_added_with_one(elect, tmp_path):
     cluster = elect()
     cluster.put("a", "1")
@@ -382,6 +395,7 @@ def test_a_node_without_an_address_is_added_with_one(elect, tmp_path):
     assert members_of(cluster) == {("n1", "n2", "n3", "n4")}
 
 
+@pytest.mark.slow
 def test_a_change_of_members_that_cannot_be_made_is_refused(elect):
     cluster = elect()
     cluster.put("a", "1")
@@ -395,3 +409,87 @@ def test_a_change_of_members_that_cannot_be_made_is_refused(elect):
 
 def test_without_elect_members_are_fixed(new_store):
     assert new_store().ask("MEMBER ADD n2") == "ERR MEMBER needs --elect"
+
+
+# -- without processes -----------------------------------------------------------------------------
+
+
+def records(engine, *payloads, term=1):
+    """Return records that follow the log of an engine, one command each."""
+    packed, last, chain = [], engine.log.last, engine.log.chain
+    for payload in payloads:
+        data, chain = record.encode(payload, term, 1, last + 1, chain)
+        last += 1
+        packed.append(data)
+    return packed
+
+
+def test_a_follower_applies_what_is_committed_and_discards_nothing_of_it(tmp_path):
+    engine = CommittedEngine(str(tmp_path))
+    for data in records(engine, *(record.encode_set(b"k%d" % number, b"v") for number in range(3))):
+        engine.apply_record(data)
+    engine.commit()
+    assert (engine.log.last, engine.applied, dict(engine.data)) == (3, 0, {})
+    first = engine.log.record_ends(10)[2]
+    engine.advance(2)
+    assert dict(engine.data) == {b"k0": b"v", b"k1": b"v"}
+    with pytest.raises(ValueError, match="index 2 is committed"):
+        engine.rewind(*first)
+    second = engine.log.record_ends(10)[1]
+    assert len(engine.rewind(*second)) == 2
+    assert (engine.log.last, engine.applied) == (2, 2)
+    engine.close()
+    again = CommittedEngine(str(tmp_path))
+    # it has the log, and knows nothing of what is committed
+    assert (again.log.last, again.commit_is_known, dict(again.data)) == (2, False, {})
+    again.close()
+
+
+def test_a_leader_that_steps_down_goes_back_to_the_committed_state(tmp_path):
+    engine = CommittedEngine(str(tmp_path))
+    engine.lead()
+    engine.open_term(1)
+    engine.put(b"a", b"1")
+    engine.commit()
+    engine.advance(2)
+    assert engine.all_is_committed
+    engine.put(b"a", b"2")
+    engine.delete(b"a")
+    assert (engine.applied, engine.get(b"a"), engine.all_is_committed) == (4, None, False)
+    engine.stop_leading()
+    assert (engine.applied, engine.get(b"a"), engine.log.last) == (2, b"1", 4)
+    engine.advance(4)
+    assert engine.get(b"a") is None
+    engine.close()
+
+
+def test_a_snapshot_waits_until_the_log_before_it_is_committed(tmp_path):
+    engine = CommittedEngine(str(tmp_path), snapshot_after=1)
+    engine.lead()
+    engine.put(b"a", b"1")
+    engine.tick()
+    assert engine.snapshot_process is None
+    engine.put(b"a", b"2")
+    engine.commit()
+    engine.advance(1)
+    engine.start_snapshot()
+    eventually(
+        lambda: engine.tick() or engine.snapshot_process or engine.removing,
+        lambda running: not running,
+    )
+    assert engine.snapshot_index == 1
+    engine.close()
+
+
+def test_a_configuration_is_found_in_the_log_again(tmp_path):
+    engine = CommittedEngine(str(tmp_path))
+    engine.lead()
+    members = {"n1": "", "n2": "", "n4": "127.0.0.1:9004"}
+    assert engine.append_configuration(members) == 1
+    engine.close()
+    again = CommittedEngine(str(tmp_path))
+    assert again.configurations == {1: "n1,n2,n4=127.0.0.1:9004"}
+    assert membership.decode(again.configurations[1]) == members
+    again.advance(1)
+    assert dict(again.data) == {}
+    again.close()
