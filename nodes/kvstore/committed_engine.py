@@ -10,6 +10,8 @@ Does not know other nodes. Override in a changed node: `apply`, `advance`, `rewi
 
 from kvstore import membership, record
 from kvstore.engine import Engine
+from kvstore.errors import DiskFullError
+from kvstore.log import remove_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,7 +104,14 @@ class CommittedEngine(Engine):
 
     def adopt_snapshot(self, path: str, index: int) -> None:
         """Make a finished snapshot the current one. Raises OSError."""
-        self.on_snapshot(index)
+        try:
+            self.on_snapshot(index)
+        except DiskFullError as error:
+            # try again when the log is twice as long
+            self.snapshot_bytes = self.log.bytes_kept
+            self.log_line(f"the snapshot at index {index} is not used: {error}")
+            remove_file(path)
+            return
         super().adopt_snapshot(path, index)
         self.configurations = {i: text for i, text in self.configurations.items() if i > index}
 

@@ -27,6 +27,7 @@ from kvstore.leader import Leader
 from kvstore.lines import encode_error
 from kvstore.peer_addresses import UnknownPeer, format_address
 from kvstore.replies import DeferredReply, IndependentReply
+from kvstore.segment import DISK_FULL_ERRNOS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -156,15 +157,26 @@ class ElectedMember(ClusterMember):
     def enter_term(self, term: int, vote: str, reason: str) -> None:
         """Make a term the current term and give the vote in it, "" for none; on disk, then logged.
 
-        A leader of an older term steps down, a follower of one stops following. Raises OSError.
+        A leader of an older term steps down, a follower of one stops following. Raises
+        DiskFullError, nothing is changed then; and OSError.
         """
-        meta, before = self.meta, (self.meta.promised, self.meta.vote)
-        meta.update(promised=term, term=term, vote=vote)
+        before = (self.meta.promised, self.meta.vote)
+        self.save(promised=term, term=term, vote=vote)
         if term > before[0]:
             self.server.log_line(f"term {term}: was {before[0]} ({reason})")
             self.leave_leader(before[0], reason)
         if vote and (term, vote) != before:
             self.server.log_line(f"vote in term {term}: for {vote} ({reason})")
+
+    def save(self, **facts: str | int) -> None:
+        """Write these facts to the disk; raises DiskFullError, nothing is changed then; OSError."""
+        try:
+            self.meta.update(**facts)
+        except OSError as error:
+            if error.errno not in DISK_FULL_ERRNOS:
+                raise
+            names = " and ".join(facts)
+            raise DiskFullError(f"disk full: {names} cannot be recorded") from error
 
     def leave_leader(self, led: int, reason: str) -> None:
         """The leader of this term, if there is one, is no longer this node's."""
@@ -319,6 +331,13 @@ class ElectedMember(ClusterMember):
 
     def follow_hint(self, line: str) -> None:
         """Learn a higher term, and the leader, from another node's answer."""
+        try:
+            self.learn(line)
+        except DiskFullError as error:
+            self.server.log_line(str(error))
+
+    def learn(self, line: str) -> None:
+        """As `follow_hint`. Raises DiskFullError, OSError."""
         facts = dict(word.split("=", 1) for word in line.split() if "=" in word)
         term = facts.get("term", "")
         if term.isascii() and term.isdigit() and int(term) > self.meta.promised:
@@ -353,7 +372,7 @@ class ElectedMember(ClusterMember):
         if term > self.meta.promised:
             # it stays connected, as in `enter_term` a follower does not
             before = self.meta.promised
-            self.meta.update(promised=term, term=term, vote="")
+            self.save(promised=term, term=term, vote="")
             name = self.peers.name_of(address)
             self.server.log_line(f"term {term}: was {before} ({name} leads)")
         if self.election is not None:
@@ -467,18 +486,24 @@ class ElectedMember(ClusterMember):
             self.server.log_line(f"members at index {self.members_index}: {names}")
 
     def keep_configuration(self, snapshot_index: int) -> None:
-        """A snapshot replaces the log up to here: remember its configuration. Raises OSError."""
+        """A snapshot replaces the log up to here: remember its configuration.
+
+        Raises DiskFullError, OSError.
+        """
         index, text = self.newest_configuration(snapshot_index)
         if index:
-            self.meta.update(configuration=f"{index}:{text}")
+            self.save(configuration=f"{index}:{text}")
             if self.leader is not None:
                 self.leader.send_members()
 
     def remember_configuration(self, text: str) -> None:
-        """Remember what a leader's snapshot has replaced. Raises ValueError, OSError."""
+        """Remember what a leader's snapshot has replaced.
+
+        Raises ValueError, DiskFullError, OSError.
+        """
         index = int(text.partition(":")[0])
         if index > int(self.meta.configuration.partition(":")[0] or 0):
-            self.meta.update(configuration=text)
+            self.save(configuration=text)
             self.on_configuration()
 
     def change_members(self, action: str, peer_name: str, address: str) -> "Reply":

@@ -7,6 +7,7 @@ votes for itself, and asks for the votes.
 Override in a changed node: `wins`, `asked`, `pre_vote`.
 """
 
+from kvstore.errors import DiskFullError
 from kvstore.lines import encode_error
 
 TYPE_CHECKING = False
@@ -76,7 +77,12 @@ class Election:
         own = member.peers.own_name
         # from here on the term may be the current term
         self.verb = "PROMISE"
-        member.enter_term(self.term, own, self.cause)
+        try:
+            member.enter_term(self.term, own, self.cause)
+        except DiskFullError as error:
+            member.server.log_line(str(error))
+            self.end(str(error))
+            return
         member.server.log_line(f"now CANDIDATE for term {self.term}: {self.cause}")
         self.ask("PROMISE")
 

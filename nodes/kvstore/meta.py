@@ -66,11 +66,19 @@ class Meta:
             raise ValueError(f"unknown fact {name!r}")
 
     def update(self, **facts: str | int) -> None:
-        """Set these facts, and save if one of them changed. Raises OSError."""
-        if any(getattr(self, name) != value for name, value in facts.items()):
-            for name, value in facts.items():
-                setattr(self, name, value)
+        """Set these facts, and save if one of them changed.
+
+        Raises OSError; then nothing is changed.
+        """
+        before = {name: getattr(self, name) for name in facts}
+        if before == facts:
+            return
+        self.__dict__.update(facts)
+        try:
             self.save()
+        except OSError:
+            self.__dict__.update(before)
+            raise
 
     def save(self) -> None:
         """Write the file whole and synced. Raises OSError."""

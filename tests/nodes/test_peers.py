@@ -139,3 +139,16 @@ def test_replies_that_waited_too_long_are_indeterminate():
 
 def test_an_indeterminate_pipeline_gets_one_reply_a_write():
     assert OKS[3].indeterminate("too few") == b"-UNKNOWN too few\r\n" * 3
+
+
+def test_facts_that_cannot_be_saved_are_not_changed(tmp_path):
+    meta = Meta(str(tmp_path))
+    meta.update(promised=3, vote="n1")
+    (tmp_path / "meta.new").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        meta.update(promised=4, vote="n2")
+    assert (meta.promised, meta.vote) == (3, "n1")
+    (tmp_path / "meta.new").rmdir()
+    meta.update(promised=4, vote="n2")
+    again = Meta(str(tmp_path))
+    assert (again.promised, again.vote) == (4, "n2")
