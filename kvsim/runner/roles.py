@@ -97,7 +97,7 @@ class RoleObserver:
     ) -> dict[str, RoleObservation]:
         """The roles, where none is known and followers refuse writes: by who accepts one.
 
-        Unchanged where no node accepts it, or several do.
+        Unchanged where no node accepts it, or several do. Its key is deleted where it was accepted.
         """
         asked = [name for name, each in roles.items() if each.up and self._shows_by_write(each)]
         request = Request("put", {"key": WRITE_KEY, "value": f"asked-before-{step_id or 'a-step'}"})
@@ -106,6 +106,11 @@ class RoleObserver:
             for name in asked
         }
         accepting = [name for name in asked if outcomes[name].kind is OutcomeKind.OK]
+        for name in accepting:
+            if "delete" in self.launcher.nodes[name].program.requests:
+                self.connections.ask(
+                    name, Request("delete", {"key": WRITE_KEY}), step=step_id, purpose="wait"
+                )
         if len(accepting) != 1:
             return dict(roles)
         found = {accepting[0]: RoleObservation(accepting[0], True, Role.LEADER, ACCEPTS)}

@@ -37,6 +37,9 @@ def answer(verb: str, key: str, value: str = "") -> str:
         return f"VALUE {data[key]}" if key in data else "NOT_FOUND"
     if verb == "PUT" and leader() != port:
         return send(leader(), f"PUT {key} {value}") if forwards else "ERR read-only"
+    if verb == "DELETE":
+        data.pop(key, None)
+        return "OK"
     data[key] = value
     if verb == "PUT":
         for other in others:

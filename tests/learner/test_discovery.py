@@ -6,6 +6,7 @@ import importlib.util
 import itertools
 import re
 import string
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -19,12 +20,16 @@ from kvsim.cli.loading import load_program
 from kvsim.client.exchange import Exchange
 from kvsim.client.outcomes import classify
 from kvsim.doctor.discovery import protocol
+from kvsim.doctor.discovery.candidates import client_candidates
 from kvsim.doctor.discovery.command import (
     anchored,
     as_written,
     follower_forms,
     leader_forms,
     rejected_words,
+    rejects_role_word,
+    role_pairs,
+    with_role_words,
 )
 from kvsim.doctor.discovery.draft import Draft, StartForm
 from kvsim.doctor.discovery.generate import node_yaml
@@ -34,7 +39,7 @@ from kvsim.doctor.discovery.refusal import read_refusal
 from kvsim.doctor.discovery.reply_rules import Answer, effect_of, learn_rules, misread
 from kvsim.doctor.discovery.role_search import RoleFindings, observe_roles
 from kvsim.doctor.discovery.sniff import Sniffed
-from kvsim.doctor.discovery.vocabulary import Vocabulary
+from kvsim.doctor.discovery.vocabulary import Vocabulary, read_vocabulary
 from kvsim.errors import Problem
 from kvsim.timeouts import PLAIN
 
@@ -432,3 +437,90 @@ def test_a_leader_is_given_as_an_option_and_as_a_variable_in_turn():
         (("--leader={leader.addr}",), ()),
         ((), (("LEADER", "{leader.addr}"),)),
     ]
+
+
+def test_a_text_has_its_options_all_or_none():
+    """One that writes `--port` has no `--role` that is not written."""
+    vocabulary = Vocabulary("take --port and --dir; the role is by default")
+    forms = leader_forms(vocabulary)
+    assert forms[0].words == ("--port={port}", "--dir={data_dir}")
+
+
+@pytest.mark.parametrize("spell", [str.lower, str.capitalize, str.upper])
+def test_role_words_are_spelled_as_in_the_programs_text(spell):
+    vocabulary = Vocabulary(f'role in ("{spell("primary")}", "{spell("backup")}")')
+    assert role_pairs(vocabulary)[0] == (spell("primary"), spell("backup"))
+
+
+def test_a_rejected_role_word_is_not_tried_again():
+    form = StartForm(("--role={role}",), role_words=("leader", "follower"))
+    vocabulary = Vocabulary("Primary Replica")
+    found = with_role_words(form, vocabulary, {"leader"})
+    assert found is not None and found.role_words == ("Primary", "Replica")
+    assert rejects_role_word(found, "error: invalid role 'Primary'")
+    assert not rejects_role_word(found, "error: no port")
+
+
+def test_a_follower_may_be_made_by_a_flag_and_told_its_leader():
+    vocabulary = Vocabulary("--port --follower --leader-addr")
+    forms = itertools.islice(follower_forms(StartForm(("--port={port}",)), vocabulary), 3)
+    assert ("--follower", "--leader-addr={leader.addr}") in [form.follower for form in forms]
+
+
+def test_a_script_does_not_lend_its_interpreters_words(tmp_path):
+    (tmp_path / "store").write_text(f"#!{sys.executable}\nimport this\n")
+    assert read_vocabulary(("./store",), tmp_path).flags == {}
+
+
+def test_a_client_may_be_one_program_for_each_verb():
+    there = {"./kvset", "./kvget", "./kvdel"}
+    found = next(client_candidates(("./kvset",), Vocabulary(), there.__contains__))
+    assert found.put == ("./kvset", "--port={port}", "{key}", "{value}")
+    assert found.get == ("./kvget", "--port={port}", "{key}")
+    assert ("./kvdel", "--port={port}", "{key}") in found.deletes
+
+
+def test_a_client_may_take_its_options_behind_the_verb():
+    candidates = list(itertools.islice(client_candidates(("./c",), Vocabulary(), bool), 60))
+    puts = [candidate.put for candidate in candidates]
+    assert ("./c", "put", "{key}", "{value}", "-p", "{port}") in puts
+    assert ("./c", "put", "{port}", "{key}", "{value}") in puts
+
+
+def command_answer(effect: str, status: int, stderr: str, **more: str) -> Answer:
+    return Answer("put", effect, exchange("", status, stderr), "k-1", "v-1", **more)
+
+
+def test_a_port_in_an_address_on_stderr_is_read_whole():
+    """No number of the address is taken for the port."""
+    text = "ERR read-only, leader is 127.0.0.1:{port}\n"
+    learned = command_answer(
+        "read_only", 3, text.format(port=26200), leader="26200", host="127.0.0.1"
+    )
+    rules = learn_rules([command_answer("ok", 0, ""), learned])
+    for port in ("9001", "31000"):
+        outcome, _ = classify(
+            (*rules["put"], *rules["any"]),
+            exchange("", 3, text.format(port=port)),
+        )
+        assert outcome.leader is not None and outcome.leader.endswith(port)
+
+
+def test_a_client_that_fails_without_a_word_is_not_one_that_says_why():
+    """A missing key and a refusal have one exit status, and only the refusal has a text."""
+    answers = [
+        replace(command_answer("ok", 0, ""), verb="delete"),
+        replace(command_answer("not_found", 1, "\n"), verb="delete"),
+    ]
+    rules = learn_rules(answers)["delete"]
+    assert effect_of(classify(rules, exchange("", 1, "\n"))[0]) == "not_found"
+    refusal = exchange("", 1, "read-only\n")
+    assert effect_of(classify(rules, refusal)[0]) == "unknown"
+
+
+def test_a_path_of_this_run_is_another_one_in_the_next():
+    def refusal(path: str) -> Answer:
+        return Answer("put", "refused", exchange(f"no: {path}"), "k-1", "v-1")
+
+    rules = learn_rules([refusal("/tmp/run-1/nodes/n2/data")])["any"]
+    assert effect_of(classify(rules, refusal("/srv/x/y/z").exchange)[0]) == "refused"

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from kvsim.runner.roles import WRITE_KEY
+
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 90
 NODE = """\
@@ -18,9 +20,10 @@ program: quiet
 start: ["{python}", -I, quiet_store.py, "{port}", "{others*:{port}}"MORE]
 ready: {log: "^node at", port: owned, within: 10s}
 order: together
-requests: {put: "PUT {key} {value}", get: "GET {key}"}
+requests: {put: "PUT {key} {value}", get: "GET {key}", delete: "DELETE {key}"}
 replies:
   put: {ok: "^OK$"}
+  delete: {ok: "^OK$"}
   get: {value: "^VALUE (?P<value>.*)$", not_found: "^NOT_FOUND$"}
   any: {read_only: "^ERR read-only$"}
 capabilities: [elects, replicates]
@@ -81,6 +84,11 @@ def test_after_a_failover_the_leader_is_found_by_a_write(tmp_path):
     assert not [each for each in later if each[2] == "as configured"]
     assert ("n2", "leader", "accepts a write") in later
     assert ("n3", "follower", "refuses a write") in later
+    # What was asked for that leaves no key behind.
+    own = [e for e in events if e["event"] == "operation" and e.get("key") == WRITE_KEY]
+    deleted = [e for e in own if e["verb"] == "delete"]
+    put = [e for e in own if e["verb"] == "put" and e["outcome"]["kind"] == "ok"]
+    assert [e["node"] for e in deleted] == [e["node"] for e in put] != []
 
 
 @pytest.mark.slow

@@ -74,25 +74,80 @@ CLIENT_OPTIONS: tuple[tuple[str, ...], ...] = (
 )
 
 
-def client_candidates(client: Sequence[str], vocabulary: Vocabulary) -> Iterator[Candidate]:
-    """Commands of a client: options in the usual forms, verbs in lower and upper case."""
+Command = tuple[str, ...]
+# The program of a verb, and the word for the verb in its command, if any.
+Naming = Callable[[str], tuple[Command, Command]]
+PLACES = ("before", "behind", "between")
+
+
+def client_candidates(
+    client: Sequence[str], vocabulary: Vocabulary, is_program: Callable[[str], bool]
+) -> Iterator[Candidate]:
+    """Commands of a client: its options in the usual forms and places, verbs in lower and upper
+    case. Where its name has a verb, with the programs beside it that are named by other verbs
+    (`is_program`).
+    """
     base = _client_template(client)
     complete = any("{port}" in word or "{addr}" in word for word in base)
-    options: Sequence[tuple[str, ...]] = [()] if complete else CLIENT_OPTIONS
+    options: Sequence[Command] = [()] if complete else CLIENT_OPTIONS
     if not complete:
         options = sorted(options, key=lambda words: not _is_known(words, vocabulary))
+    for put, get, naming in _programs_of_verbs(base, is_program):
+        for place, option in itertools.product(PLACES[:2], options):
+            yield _client_candidate(naming, place, option, put, get)
     # An option that a client does not take fails with every verb, so the verbs change last.
-    for put, get in _words(vocabulary):
-        for shape in (str.lower, str.upper):
-            for option in options:
-                head = (*base, *option)
-                yield Candidate(
-                    "command",
-                    (*head, shape(put), "{key}", "{value}"),
-                    (*head, shape(get), "{key}"),
-                    tuple((*head, shape(word), "{key}") for word in DELETES),
-                    (*head, shape(UNKNOWN_WORD), "{key}"),
-                )
+    for (put, get), shape in itertools.product(_words(vocabulary), (str.lower, str.upper)):
+        naming = _one_program(base, shape)
+        for place, option in itertools.product(PLACES[: 1 if complete else 3], options):
+            yield _client_candidate(naming, place, option, put, get)
+
+
+def _one_program(base: Command, shape: Callable[[str], str]) -> Naming:
+    return lambda verb: (base, (shape(verb),))
+
+
+def _programs_of_verbs(
+    base: Command, is_program: Callable[[str], bool]
+) -> Iterator[tuple[str, str, Naming]]:
+    """Programs with a verb in their names, such as `kv-put` and `kv-get`: words for put and get."""
+    for index, word in enumerate(base):
+        for known in (*WRITES, *READS):
+            if known not in word.rpartition("/")[2] or "{" in word:
+                continue
+            naming = _named_programs(base, index, known)
+            for put, get in WORDS:
+                programs = [naming(verb)[0][index] for verb in (put, get)]
+                if known in (put, get) and all(map(is_program, programs)):
+                    yield put, get, naming
+
+
+def _named_programs(base: Command, index: int, known: str) -> Naming:
+    """The verb in the place of a known one in the name of a program, which is a word of `base`."""
+    folder, slash, name = base[index].rpartition("/")
+
+    def naming(verb: str) -> tuple[Command, Command]:
+        program = folder + slash + name.replace(known, verb)
+        return (*base[:index], program, *base[index + 1 :]), ()
+
+    return naming
+
+
+def _client_candidate(naming: Naming, place: str, option: Command, put: str, get: str) -> Candidate:
+    def command(verb: str, *rest: str) -> Command:
+        program, word = naming(verb)
+        if place == "before":
+            return (*program, *option, *word, *rest)
+        if place == "behind":
+            return (*program, *word, *rest, *option)
+        return (*program, *word, *option, *rest)
+
+    return Candidate(
+        "command",
+        command(put, "{key}", "{value}"),
+        command(get, "{key}"),
+        tuple(command(word, "{key}") for word in DELETES),
+        command(UNKNOWN_WORD, "{key}"),
+    )
 
 
 def _is_known(words: tuple[str, ...], vocabulary: Vocabulary) -> bool:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from kvsim.doctor.discovery.draft import Draft, StartForm
 from kvsim.doctor.discovery.vocabulary import NAMES, Vocabulary
@@ -23,9 +24,12 @@ ROLE_PAIRS = (
     ("primary", "standby"),
     ("master", "replica"),
 )
+R = TypeVar("R")
 # How a follower is given its leader: words, and variables with their values.
 LeaderForm = tuple[tuple[str, ...], tuple[tuple[str, str], ...]]
 ROLE_NAMES = frozenset(itertools.chain(*ROLE_PAIRS))
+USUAL_OPTIONS = 8
+FOLLOWER_NAMES = frozenset(follower for _, follower in ROLE_PAIRS)
 ADDRESS_OPTION = re.compile(r"addr|listen|bind", re.IGNORECASE)
 PORT_NUMBER = re.compile(r"\d{2,5}")
 ADDRESS = re.compile(r"(?:[\w.-]+|\[[\da-fA-F:]+\])?:(\d{2,5})")
@@ -191,35 +195,46 @@ def leader_forms(vocabulary: Vocabulary, *, ignores_options: bool = False) -> li
     variables, positional = _variables(vocabulary), list(_positional_forms(vocabulary))
     options = [StartForm(words) for words in _option_forms(vocabulary)]
     known = any(name in vocabulary.flags for name in vocabulary.options("port"))
+    mixed = list(_port_and_options(vocabulary))
+    if len(mixed) > 1 and not known:
+        positional = [*mixed, *positional]
     others = [*variables, *positional]
     if ignores_options or (not known and not vocabulary.options("port")):
         ordered = [*others, *options]
     elif known:
         ordered = [*options, *positional, *variables]
     else:
-        ordered = [*variables, *options, *positional]
+        # A few options, for a program that puts the dashes before its names itself.
+        first = [*positional, *variables] if len(mixed) > 1 else [*variables]
+        ordered = [*first, *options[:USUAL_OPTIONS], *positional, *options]
     return [replace(form, role_words=pair) for form in dict.fromkeys(ordered)]
 
 
-def other_role_words(form: StartForm, output: str, vocabulary: Vocabulary) -> list[StartForm]:
-    """The form with other words for the roles, where its output calls the word for one unknown."""
-    word = form.role_words[0]
+def rejects_role_word(form: StartForm, output: str) -> bool:
+    """Whether the output of a try calls the leader's word for `{role}` unknown."""
     lines = [line for line in output.splitlines() if REJECTING.search(line)]
-    if not form.names_role or not any(re.search(rf"\b{word}\b", line) for line in lines):
-        return []
-    pairs = list(dict.fromkeys([*role_pairs(vocabulary), *ROLE_PAIRS]))
-    return [replace(form, role_words=pair) for pair in pairs if pair[0] != word]
+    word = rf"\b{form.role_words[0]}\b"
+    return form.names_role and any(re.search(word, line) for line in lines)
+
+
+def with_role_words(
+    form: StartForm, vocabulary: Vocabulary, rejected: Collection[str]
+) -> StartForm | None:
+    """The form with the most likely words for the roles that are not rejected; None without any."""
+    if not form.names_role or form.role_words[0] not in rejected:
+        return form
+    pairs = [pair for pair in [*role_pairs(vocabulary), *ROLE_PAIRS] if pair[0] not in rejected]
+    return replace(form, role_words=pairs[0]) if pairs else None
 
 
 def _option_forms(vocabulary: Vocabulary) -> Iterator[tuple[str, ...]]:
     """Port, folder and role as options, in every mix of `--name=value` and `--name value`."""
     ports = [*vocabulary.options("port"), *NAMES["port"]]
-    names = {kind: vocabulary.options(kind) for kind in ("data_dir", "role")}
-    known_folders = list(dict.fromkeys([*names["data_dir"], *NAMES["data_dir"]]))
-    folders = [*known_folders[:4], ""]
-    roles = [*(names["role"] or NAMES["role"])[:1], ""]
+    folders = _option_names("data_dir", vocabulary, limit=4)
+    roles = _option_names("role", vocabulary, limit=1)
     for port in list(dict.fromkeys(ports))[:4]:
-        for value in ["{addr}", ":{port}", "{port}"] if ADDRESS_OPTION.search(port) else ["{port}"]:
+        takes_address = ADDRESS_OPTION.search(port) and "port" not in port
+        for value in ["{addr}", ":{port}", "{port}"] if takes_address else ["{port}"]:
             for folder, role in itertools.product(folders, roles):
                 choices = [
                     list(option_words(port, value)),
@@ -230,6 +245,17 @@ def _option_forms(vocabulary: Vocabulary) -> Iterator[tuple[str, ...]]:
                     yield tuple(itertools.chain(*parts))
     for port in ("-p", "-P"):
         yield (port, "{port}")
+
+
+def _option_names(kind: str, vocabulary: Vocabulary, limit: int) -> list[str]:
+    """Names of options of one kind; the empty one stands for none.
+
+    A text that has its other options as they are written has all of them, if any.
+    """
+    names = list(dict.fromkeys([*vocabulary.options(kind), *NAMES[kind]]))[:limit]
+    spelled = any(name in vocabulary.flags for name in vocabulary.options("port"))
+    known = [name for name in names if name in vocabulary.flags or not spelled]
+    return list(dict.fromkeys([*known, "", *names]))
 
 
 def _mixed(parts: Sequence[tuple[str, ...]]) -> int:
@@ -256,7 +282,19 @@ def _positional_forms(vocabulary: Vocabulary) -> Iterator[StartForm]:
     for name in vocabulary.options("role")[:1]:
         for words in option_words(name, "{role}"):
             yield StartForm(("{port}", "{data_dir}", *words))
-            yield StartForm(("{port}", *words))
+
+
+def _port_and_options(vocabulary: Vocabulary) -> Iterator[StartForm]:
+    """The port alone as a positional argument, and the options that the program's text has."""
+    folders = [name for name in vocabulary.options("data_dir")[:2] if name in vocabulary.flags]
+    names = [name for name in vocabulary.options("role")[:1] if name in vocabulary.flags]
+    for folder, role in itertools.product((*folders, ""), (*names, "")):
+        choices = [
+            list(option_words(folder, "{data_dir}")) if folder else [()],
+            list(option_words(role, "{role}")) if role else [()],
+        ]
+        for parts in sorted(itertools.product(*choices), key=_mixed):
+            yield StartForm(("{port}", *itertools.chain(*parts)))
 
 
 def _variables(vocabulary: Vocabulary) -> list[StartForm]:
@@ -282,10 +320,19 @@ def mentions_roles(vocabulary: Vocabulary) -> bool:
 
 
 def role_pairs(vocabulary: Vocabulary) -> list[tuple[str, str]]:
-    """The pairs of words for the two roles, those that the program's text has first."""
+    """The pairs of words for the two roles, those that the program's text has first: as it spells
+    them, then in any case. A compiler may leave out a text that is only compared.
+    """
     ranked = sorted(ROLE_PAIRS, key=lambda pair: -sum(map(vocabulary.has_name, pair)))
     both = [pair for pair in ranked if all(map(vocabulary.has_name, pair))]
-    return both or ranked
+    spelled = [
+        (spell(leader), spell(follower))
+        for spell in (str.lower, str.capitalize, str.upper)
+        for leader, follower in both
+    ]
+    exact = [pair for pair in spelled if all(map(vocabulary.has_spelling, pair))]
+    ordered = [*both, *exact] if vocabulary.has_code else [*exact, *both]
+    return list(dict.fromkeys(ordered)) or ranked
 
 
 def follower_forms(form: StartForm, vocabulary: Vocabulary) -> Iterator[StartForm]:
@@ -294,32 +341,57 @@ def follower_forms(form: StartForm, vocabulary: Vocabulary) -> Iterator[StartFor
         # A person wrote how the leader is named.
         for pair in _pairs_for(form, vocabulary):
             yield replace(form, role_words=pair)
+    options = list(_leader_options(form, vocabulary))
+    if "{data_dir}" in form.words and not any(word.startswith("-") for word in form.words):
+        # The place of the folder may be that of the leader.
+        short = replace(form, words=tuple(word for word in form.words if word != "{data_dir}"))
+        yield from (replace(short, follower=words) for words, _ in options[:2] if words)
     if form.names_role:
-        for pair in _pairs_for(form, vocabulary):
-            for words, variables in _leader_options(form, vocabulary):
-                yield replace(form, role_words=pair, follower=words, env=(*form.env, *variables))
-        return
-    for words, variables in _leader_options(form, vocabulary):
+        for (words, variables), pair in _in_turn(options, _pairs_for(form, vocabulary)):
+            yield replace(form, role_words=pair, follower=words, env=(*form.env, *variables))
+        if any(name in vocabulary.flags for name in vocabulary.options("role")):
+            return
+    for (words, _), (leader, follower) in _in_turn(options, _role_flags(vocabulary)):
+        yield replace(form, leader=leader, follower=(*follower, *words))
+    for words, variables in options:
         if words and not variables:
             yield replace(form, follower=words)
+
+
+Words = tuple[str, ...]
+
+
+def _role_flags(vocabulary: Vocabulary) -> list[tuple[Words, Words]]:
+    """Options without a value that make a leader and a follower, where the program knows some."""
+    pairs: list[tuple[Words, Words]] = []
     for leader, follower in ROLE_PAIRS:
         flags = (f"--{leader}", f"--{follower}")
         if flags[1] in vocabulary.flags:
-            own = (flags[0],) if flags[0] in vocabulary.flags else ()
-            yield replace(form, leader=own, follower=(flags[1],))
-    for flag in ("--read-only", "--readonly"):
-        if flag in vocabulary.flags:
-            yield replace(form, follower=(flag,))
+            pairs += [((flags[0],), (flags[1],))] if flags[0] in vocabulary.flags else []
+            pairs.append(((), (flags[1],)))
+    known = [flag for flag in ("--read-only", "--readonly") if flag in vocabulary.flags]
+    return [*dict.fromkeys(pairs), *(((), (flag,)) for flag in known)]
+
+
+def _in_turn(options: Sequence[LeaderForm], roles: Sequence[R]) -> Iterator[tuple[LeaderForm, R]]:
+    """Every pair, first those where one of the two is the most likely one."""
+    pairs = [(i, j) for i in range(len(options)) for j in range(len(roles))]
+    for i, j in sorted(pairs, key=lambda pair: (min(pair), max(pair), -pair[0])):
+        yield options[i], roles[j]
 
 
 def _pairs_for(form: StartForm, vocabulary: Vocabulary) -> list[tuple[str, str]]:
-    return list(dict.fromkeys([*role_pairs(vocabulary), form.role_words]))
+    """The pairs of role words, first those whose word for the leader the program took."""
+    pairs = list(dict.fromkeys([*role_pairs(vocabulary), form.role_words]))
+    return sorted(pairs, key=lambda pair: pair[0] != form.role_words[0])
 
 
 def _leader_options(form: StartForm, vocabulary: Vocabulary) -> Iterator[LeaderForm]:
     """How a follower may be given its leader: words, or variables. The last one: not at all."""
     values = ("{leader.addr}", "{leader.port}", "{leader.name}")
-    names = [*vocabulary.options("leader")][:3] or ["--leader"]
+    # `--follower` makes a follower; it names no leader.
+    names = [name for name in vocabulary.options("leader") if name[2:] not in FOLLOWER_NAMES]
+    names = names[:3] or ["--leader"]
     positional = bool(form.words) and not any(word.startswith("-") for word in form.words)
     variables: list[LeaderForm] = [
         ((), ((name, value),)) for name in vocabulary.environment("leader")[:2] for value in values

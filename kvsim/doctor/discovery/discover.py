@@ -15,8 +15,9 @@ from kvsim.doctor.discovery.command import (
     as_written,
     leader_forms,
     mentions_roles,
-    other_role_words,
     rejected_words,
+    rejects_role_word,
+    with_role_words,
 )
 from kvsim.doctor.discovery.draft import Draft, StartForm
 from kvsim.doctor.discovery.measurements import learn_log, measure_restart
@@ -28,6 +29,7 @@ from kvsim.doctor.discovery.protocol import (
     LearnedProtocol,
     ProtocolSearch,
 )
+from kvsim.doctor.discovery.refusal import read_refusal
 from kvsim.doctor.discovery.role_search import RoleFindings, RoleSearch
 from kvsim.doctor.discovery.tryout import End, StartTry, TryFolder
 from kvsim.doctor.discovery.vocabulary import Vocabulary, read_vocabulary
@@ -71,15 +73,17 @@ class Discovery:
     folder: Path
     timeouts: Timeouts = PLAIN
     vocabulary: Vocabulary = field(init=False)
+    client_vocabulary: Vocabulary = field(init=False)
     attempts: Attempts = field(default_factory=Attempts)
     tries: list[StartTry] = field(default_factory=list)
     follower_tries: list[str] = field(default_factory=list)
     nearest: tuple[Draft, ProtocolSearch] | None = None
+    rejected_roles: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.vocabulary = read_vocabulary(self.program, self.folder)
-        if self.client:
-            self.vocabulary.add(read_vocabulary(self.client, self.folder).text)
+        # A client's options are none of the program's.
+        self.client_vocabulary = read_vocabulary(self.client, self.folder)
 
     def run(self) -> Draft:
         """Raises NotDescribed, SpawnError."""
@@ -106,6 +110,9 @@ class Discovery:
         for candidate, took_s in self._starting(draft, form, try_folder):
             learned = self._learn_alone(replace(candidate, ready_s=took_s))
             if learned is None:
+                if self._refuses_as_leader(candidate):
+                    self.rejected_roles.add(candidate.form.role_words[0])
+                    continue
                 if any(word.startswith("-") for word in candidate.form.words):
                     # It took the options, so other forms would not change its protocol.
                     break
@@ -119,6 +126,15 @@ class Discovery:
                 break
         return best
 
+    def _refuses_as_leader(self, draft: Draft) -> bool:
+        """Whether a node with the leader's word took no writes: another word makes a leader."""
+        form = draft.form
+        if self.nearest is None or self.nearest[0].form != form or not form.names_role:
+            return False
+        guess = self.nearest[1].nearest
+        put = guess.put if guess else None
+        return put is not None and read_refusal(put.text, leader=()).says_so
+
     def _starting(
         self, draft: Draft, form: StartForm | None, try_folder: TryFolder
     ) -> Iterator[tuple[Draft, float]]:
@@ -129,8 +145,8 @@ class Discovery:
         pending = [form] if form else leader_forms(self.vocabulary)
         done: set[StartForm] = set()
         while pending and not deadline.passed() and len(done) < TRIES_MAX:
-            candidate = pending.pop(0)
-            if candidate in done or rejected & set(candidate.words):
+            candidate = with_role_words(pending.pop(0), self.vocabulary, self.rejected_roles)
+            if candidate is None or candidate in done or rejected & set(candidate.words):
                 continue
             if not asked_help and not form and not self.vocabulary.flags:
                 asked_help = True
@@ -142,6 +158,8 @@ class Discovery:
             tried = try_folder.start(trial)
             if tried.end is End.LISTENS:
                 yield trial, tried.took_s
+                if candidate.role_words[0] in self.rejected_roles:
+                    pending.insert(0, candidate)
                 continue
             rejected |= rejected_words(tried.output, candidate.words)
             ignored = tried.end is not End.ENDED and not ignores_options
@@ -149,13 +167,16 @@ class Discovery:
             if (self.vocabulary.add(tried.output) or ignored) and not form:
                 # Its message may name its options.
                 pending = leader_forms(self.vocabulary, ignores_options=ignores_options)
-            pending = [*other_role_words(candidate, tried.output, self.vocabulary), *pending]
+            if rejects_role_word(candidate, tried.output):
+                self.rejected_roles.add(candidate.role_words[0])
+                pending.insert(0, candidate)
 
     def _learn_alone(self, draft: Draft) -> LearnedProtocol | None:
         """Everything that a leader alone shows; None when no protocol was found."""
         try:
             with started(draft, self.folder, self.timeouts) as probe:
-                search = ProtocolSearch(probe, self.vocabulary, self.attempts)
+                vocabulary = self.client_vocabulary if self.client else self.vocabulary
+                search = ProtocolSearch(probe, vocabulary, self.attempts)
                 learned = search.find(draft, self.client)
                 if learned is None:
                     self.nearest = (draft, search)

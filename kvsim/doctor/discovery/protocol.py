@@ -101,7 +101,10 @@ class ProtocolSearch:
     def _candidates(self, client: tuple[str, ...]) -> Iterator[Candidate]:
         self._silence: dict[tuple[str, str], int] = {}
         if client:
-            yield from client_candidates(client, self.vocabulary)
+            folder = self.probe.folder
+            yield from client_candidates(
+                client, self.vocabulary, lambda word: (folder / word).is_file()
+            )
             return
         port = self.probe.port(LEADER)
         sniffed = sniff(LOOPBACK, port, self.probe.timeouts.default_factor)

@@ -29,17 +29,23 @@ Literal = Callable[[str], str]
 # Placeholders in an answer's text. They are in no reply that is text.
 VALUE_MARK, KEY_MARK, HOST_MARK, NUMBER_MARK = "\ue000", "\ue001", "\ue002", "\ue003"
 PORT_MARK, ID_MARK = "\ue004", "\ue005"
-MARK = re.compile("([\ue000-\ue005])")
+PATH_MARK = "\ue006"
+MARK = re.compile("([\ue000-\ue006])")
 LEADER_MARK = re.compile(f"[{PORT_MARK}{ID_MARK}]")
+# After a host: an address has numbers and points, too.
+PORT_END = r"(?![.:]?\d)"
 LEADER_PORT, LEADER_ID = r"(?P<leader_port>\d+)", r"(?P<leader_id>[\w.-]+)"
 # What stands for a placeholder, the first time and later: a group may have its name only once.
 PATTERNS = {
     KEY_MARK: (r"\S+?", r"\S+?"),
     HOST_MARK: (r"[\w.:-]+?", r"[\w.:-]+?"),
     NUMBER_MARK: (r"\d+", r"\d+"),
+    PATH_MARK: (r"\S+", r"\S+"),
     PORT_MARK: (LEADER_PORT, r"\d+"),
     ID_MARK: (LEADER_ID, r"[\w.-]+"),
 }
+# A file of this run, such as a data directory.
+LONG_PATH = re.compile(r"(?<![\w/])/[\w.-]+/[\w.-]+/[\w./-]*[\w-]")
 # A time, a digest or an address: another one in every answer.
 LONG_NUMBER = re.compile(r"\d{6,}")
 # Characters that a person cannot read, without those that `re.escape` writes as two.
@@ -223,9 +229,13 @@ def rule_for(group: Sequence[Answer], *, http: bool, tolerant: bool = False) -> 
         return ReplyRule(effect, None, statuses)
     says_so = effect == "read_only" and all(SAYS_READ_ONLY.search(each.text) for each in group)
     pattern = _pattern(group, escape_words if tolerant and says_so else escape)
-    if any(answer.exchange.text for answer in group) or not any(a.stderr for a in group):
+    if any(answer.exchange.text for answer in group):
         return ReplyRule(effect, pattern, statuses)
-    return ReplyRule(effect, "^$", statuses, stderr=pattern.removesuffix("$"))
+    if any(answer.stderr for answer in group):
+        return ReplyRule(effect, "^$", statuses, stderr=re.sub(r"\$$", r"\\s*$", pattern))
+    # A client that fails without a word: another answer with its status says why.
+    silent = r"^\s*$" if statuses and 0 not in statuses else None
+    return ReplyRule(effect, pattern, statuses, stderr=silent)
 
 
 def _location(answer: Answer) -> str:
@@ -289,7 +299,7 @@ def _marked(answer: Answer) -> str:
         if word:
             whole = re.escape(word) if mark in (VALUE_MARK, KEY_MARK) else _whole_word(word)
             text = re.sub(whole, mark, text)
-    return LONG_NUMBER.sub(NUMBER_MARK, text)
+    return LONG_NUMBER.sub(NUMBER_MARK, LONG_PATH.sub(PATH_MARK, text))
 
 
 def _whole_word(word: str) -> str:
@@ -305,6 +315,8 @@ def _with_groups(text: str, effect: str, literal: Literal = escape) -> str:
             parts.append("(?P<value>.*)" if effect == "value" and part not in used else ".*")
         elif part in PATTERNS:
             parts.append(PATTERNS[part][part in used])
+            if part == PORT_MARK and HOST_MARK in used:
+                parts.append(PORT_END)
         else:
             parts.append(literal(part))
         used.add(part)

@@ -50,7 +50,9 @@ VARIABLES = {
     "leader": ("LEADER", "LEADER_ADDR", "LEADER_PORT", "KV_LEADER", "PRIMARY", "MASTER"),
 }
 # Options and variables whose name fits a kind and that mean something else.
-OTHER_OPTIONS = re.compile(r"transport|import|export|support|report|update|metadata|debug|IPPORT")
+OTHER_OPTIONS = re.compile(
+    r"transport|import|export|support|report|update|metadata|debug|IPPORT|^SO_|^INADDR"
+)
 
 
 class Vocabulary:
@@ -62,6 +64,7 @@ class Vocabulary:
 
     def __init__(self, text: str = "") -> None:
         self.text = ""
+        self._known: dict[str, bool] = {}
         self.flags: dict[str, None] = {}
         self.chance_flags: dict[str, None] = {}
         self._code = ""
@@ -72,6 +75,7 @@ class Vocabulary:
         """Take more text; whether it has an option that was not known. `is_code`: a machine's."""
         before = len(self.flags)
         self.text += "\n" + text
+        self._known.clear()
         self._code += "\n" + text.lower() if is_code else ""
         found = dict.fromkeys(FLAG.findall(text))
         by_chance = [flag for flag in found if is_code and not flag.startswith("--")]
@@ -82,7 +86,20 @@ class Vocabulary:
 
     def has(self, word: str) -> bool:
         """Whether the word stands alone somewhere, in any case."""
-        return re.search(rf"(?<![a-z]){re.escape(word)}(?![a-z])", self.text, re.I) is not None
+        found = self._known.get(word)
+        if found is None:
+            found = self._known[word] = _stands_alone(word.lower(), self.text.lower())
+        return found
+
+    @property
+    def has_code(self) -> bool:
+        """Whether some of it is a machine's code."""
+        return bool(self._code)
+
+    def has_spelling(self, word: str) -> bool:
+        """Whether the word stands alone in exactly these letters, or inside a machine's code."""
+        inside = len(word) >= CODE_WORD_LENGTH_MIN and bool(self._code) and word in self.text
+        return inside or _stands_alone(word, self.text)
 
     def has_name(self, word: str) -> bool:
         """Whether the word stands alone, or inside another in a machine's code: compilers put texts
@@ -124,6 +141,17 @@ class Vocabulary:
         return list(dict.fromkeys(PATH.findall(self.text)))
 
 
+def _stands_alone(word: str, text: str) -> bool:
+    """Whether the word is in the text with no letter beside it."""
+    begin = text.find(word)
+    while begin >= 0:
+        beside = text[max(begin - 1, 0) : begin] + text[begin + len(word) : begin + len(word) + 1]
+        if not any(letter.isascii() and letter.isalpha() for letter in beside):
+            return True
+        begin = text.find(word, begin + 1)
+    return False
+
+
 def read_vocabulary(command: Sequence[str], folder: Path) -> Vocabulary:
     """The words in the files that a command names, and in files that those name."""
     vocabulary = Vocabulary()
@@ -132,7 +160,8 @@ def read_vocabulary(command: Sequence[str], folder: Path) -> Vocabulary:
         vocabulary.add(_text(path), is_code=_is_code(path))
     named = re.findall(r"[\w./-]+", " ".join(_text(path) for path in files if _is_script(path)))
     for path in list(dict.fromkeys(_files(named[:2000], folder)))[:20]:
-        if path not in files:
+        # A script names its interpreter, too, and that knows all sorts of words.
+        if path not in files and path.resolve().is_relative_to(folder.resolve()):
             vocabulary.add(_text(path), is_code=_is_code(path))
     return vocabulary
 
