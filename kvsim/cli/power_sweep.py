@@ -14,13 +14,12 @@ from kvsim.checks.verdict import Verdict
 from kvsim.cli.arguments import chosen_seed
 from kvsim.cli.loading import Case
 from kvsim.cli.output import show
-from kvsim.config.cluster import Cluster
-from kvsim.config.needs import meets
+from kvsim.config.cluster import Cluster, NodeSpec
 from kvsim.config.scenario import Scenario
-from kvsim.errors import Exit, RunInvalid, UsageError
+from kvsim.errors import Exit, RunInvalid
 from kvsim.faults.power.disk_recording import DiskRecording
 from kvsim.runner.job import RunOptions
-from kvsim.runner.power_sweep import PowerSweep, alone_of, sweep_power, writes_of
+from kvsim.runner.power_sweep import PowerSweep, is_read, leader_of, sweep_power, writes_of
 from kvsim.runner.run import run_scenario
 from kvsim.text import plural
 from kvsim.timeouts import PLAIN
@@ -38,16 +37,10 @@ def sweep_cases(arguments: argparse.Namespace, cases: Sequence[Case]) -> int:
 
 
 def _sweep(arguments: argparse.Namespace, scenario: Scenario, cluster: Cluster, seed: int) -> Exit:
-    alone = alone_of(cluster).nodes[0]
-    if not meets(alone.program, "acks_alone"):
-        raise UsageError(
-            f"--power: program {alone.program.name} acknowledges a write only with other nodes, "
-            "and a node is started alone here"
-        )
     recorded: dict[str, Any] = {}
 
     def on_writes(recordings: Mapping[str, DiskRecording], epoch_ns: int) -> None:
-        recorded.update(recording=recordings[alone.name], epoch_ns=epoch_ns)
+        recorded.update(recordings=recordings, epoch_ns=epoch_ns)
 
     options = RunOptions(seed=seed, out=arguments.out, on_writes=on_writes)
     finished = run_scenario(scenario, cluster, options, lambda *progress: None)
@@ -56,26 +49,52 @@ def _sweep(arguments: argparse.Namespace, scenario: Scenario, cluster: Cluster, 
             "the recorded run did not pass, so nothing follows from its states: "
             f"{finished.run.path}"
         )
-    result = sweep_power(
-        cluster,
-        recorded["recording"],
-        writes_of(finished.record, recorded["epoch_ns"]),
-        limit=arguments.power,
-        seed=seed,
-        jobs=arguments.jobs,
-        timeouts=PLAIN,
-    )
-    guaranteed = alone.survives_power
+    writes = writes_of(finished.record, recorded["epoch_ns"])
+    results = [
+        sweep_power(
+            cluster,
+            node.name,
+            recorded["recordings"][node.name],
+            writes,
+            limit=share,
+            seed=seed,
+            jobs=arguments.jobs,
+            timeouts=PLAIN,
+        )
+        for node, share in _shares(cluster, arguments.power)
+    ]
+    survives = {node.name: node.survives_power for node in cluster.nodes}
     if arguments.json:
-        print(json.dumps({**asdict(result), "scenario": scenario.label, "seed": seed}))
+        rows = [asdict(result) for result in results]
+        print(json.dumps({"scenario": scenario.label, "seed": seed, "nodes": rows}))
     else:
-        show("\n".join([f"{scenario.label}:", *_lines(result, guaranteed)]))
-    if not result.tried or not result.reads:
+        lines = (
+            line
+            for result in results
+            for line in _lines(result, survives[result.node], is_read=is_read(cluster, result.node))
+        )
+        show("\n".join([f"{scenario.label}:", *lines]))
+    if not any(result.tried for result in results):
         return Exit.INVALID
-    return Exit.FAIL if result.findings and guaranteed else Exit.PASS
+    if is_read(cluster, results[0].node) and not results[0].reads:
+        return Exit.INVALID
+    broken = any(result.findings and survives[result.node] for result in results)
+    return Exit.FAIL if broken else Exit.PASS
 
 
-def _lines(result: PowerSweep, guaranteed: bool) -> Iterator[str]:
+def _shares(cluster: Cluster, limit: int) -> list[tuple[NodeSpec, int]]:
+    """The nodes, the leader first, and about how many states of each: of the leader the half."""
+    leader = leader_of(cluster)
+    others = [node for node in cluster.nodes if node is not leader]
+    if not others:
+        return [(leader, limit)]
+    return [(leader, limit // 2), *((node, limit // 2 // len(others)) for node in others)]
+
+
+def _lines(result: PowerSweep, guaranteed: bool, *, is_read: bool) -> Iterator[str]:
+    if result.skipped:
+        yield f"  {result.node}: not tried: {result.skipped}"
+        return
     legal = f"{result.legal:,}" if result.legal < 10**9 else f"about {result.legal:.1e}"
     yield (
         f"  {result.node}: {plural(result.moments, 'moment')} with {legal} legal states; "
@@ -83,10 +102,11 @@ def _lines(result: PowerSweep, guaranteed: bool) -> Iterator[str]:
     )
     yield (
         f"  {result.tried:,} differ in their files or in what has to be there: the node was "
-        f"started on each, in {result.took_s:.1f} s, and {plural(result.reads, 'key')} read"
+        f"started on each, in {result.took_s:.1f} s"
+        + (f", and {plural(result.reads, 'key')} read" if is_read else "; nothing was read")
     )
     if not result.findings:
-        yield "  nothing that was acknowledged was lost"
+        yield "  " + ("nothing that was acknowledged was lost" if is_read else "it started on all")
         return
     by_message: dict[str, list[str]] = defaultdict(list)
     for moment, message in result.findings:

@@ -1,8 +1,10 @@
 """Every state that a power cut may leave of a recorded run: a node is started on each, and asked.
 
-One run is recorded. For each state, what was acknowledged by then has to be read back, and no value
-may be read that nobody wrote. The states are tried by several processes, each with a node at a
-time.
+One run is recorded. Each node of it is started by itself on each of its states. A leader that
+acknowledges writes without the others is read: what was acknowledged by then has to be there, and
+no value may be read that nobody wrote. Of all others it is asked only whether they start; not if
+they do not even start alone on what the run left. The states are tried by several processes, each
+with a node at a time.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kvsim.client.exchange import Request
-from kvsim.config.cluster import Cluster
+from kvsim.config.cluster import Cluster, NodeSpec
+from kvsim.config.needs import meets
 from kvsim.config.program import Role
 from kvsim.errors import NodeFailed, RunInvalid
 from kvsim.faults.power.disk_model import DiskState
@@ -68,7 +71,7 @@ class Attempt:
 class PowerSweep:
     """What came of it. `legal`: how many states the moments have; `tried`: those that differ.
 
-    `findings`: (moment, what was wrong).
+    `findings`: (moment, what was wrong). `skipped`: why nothing was tried.
     """
 
     node: str
@@ -79,6 +82,7 @@ class PowerSweep:
     took_s: float
     reads: int
     findings: tuple[tuple[str, str], ...]
+    skipped: str = ""
 
 
 def writes_of(record: RunRecord, epoch_ns: int) -> list[WriteSpan]:
@@ -154,6 +158,7 @@ def attempts_of(
 
 def sweep_power(
     cluster: Cluster,
+    name: str,
     recording: DiskRecording,
     writes: Sequence[WriteSpan],
     *,
@@ -163,9 +168,10 @@ def sweep_power(
     timeouts: Timeouts,
     on_progress: Callable[[int, int], None] = lambda tried, planned: None,
 ) -> PowerSweep:
-    """Try the states of the leader of a run that is over. Raises RunInvalid."""
-    attempts, moments, legal, made = attempts_of(recording, writes, limit, seed)
-    alone = alone_of(cluster)
+    """Try the states of one node of a run that is over. Raises RunInvalid."""
+    reads_it = is_read(cluster, name)
+    attempts, moments, legal, made = attempts_of(recording, writes if reads_it else (), limit, seed)
+    alone = alone_of(cluster) if reads_it else replace(cluster, links="direct")
     begun = time.monotonic()
     findings: list[tuple[str, str]] = []
     tried = reads = 0
@@ -174,30 +180,45 @@ def sweep_power(
     with ProcessPoolExecutor(
         max(1, jobs), context, initializer=end_with_parent, initargs=(os.getpid(),)
     ) as pool:
-        futures = [pool.submit(try_states, alone, chunk, timeouts) for chunk in chunks]
+        if not reads_it and recording.disk is not None:
+            left = Attempt(recording.disk.now(), {}, "what the run left")
+            _, found = pool.submit(try_states, alone, name, [left], timeouts).result()
+            if found:
+                why = f"it does not start alone on what the run left: {found[0][1]}"
+                return PowerSweep(name, moments, legal, made, 0, 0.0, 0, (), why)
+        futures = [pool.submit(try_states, alone, name, chunk, timeouts) for chunk in chunks]
         for future in as_completed(futures):
             count, found = future.result()
             findings += found
             tried, reads = tried + len(count), reads + sum(count)
             on_progress(tried, len(attempts))
     took_s = time.monotonic() - begun
-    name = alone.nodes[0].name
     return PowerSweep(name, moments, legal, made, tried, took_s, reads, tuple(findings))
+
+
+def leader_of(cluster: Cluster) -> NodeSpec:
+    """The configured leader, or the first node."""
+    return next((node for node in cluster.nodes if node.role is Role.LEADER), cluster.nodes[0])
+
+
+def is_read(cluster: Cluster, name: str) -> bool:
+    """Whether a node that is started alone has to show what was acknowledged."""
+    leader = leader_of(cluster)
+    return name == leader.name and meets(leader.program, "acks_alone")
 
 
 def alone_of(cluster: Cluster) -> Cluster:
     """The leader of a cluster, alone."""
-    leader = next((node for node in cluster.nodes if node.role is Role.LEADER), cluster.nodes[0])
-    return replace(cluster, nodes=(leader,), links="direct")
+    return replace(cluster, nodes=(leader_of(cluster),), links="direct")
 
 
 def try_states(
-    cluster: Cluster, attempts: Sequence[Attempt], timeouts: Timeouts
+    cluster: Cluster, name: str, attempts: Sequence[Attempt], timeouts: Timeouts
 ) -> tuple[list[int], list[tuple[str, str]]]:
-    """Start the node on each state: how many keys were read of each, and what was wrong."""
+    """Start a node on each state: how many keys were read of each, and what was wrong."""
     counts, findings = [], []
     with _node_of(cluster, timeouts) as launcher:
-        (node,) = launcher.nodes.values()
+        node = launcher.nodes[name]
         for attempt in attempts:
             node.data.mkdir(parents=True, exist_ok=True)
             put_files(node.data, attempt.state)
@@ -209,7 +230,7 @@ def try_states(
 
 @contextlib.contextmanager
 def _node_of(cluster: Cluster, timeouts: Timeouts) -> Iterator[Launcher]:
-    """A launcher of a cluster of one node, in a folder that is removed after any end."""
+    """A launcher of a cluster whose nodes do not run, in a folder that is removed after any end."""
     run = new_run_tag()
     with scratch("kvsim-power-", run) as folder:
         yield from _launcher_in(folder, run, cluster, timeouts)
@@ -222,11 +243,17 @@ def _launcher_in(
         return folder / name / "data"
 
     with TOPOLOGIES["direct"](cluster, data_of, "power", ()) as topology:
-        (address,) = topology.addresses
-        tag = ProcessTag(run, address.node.name)
         # Most of the work would be to read the whole process table, for each state.
-        node = Node(address, tag, folder / address.node.name, look=own_descendants)
-        launcher = Launcher(cluster, [node], note_nothing, timeouts=timeouts)
+        nodes = [
+            Node(
+                address,
+                ProcessTag(run, address.node.name),
+                folder / address.node.name,
+                look=own_descendants,
+            )
+            for address in topology.addresses
+        ]
+        launcher = Launcher(cluster, nodes, note_nothing, timeouts=timeouts)
         try:
             yield launcher
         finally:

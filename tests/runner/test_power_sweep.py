@@ -59,9 +59,10 @@ def test_a_sweep_finds_what_a_power_cut_takes(tmp_path, bug, status):
         timeout=300,
     )
     assert done.returncode == status, done.stderr
-    result = json.loads(done.stdout)
-    assert 10 < result["tried"] <= result["made"] < result["legal"]
-    assert bool(result["findings"]) is bool(status)
+    leader, *followers = json.loads(done.stdout)["nodes"]
+    assert 5 < leader["tried"] <= leader["made"] < leader["legal"]
+    assert bool(leader["findings"]) is bool(status)
+    assert all(row["tried"] and not row["reads"] for row in followers)
 
 
 @pytest.mark.slow
