@@ -60,6 +60,8 @@ class KillDuringRequest:
         response = self.delayed.during(send)
         if self.delayed.delivered:
             for handle in self.handles:
+                handle.expect_end()
+            for handle in self.handles:
                 handle.record_kill(self.signal, self.delayed.message)
         return response
 

@@ -23,6 +23,8 @@ class NodeHandle:
 
     `tree`: the node's running processes now. `ended`: how its process ended; None while it runs.
     `kill(signal)`, `stop()`, `start()`: wait until it is done and raise NodeFailed otherwise.
+    `expect_end()`: the fault is about to end the node, or has just done so. Where it ends several,
+    it says so of all before it waits for any: to wait for one notes the ends of all.
     `record_kill(signal, why)`: the fault itself has sent that signal; wait for the end.
     `in_network_namespace()`: inside, the node is reached without a link.
     `ping(timeout_s)`: one request on a new connection; None when answered, else what was observed.
@@ -39,6 +41,7 @@ class NodeHandle:
     tree: Callable[[], Sequence[Identity]]
     ended: Callable[[], str | None]
     kill: Callable[[str], None]
+    expect_end: Callable[[], None]
     record_kill: Callable[[str, str], None]
     stop: Callable[[], None]
     start: Callable[[], None]

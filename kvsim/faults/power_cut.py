@@ -92,6 +92,8 @@ class PowerCut:
             response = self.delayed.during(send)
             if self.delayed.delivered:
                 for handle in self.handles:
+                    handle.expect_end()
+                for handle in self.handles:
                     handle.record_kill("KILL", f"{WHY_CUT}, {self.delayed.message}")
                 self.late_evidence += [self._cut_disk(handle) for handle in self.handles]
         finally:
@@ -124,6 +126,7 @@ class PowerCut:
             self._hold(on=True)
             self._wait_for_a_sync()
             for handle in self.handles:
+                handle.expect_end()
                 for process in handle.tree():
                     process.signal(signal.SIGKILL)
             for handle in self.handles:

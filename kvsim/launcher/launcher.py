@@ -85,6 +85,10 @@ class Launcher:
         """
         self._stopper.kill(name, signal)
 
+    def expect_end(self, name: str) -> None:
+        """A node is going to end because kvsim ends it, although not by this launcher."""
+        self.nodes[name].end_requested = True
+
     def record_kill(self, name: str, signal: str, why: str) -> None:
         """Note a signal that the caller sent to a node's tree, and wait until it is dead.
 

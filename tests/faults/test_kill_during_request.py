@@ -85,6 +85,9 @@ class Node:
     def tree(self):
         return [self.process]
 
+    def expect_end(self):
+        pass
+
     def record_kill(self, signal, why):
         self.recorded.append((signal, why))
 

@@ -73,6 +73,7 @@ def node_handle(
         tree=node.tree,
         ended=ended,
         kill=lambda signal: end(launcher.kill, signal),
+        expect_end=partial(launcher.expect_end, name),
         record_kill=lambda signal, why: end(launcher.record_kill, signal, why),
         stop=lambda: end(launcher.stop),
         start=lambda: launcher.start(name),
