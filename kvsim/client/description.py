@@ -6,12 +6,13 @@ classified, with everything filled in that the file takes over from others.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kvsim.config.program import Program, ReplyRule, Speak
+from kvsim.config.program import Program, Query, ReplyRule, Role, Speak
 from kvsim.errors import UsageError
 from kvsim.file_formats import format_fields, other_format
 from kvsim.history.json_types import (
@@ -22,6 +23,7 @@ from kvsim.history.json_types import (
     JsonList,
     JsonMap,
     JsonObject,
+    OneOf,
     problem_text,
 )
 
@@ -33,6 +35,9 @@ RULE = JsonObject(
     {"reply": TEXT, "status": JsonList(INT), "headers": JsonMap(TEXT), "stderr": TEXT},
     closed=True,
 )
+STATUS = JsonObject(
+    {"request": TEXT, "fields": JsonMap(TEXT), "words": JsonMap(OneOf(tuple(Role)))}, closed=True
+)
 PROGRAM = JsonObject(
     {
         "name": TEXT,
@@ -41,6 +46,7 @@ PROGRAM = JsonObject(
         "requests": JsonMap(ANY),
         "replies": JsonMap(JsonList(RULE)),
     },
+    {"status": STATUS},
     closed=True,
 )
 NODE = JsonObject(
@@ -96,6 +102,8 @@ def _node(entry: Mapping[str, Any], programs: list[Program], file: Path) -> Clie
 
 
 def _program_to_json(program: Program) -> dict[str, Any]:
+    query = program.status
+    status = {"status": dataclasses.asdict(query)} if query else {}
     return {
         "name": program.name,
         "folder": str(program.folder),
@@ -104,6 +112,7 @@ def _program_to_json(program: Program) -> dict[str, Any]:
         "replies": {
             verb: [_rule_to_json(rule) for rule in rules] for verb, rules in program.replies.items()
         },
+        **status,
     }
 
 
@@ -129,7 +138,13 @@ def _program_from_json(entry: Mapping[str, Any]) -> Program:
             verb: tuple(_rule_from_json(rule) for rule in rules)
             for verb, rules in entry["replies"].items()
         },
+        status=_query_from_json(entry["status"]) if "status" in entry else None,
     )
+
+
+def _query_from_json(entry: Mapping[str, Any]) -> Query:
+    words = {word: Role(role) for word, role in entry["words"].items()}
+    return Query(entry["request"], entry["fields"], words)
 
 
 def _rule_from_json(entry: Mapping[str, Any]) -> ReplyRule:

@@ -16,8 +16,9 @@ from kvsim.client.description import ClientDescription
 from kvsim.client.exchange import Client, Exchange, Request, Response
 from kvsim.client.outcomes import classify, rules_of
 from kvsim.client.protocols.command import reply_in
+from kvsim.client.status import NodeStatus, read_status
 from kvsim.client.stream import StreamClient
-from kvsim.config.program import Program, ReplyRule
+from kvsim.config.program import Program, Query, ReplyRule
 from kvsim.config.request_forms import FIRST_OF, STEPS, form_of
 from kvsim.errors import KvsimError
 
@@ -122,6 +123,10 @@ class ReplyClassifier:
         self._recording = recording
         payload = None if recording.verb in self.program.requests else recording.sent
         return self._client.ask(Request(recording.verb, payload=payload), 0.0)
+
+    def status(self, query: Query, recording: RecordedExchange) -> NodeStatus:
+        """What the recorded bytes say of the node. Raises NotDecodable where they do not tell."""
+        return read_status(query, self.classify(recording), self._description.names)
 
     def _client_of(self, part: Program) -> Client:
         """A client of a program that is in one protocol, and reads the recording of the moment."""

@@ -44,12 +44,15 @@ def ask_status(
     if program.status is None:
         return None
     response = client.ask(Request(program.status.request), timeout_s)
+    return read_status(program.status, response, names)
+
+
+def read_status(query: Query, response: Response, names: Mapping[str, Any]) -> NodeStatus:
+    """What a response says of its node; nothing, where it is not ok."""
     ok = response.outcome.kind is OutcomeKind.OK
     exchange = response.exchange
-    fields = (
-        read_fields(program.status, exchange.text, exchange.status, exchange.headers) if ok else {}
-    )
-    return NodeStatus(response, role_of(program.status, fields.get("role"), names), fields)
+    fields = read_fields(query, exchange.text, exchange.status, exchange.headers) if ok else {}
+    return NodeStatus(response, role_of(query, fields.get("role"), names), fields)
 
 
 def read_fields(

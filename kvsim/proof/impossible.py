@@ -36,6 +36,8 @@ def _times(record: RunRecord) -> Iterator[tuple[int, str]]:
     for number, event in enumerate(record.events[:-1], 1):
         if event.kind == "end":
             yield number, "the run ended here, but more events follow"
+    for number, _ in list(_numbered(record, "digests"))[1:]:
+        yield number, "the digests of the files are stated twice"
 
 
 def _requests(record: RunRecord) -> Iterator[tuple[int, str]]:
@@ -59,6 +61,10 @@ def _processes(record: RunRecord) -> Iterator[tuple[int, str]]:
             verb = "begins" if event.kind == "spawn" else "ends"
             yield number, f"start {start[1]} of {start[0]} {verb} twice"
         found[event.kind].add(start)
+    for number, event in _numbered(record, "ready", "exit", "log", "usage"):
+        start = (event["node"], event["incarnation"])
+        if start not in found["spawn"]:
+            yield number, f"{start[0]} has no start {start[1]}"
 
 
 def _steps(record: RunRecord) -> Iterator[tuple[int, str]]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from kvsim.client.description import from_json
 from kvsim.client.outcomes import format_bytes, without_a_node
 from kvsim.client.recorded_replies import NotDecodable, RecordedExchange, ReplyClassifier
 from kvsim.config.program import Program
 from kvsim.errors import UsageError
-from kvsim.history.journal import decode_json
+from kvsim.history.journal import Event, decode_json
 from kvsim.history.outcome import Outcome, Reason
 from kvsim.history.run_record import RequestRecord, RunRecord, request_of
 from kvsim.patterns import PatternTooSlow, may_be_too_slow
@@ -59,7 +60,56 @@ def classify_replies(run: RunDirectory, record: RunRecord) -> ClassifiedReplies:
             found.agreeing += 1
         else:
             found.problems.append(f"{run.journal}:{line}: {_contradiction(request, classifier)}")
+    found.problems += [
+        f"{run.journal}:{line}: {problem}" for line, problem in _roles(record, classifiers)
+    ]
     return found
+
+
+def _roles(
+    record: RunRecord, classifiers: Mapping[str, ReplyClassifier]
+) -> Iterator[tuple[int, str]]:
+    """Read every role and its fields again from the reply that the event follows: the line, and
+    what is wrong. Replies that are not decodable are counted with the requests.
+    """
+    asked: dict[str, RequestRecord] = {}
+    for line, event in enumerate(record.events, 1):
+        if event.kind == "operation" and event["purpose"] == "role":
+            asked[event["node"]] = request_of(event)
+        elif event.kind == "role":
+            classifier = classifiers.get(event["node"])
+            reply = asked.pop(event["node"], None)
+            if classifier is None:
+                continue
+            if problem := _wrong_role(event, classifier, reply, record.nodes[event["node"]]):
+                yield line, problem
+
+
+def _wrong_role(
+    event: Event,
+    classifier: ReplyClassifier,
+    asked: RequestRecord | None,
+    plan: Mapping[str, Any],
+) -> str:
+    node, query = event["node"], classifier.program.status
+    if query is None:
+        configured = event["how"] == "as configured" and event["role"] != plan["role"]
+        return f"{node} is not the {event['role']} that it is said to be" if configured else ""
+    if (event["how"] == "reports") != (event["role"] is not None):
+        return f"{node} is asked for its role, which is not `{event['how']}`"
+    if asked is None:
+        return f"the role of {node} follows no reply to a status request"
+    wrong: list[str] = []
+    for trailing_bytes in {0, len(asked.unsolicited)}:
+        try:
+            status = classifier.status(query, _recording_of(asked, trailing_bytes))
+        except (NotDecodable, PatternTooSlow):
+            return ""
+        read = {"role": status.role, "fields": dict(status.fields)}
+        wrong = [name for name, value in read.items() if event[name] != value]
+        if not wrong:
+            return ""
+    return f"the reply of request {asked.id} does not give this `{wrong[0]}` of {node}"
 
 
 def _numbered_requests(record: RunRecord) -> Iterator[tuple[int, RequestRecord]]:
@@ -95,10 +145,9 @@ def _agrees(request: RequestRecord, classifier: ReplyClassifier) -> bool:
     return False
 
 
-def _classify(
-    request: RequestRecord, classifier: ReplyClassifier, trailing_bytes: int = 0
-) -> tuple[RecordedExchange, Outcome]:
-    recording = RecordedExchange(
+def _recording_of(request: RequestRecord, trailing_bytes: int = 0) -> RecordedExchange:
+    """The bytes of a request as the run recorded them."""
+    return RecordedExchange(
         request.verb,
         request.sent,
         request.received,
@@ -107,6 +156,12 @@ def _classify(
         request.unsolicited,
         trailing_bytes,
     )
+
+
+def _classify(
+    request: RequestRecord, classifier: ReplyClassifier, trailing_bytes: int = 0
+) -> tuple[RecordedExchange, Outcome]:
+    recording = _recording_of(request, trailing_bytes)
     try:
         response = classifier.classify(recording)
     except PatternTooSlow:

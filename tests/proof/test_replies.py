@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from kvsim.client.description import ClientDescription, to_json
-from kvsim.config.program import Program, ReplyRule, Speak
+from kvsim.config.program import Program, Query, ReplyRule, Role, Speak
 from kvsim.errors import UsageError
 from kvsim.history.run_record import RunRecord
 from kvsim.proof.replies import NO_DESCRIPTION, NO_REPLY, ClassifiedReplies, classify_replies
@@ -233,3 +233,50 @@ def test_nodes_of_one_program_share_its_description():
     )
     assert [program["name"] for program in content["programs"]] == ["lines", "other"]
     assert [node["program"] for node in content["nodes"].values()] == [0, 0, 1]
+
+
+STATUS = replace(
+    LINES,
+    requests={**LINES.requests, "status": "STATUS"},
+    replies={**REPLIES, "status": (ReplyRule("ok", reply="^ROLE"),)},
+    status=Query("status", {"role": r"^ROLE (\w+)", "term": r"term (\d+)"}, {"head": Role.LEADER}),
+)
+HEAD = {"role": "leader", "fields": {"role": "head", "term": "7"}}
+
+
+@pytest.mark.parametrize(
+    ("received", "reported", "named"),
+    [
+        ("ROLE head term 7\n", HEAD, ""),
+        ("ROLE head\n", {"role": "leader", "fields": {"role": "head"}}, ""),
+        ("ROLE head term 7\n", {**HEAD, "role": "follower"}, "does not give this `role` of n1"),
+        ("ROLE head term 6\n", HEAD, "does not give this `fields` of n1"),
+        ("", HEAD, "does not give this `role` of n1"),
+        (None, HEAD, "the role of n1 follows no reply"),
+    ],
+)
+def test_a_role_is_read_again_from_the_reply_that_it_follows(tmp_path, received, reported, named):
+    writer = Writer(tmp_path / "run")
+    node = ClientDescription(STATUS, "127.0.0.1", 9001, {})
+    writer.run.write_programs(to_json(dict.fromkeys(NODES, node)))
+    writer.node("n1", 0.01)
+    if received is not None:
+        outcome = {**OK, "detail": repr(received.strip())} if received else unknown("timeout")
+        writer.operation(0.5, "n1", "status", outcome, received=received, purpose="role")
+    event = {"step": "", "node": "n1", "how": "reports", "leader": None, **reported}
+    writer.event(0.6, "role", **event)
+    problems = classify_replies(writer.close(), RunRecord.load(writer.run)).problems
+    assert bool(problems) is bool(named)
+    assert all(named in problem for problem in problems)
+
+
+def test_a_configured_role_is_the_one_of_the_cluster(tmp_path):
+    writer = Writer(tmp_path / "run")
+    node = ClientDescription(LINES, "127.0.0.1", 9001, {})
+    writer.run.write_programs(to_json(dict.fromkeys(NODES, node)))
+    writer.node("n1", 0.01)
+    for role in ("leader", "follower"):
+        fields = {"step": "", "how": "as configured", "leader": None, "fields": {}}
+        writer.event(0.6, "role", node="n1", role=role, **fields)
+    (problem,) = classify_replies(writer.close(), RunRecord.load(writer.run)).problems
+    assert "n1 is not the follower" in problem
