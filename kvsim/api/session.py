@@ -21,7 +21,7 @@ from kvsim.history.journal import Journal
 from kvsim.history.run_record import RunRecord
 from kvsim.launcher.launcher import PortLost
 from kvsim.process.calibration import measure_slowness
-from kvsim.process.inherited import check_limits
+from kvsim.process.inherited import check_inherited
 from kvsim.proof.proof import Proof
 from kvsim.proof.verify import end_journal, write_proof
 from kvsim.report.write import write_reports
@@ -77,7 +77,7 @@ def open_session(options: SessionOptions) -> Iterator[Session]:
     Raises FileProblems for the cluster file, NodeFailed when a node does not start.
     """
     cluster = load_cluster(options.cluster, REGISTRY, options.program, options.options)
-    check_limits()
+    check_inherited()
     run = new_run(options.out, options.name)
     shutil.copyfile(options.file, run.scenario)
     shutil.copyfile(cluster.path, run.cluster)

@@ -28,7 +28,7 @@ from kvsim.launcher.node import Node, note_nothing
 from kvsim.network.layout import layout_builder
 from kvsim.network.proxy_handle import connect_daemon
 from kvsim.process.calibration import measure_slowness
-from kvsim.process.inherited import check_limits
+from kvsim.process.inherited import check_inherited
 from kvsim.runner.interrupts import Interrupted, orderly_interrupts
 from kvsim.timeouts import timeouts_for
 
@@ -74,7 +74,7 @@ def _up(arguments: argparse.Namespace) -> int:
     timeouts = timeouts_for(arguments.time_limits, measure_slowness)
     cluster = load_cluster(arguments.cluster, arguments.program, options)
     background = Background(timeouts.scaled(cluster), arguments.program, options, timeouts)
-    check_limits()
+    check_inherited()
     with background.locked("start it"):
         found = background.attach(note_nothing)
         if found is not None:

@@ -31,7 +31,7 @@ from kvsim.network.netns.router_handle import NetworkNamespaces
 from kvsim.process import netns
 from kvsim.process.child import Child
 from kvsim.process.environment import ProcessTag, new_run_tag
-from kvsim.process.inherited import check_limits
+from kvsim.process.inherited import check_inherited
 from kvsim.process.ports import reserve
 from kvsim.process.sockets import Listener, listening
 from kvsim.waiting import Deadline, TimedOut, wait_until
@@ -221,7 +221,7 @@ class ProgramUnderTest:
             )
             net = network.namespaces[spec.name] if network else None
             nodes.append(Node(address, ProcessTag(tag, spec.name), folder / spec.name, net=net))
-        check_limits()
+        check_inherited()
         launcher = Launcher(cluster, nodes, lambda kind, **fields: events.append((kind, fields)))
         return RunningProgram(launcher, nodes[0], self.timeout_s, events, network=network)
 

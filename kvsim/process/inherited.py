@@ -33,6 +33,7 @@ LEAST = {
 }
 # Between two looks for unreachable objects.
 NEW_OBJECTS = 50_000
+LOOPBACK_WITHIN_S = 10.0
 # The owner's rights.
 OWNER = 0o700
 # Python ignores them on purpose, and resets them for what it starts.
@@ -96,11 +97,13 @@ def check_system() -> None:
         )
 
 
-def check_limits() -> None:
-    """Raises UsageError for a hard limit that nodes inherit and that is too low for a store.
+def check_inherited() -> None:
+    """Raises UsageError for what nodes inherit and no store can work with: a hard limit that is too
+    low, or a network namespace whose loopback is down.
 
-    What happened below it would be blamed on the store.
+    What happened there would be blamed on the store.
     """
+    _check_loopback()
     for name, (least, unit, option) in LEAST.items():
         _, hard = resource.getrlimit(getattr(resource, name))
         if hard != resource.RLIM_INFINITY and hard < least:
@@ -111,13 +114,33 @@ def check_limits() -> None:
             )
 
 
+def _check_loopback() -> None:
+    # Late: most commands start nothing.
+    import socket
+
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            socket.create_connection(server.getsockname(), LOOPBACK_WITHIN_S).close()
+    except OSError as error:
+        raise UsageError(
+            "nothing was started: no connection to 127.0.0.1 can be made here "
+            f"({error.strerror or error}): `ip link set lo up` in this network namespace"
+        ) from None
+
+
 def _open_standard_streams() -> None:
-    """A closed stream's number would go to the next file, and nodes would write into that file."""
+    """A closed stream's number would go to the next file, and nodes would write into that file.
+
+    A pipe that the parent made non-blocking would take only what fits in it, and the rest of the
+    output would be lost.
+    """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+    for number in (1, 2):
+        os.set_blocking(number, True)
 
 
 def _make_no_core_files() -> None:

@@ -20,7 +20,7 @@ from kvsim.history.run_record import CLOCK_GAP, INTERRUPTED, RunRecord
 from kvsim.launcher.launcher import PortLost
 from kvsim.process.calibration import measure_slowness
 from kvsim.process.clock_gaps import watch_own_clock
-from kvsim.process.inherited import check_limits
+from kvsim.process.inherited import check_inherited
 from kvsim.proof.proof import Proof
 from kvsim.proof.verify import end_journal, write_proof
 from kvsim.run_directory import RunDirectory, new_run, runs_folder
@@ -56,7 +56,7 @@ def run_scenario(
     KeyboardInterrupt when the run was interrupted before there was anything to judge.
     """
     seed = options.seed if options.seed is not None else new_seed()
-    check_limits()
+    check_inherited()
     run = new_run(runs_folder(options.out), scenario.folder)
     shutil.copyfile(scenario.path, run.scenario)
     shutil.copyfile(cluster.path, run.cluster)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import json
 import os
 import resource
 import signal
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
+
+from kvsim.waiting import Deadline, wait_until
 
 KVSIM = [sys.executable, "-m", "kvsim"]
 # What a parent does before it becomes kvsim.
@@ -199,6 +204,41 @@ def test_a_proc_of_another_namespace_is_one_line(project):
     done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr.count("\n")) == (4, 1)
     assert "--mount-proc" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes network namespaces here")
+@pytest.mark.parametrize("words", [("run", "scenarios/roles.yaml"), ("up",)])
+def test_a_loopback_that_is_down_is_said_before_anything_starts(project, words):
+    command = ["unshare", "--net", *KVSIM, *words]
+    done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, timeout=60)
+    (line,) = done.stderr.splitlines()
+    assert (done.returncode, "ip link set lo up" in line) == (4, True)
+    assert not (project.folder / "runs").exists()
+
+
+def test_a_pipe_that_the_parent_made_non_blocking_gets_everything(project):
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    os.set_blocking(writing, False)
+    command = [*KVSIM, "schema", "scenario"]
+    with subprocess.Popen(command, cwd=project.folder, stdout=writing) as process:
+        os.close(writing)
+        with os.fdopen(reading, "rb") as output:
+            # The pipe is full before anything is read from it, or kvsim has ended.
+            wait_until(
+                lambda: process.poll() is not None or _waiting_bytes(reading) >= 4096,
+                Deadline.after(20),
+                "a full pipe",
+            )
+            text = output.read()
+        assert process.wait(20) == 0
+    assert text.decode() == project.run("schema", "scenario").stdout
+
+
+def _waiting_bytes(descriptor: int) -> int:
+    count = array.array("i", [0])
+    fcntl.ioctl(descriptor, termios.FIONREAD, count)
+    return count[0]
 
 
 @pytest.mark.parametrize(
