@@ -75,7 +75,7 @@ selftest: $(BUILT)  ## every planted bug must be caught by its check
 lint: $(BUILT)  ## ruff and strict types over the code, kvsim lint over the shipped YAML
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check .
 	@$(PY) -m mypy
-	@$(KVSIM) lint cluster.yaml clusters/*.yaml scenarios/*.yaml scenarios/storms/*.yaml nodes/*/*.yaml
+	@$(KVSIM) lint cluster.yaml clusters/*.yaml scenarios/*.yaml scenarios/*/*.yaml nodes/*/*.yaml
 
 build: $(BUILT)  ## make build/kvstore and build/kv_client, for the command lines of the lesson
 	@$(PY) nodes/kvstore/build.py build

@@ -94,6 +94,16 @@ def one_line(text: str) -> str:
     return " ".join(filter(None, (first, " | ".join(filter(None, map(str.strip, rest))))))
 
 
+def even_members(count: int) -> str:
+    """Why a cluster that elects should not have this many nodes; empty when it is odd."""
+    if count % 2:
+        return ""
+    return (
+        f"{count} nodes elect a leader, an even number: a majority is {count // 2 + 1}, so that no "
+        f"more of them may fail than of {count - 1}"
+    )
+
+
 def plural(count: int, noun: str) -> str:
     """`1 write`, `2 writes`."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")

@@ -26,7 +26,7 @@ from kvsim.config.lint import lint, reasons_to_skip
 from kvsim.config.plan_loader import load_plan
 from kvsim.errors import FileProblems, Problem
 from kvsim.selftest.bugs_file import Bug, load_bugs
-from kvsim.text import plural
+from kvsim.text import even_members, plural
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +69,11 @@ def _cluster(path: Path, problems: list[Problem]) -> str:
     cluster = load_cluster(path)
     programs = {node.program.name: node.program for node in cluster.nodes}
     missing = [problem for program in programs.values() for problem in program.missing]
-    return f"cluster {cluster.name}, {plural(len(cluster.nodes), 'node')}{_not_here(missing)}"
+    elects = all("elects" in node.program.capabilities for node in cluster.nodes)
+    even = even_members(len(cluster.nodes)) if elects else ""
+    warning = f"; warning: {even}" if even else ""
+    nodes = plural(len(cluster.nodes), "node")
+    return f"cluster {cluster.name}, {nodes}{warning}{_not_here(missing)}"
 
 
 def _program(path: Path, problems: list[Problem]) -> str:

@@ -166,6 +166,7 @@ class _Reader:
             if complete:
                 # A program that could not be read may have the options.
                 _check_options(values, nodes, programs, validation)
+            _check_no_fixed_roles(nodes, programs, validation)
         _check_leaders(values, nodes, programs, validation)
         if complete:
             self.check_given_options(programs)
@@ -412,6 +413,32 @@ def _check_leaders(
             "(capability `elects`)"
         )
         validation.report(values.node_of("nodes"), message)
+
+
+def _check_no_fixed_roles(
+    nodes: Mapping[str, Values], programs: Mapping[str, Program], validation: Validation
+) -> None:
+    """A role in the file would say what no node is told: all are started in the same way."""
+    for name, program in programs.items():
+        elects = "elects" in program.capabilities and not uses_roles(program)
+        if elects and nodes[name].is_written("role"):
+            message = (
+                f"nodes.{name}: program {program.name} elects its leader (capability `elects`), "
+                "and its start does not depend on a role: leave `role` out"
+            )
+            validation.report(nodes[name].node_of("role"), message)
+
+
+def uses_roles(program: Program) -> bool:
+    """Whether a node of the program is started in another way as leader than as follower."""
+    texts = [*program.start[Role.LEADER], *program.env.values(), *program.files.values()]
+    commands = [*program.init, *program.after_start]
+    texts += [word for command in commands for word in command.argv]
+    return (
+        program.start[Role.LEADER] != program.start[Role.FOLLOWER]
+        or any(len(command.roles) < len(Role) for command in commands)
+        or any(name in text for text in texts for name in ("{role", "{leader", "{followers"))
+    )
 
 
 def _check_options(

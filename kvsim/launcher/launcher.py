@@ -67,6 +67,10 @@ class Launcher:
         """Start a node that is down and wait until it is ready. Raises NodeFailed."""
         self._starter.start(name, within_s)
 
+    def start_together(self, names: Sequence[str], within_s: float | None = None) -> None:
+        """Start nodes that are down at once, and wait until all are ready. Raises NodeFailed."""
+        self._starter.start_together(names, within_s)
+
     def note_attached(self, node: Node) -> None:
         """Note a node that an earlier command started and that is found running."""
         if node.process is not None:

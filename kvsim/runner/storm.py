@@ -25,6 +25,8 @@ StepYaml = dict[str, Any]
 TargetYaml = str | list[str]
 
 
+# How long a storm waits for a leader that its next fault is for.
+ELECTED_WITHIN = "60s"
 # The most faults of one storm.
 FAULTS_MAX = 10_000
 
@@ -73,13 +75,14 @@ class FaultTargets:
     """The nodes that the faults of a storm can have as targets.
 
     `followers`: by the cluster file; all nodes where roles are elected. `replicates`: nodes send
-    each other messages all the time.
+    each other messages all the time. `elects`: and nodes report who leads.
     """
 
     nodes: tuple[str, ...]
     followers: tuple[str, ...]
     replicates: bool = False
     can_lead: bool = True
+    elects: bool = False
 
     @classmethod
     def of(cls, cluster: Cluster) -> FaultTargets:
@@ -89,7 +92,8 @@ class FaultTargets:
         replicates = all("replicates" in node.program.capabilities for node in cluster.nodes)
         can_lead = elects or len(followers) < len(nodes)
         all_follow = nodes if elects and len(nodes) > 1 else followers
-        return cls(nodes, all_follow, replicates, can_lead)
+        reports = elects and all(node.program.status is not None for node in cluster.nodes)
+        return cls(nodes, all_follow, replicates, can_lead, reports)
 
 
 def default_weights(links: str) -> dict[str, int]:
@@ -114,6 +118,9 @@ def schedule(storm: StormStep, cluster: Cluster, seed: str) -> list[StepYaml]:
         word = rng.choice(list(storm.target_words))
         target = TARGETS[word].choose(targets, rng)
         steps.append(_sleep(interval_s, "an interval without faults"))
+        if word == "leader" and targets.elects:
+            # An election may be under way.
+            steps.append({"wait": {"at": "each", "until": "leader", "within": ELECTED_WITHIN}})
         steps.append(_fault(kind, target, duration_s, targets, rng))
         elapsed_s += interval_s + duration_s
     return [*steps, _sleep(_about(storm.interval_s, rng), "an interval after the storm")]

@@ -337,3 +337,30 @@ def test_names_for_templates(folder: Path) -> None:
         render("{all:{name}={ports.peer}|,} {others:{id}|-} {followers:{name}|+}", names)
         == "n1=21,n2=22,n3=23 1-3 n2+n3"
     )
+
+
+ELECTS = """\
+cluster: electing
+program: {program: raft, start: [raft, "--name={name}"], capabilities: [elects]}
+nodes:
+  n1: {role: leader}
+  n2: {role: follower}
+  n3: {}
+"""
+
+
+def test_roles_are_not_fixed_for_a_program_that_elects(
+    problems_in: Callable[..., list[str]],
+) -> None:
+    wrong = [
+        f"cluster.yaml:{line}:14: nodes.{name}: program raft elects its leader (capability "
+        "`elects`), and its start does not depend on a role: leave `role` out"
+        for line, name in ((4, "n1"), (5, "n2"))
+    ]
+    assert problems_in(ELECTS) == wrong
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_program_that_elects_may_be_started_by_roles() -> None:
+    Path("cluster.yaml").write_text(ELECTS.replace("{name}", "{role}"))
+    assert load_cluster("cluster.yaml", REGISTRY).node("n1").role is Role.LEADER

@@ -109,10 +109,10 @@ log: pty
 @pytest.fixture
 def cluster(folder: Path, request: pytest.FixtureRequest) -> Cluster:
     (folder / "node.yaml").write_text(request.param)
-    (folder / "cluster.yaml").write_text(
-        "cluster: c\nprogram: ./node.yaml\nnodes: {n1: {role: leader}, n2: {role: follower}, n3: "
-        "{role: follower}}\n"
-    )
+    nodes = "{n1: {role: leader}, n2: {role: follower}, n3: {role: follower}}"
+    if "elects" in request.param:
+        nodes = "{n1: {}, n2: {}, n3: {}}"
+    (folder / "cluster.yaml").write_text(f"cluster: c\nprogram: ./node.yaml\nnodes: {nodes}\n")
     return load_cluster("cluster.yaml", ANY_SETTING)
 
 

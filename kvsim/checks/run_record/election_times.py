@@ -29,7 +29,7 @@ from kvsim.history.history import History
 from kvsim.history.operations import CHANGES_KEY, OK
 from kvsim.history.outcome import OutcomeKind
 from kvsim.history.run_record import FaultRecord, RunRecord
-from kvsim.text import plural
+from kvsim.text import even_members, plural
 
 # How long a majority may be without a leader, in election timeouts of the program.
 TIMEOUTS_MAX = 5
@@ -217,7 +217,7 @@ def _terms(record: RunRecord, period: Period) -> list[tuple[float, int]]:
 
 
 @run_check(
-    "What one-way links cost is measured: who led, in which terms, and whether it served",
+    "While a link passes bytes one way only, a cluster serves (measured; Raft promises nothing)",
     subject=Subject.FAILOVER,
     order=160,
 )
@@ -255,3 +255,12 @@ def _measured(record: RunRecord, fault: FaultRecord, begin_s: float, end_s: floa
         f"{plural(len(writes), 'write')} acknowledged, at most {longest_s:.2f} s without one"
     )
     return warning(text, step=fault.id)
+
+
+@run_check("A cluster that elects has an odd number of nodes", subject=Subject.FAILOVER, order=161)
+def members_are_odd(record: RunRecord) -> tuple[int, list[Finding]]:
+    """Judges the number of nodes where all of them elect. An even number is a warning."""
+    if not all("elects" in record.capabilities(node) for node in record.nodes):
+        return 0, []
+    text = even_members(len(record.nodes))
+    return 1, [warning(text)] if text else []

@@ -73,7 +73,15 @@ def paused(states: NodeStates, names: Iterable[str]) -> Iterator[str]:
 
 
 def start(context: Context, step: StartStep, nodes: list[str]) -> StepResult:
-    return _on_each(nodes, lambda node: context.launcher.start(node, step.timing.within_s))
+    launcher = context.launcher
+    if all(launcher.nodes[node].program.order == "together" for node in nodes):
+        # Where nodes elect, one alone is not ready.
+        try:
+            launcher.start_together(nodes, step.timing.within_s)
+        except NodeFailed as error:
+            return failed_by(error)
+        return PASSED
+    return _on_each(nodes, lambda node: launcher.start(node, step.timing.within_s))
 
 
 def stop(context: Context, step: StopStep, nodes: list[str]) -> StepResult:

@@ -8,12 +8,18 @@ from dataclasses import asdict
 import pytest
 
 from kvsim.checks.connectivity import connected_majorities, periods_alone
-from kvsim.checks.run_record.election_times import elects_in_time, no_disruption, one_way_links
+from kvsim.checks.run_record.election_times import (
+    elects_in_time,
+    members_are_odd,
+    no_disruption,
+    one_way_links,
+)
 from kvsim.checks.verdict import Verdict
 from kvsim.history.history import FaultTraits
 from kvsim.history.journal import Event
 from kvsim.history.outcome import Outcome, OutcomeKind
 from kvsim.history.run_record import RunRecord
+from kvsim.text import even_members
 from tests.checks.run_record.run_builder import RunBuilder
 
 NODES = ("n1", "n2", "n3")
@@ -252,3 +258,12 @@ def test_periods_of_connected_majorities():
         (("n1", "n3"), 0.5, 9.0),
         (("n2", "n3"), 0.5, 9.0),
     }
+
+
+def test_an_even_number_of_members_is_a_warning():
+    assert members_are_odd.judge(Timed().record()) == (1, [])
+    assert members_are_odd.judge(Timed(capabilities=[]).record()) == (0, [])
+    assert even_members(4) == (
+        "4 nodes elect a leader, an even number: a majority is 3, so that no more of them may fail "
+        "than of 3"
+    )
