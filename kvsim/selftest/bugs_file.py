@@ -34,7 +34,9 @@ BUG = Record(
     {
         "description": Field(Text("a sentence"), "what the bug does", required=True),
         "scenario": Field(
-            Text("a name", pattern=SCENARIO_NAME),
+            Text(
+                "a name, or a folder and a name", pattern=rf"(?:{SCENARIO_NAME}/)?{SCENARIO_NAME}"
+            ),
             "the scenario that shows it, in the folder `scenarios`",
             required=True,
         ),

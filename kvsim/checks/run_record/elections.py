@@ -51,9 +51,9 @@ def logs_name_one_leader_per_term(record: RunRecord) -> tuple[int, list[Finding]
 
 @run_check("A node votes for one candidate a term", subject=Subject.FAILOVER, order=153)
 def one_vote_per_term(record: RunRecord) -> tuple[int, list[Finding]]:
-    """Judges every term in which a node logged a vote, over restarts where node.yaml says that a
-    vote is on disk before it is logged (`elections: {on_disk: [vote]}`). A candidate votes for
-    itself, where the names in its votes are those of nodes.
+    """Judges every term in which a node logged a vote or reported one (`vote` in its status), over
+    restarts where node.yaml says that a vote is on disk before that (`elections: {on_disk:
+    [vote]}`). A candidate votes for itself, where the names in its votes are those of nodes.
     """
     first: dict[Hashable, tuple[str, ElectionLine]] = {}
     findings = []
@@ -63,7 +63,32 @@ def one_vote_per_term(record: RunRecord) -> tuple[int, list[Finding]]:
         if before != candidate:
             text = f"{line.node} voted for {before} and for {candidate} in term {line.term}"
             findings.append(_finding(record, text, earlier, line))
-    return len(first), findings[:FINDINGS_MAX]
+    reported, of_status = _reported_votes(record)
+    return len(first) + reported, (findings + of_status)[:FINDINGS_MAX]
+
+
+def _reported_votes(record: RunRecord) -> tuple[int, list[Finding]]:
+    """By STATUS: a vote of a term stays what it was."""
+    first: dict[Hashable, StatusFact] = {}
+    judged, findings = 0, []
+    for fact in _facts(record, ("term", "vote")):
+        on_disk = (record.nodes[fact.node].get("elections") or {}).get("on_disk", ())
+        kept = "vote" in on_disk and data_last(record)
+        key = (fact.node, fact.fields["term"], 0 if kept else fact.incarnation)
+        if key not in first:
+            if fact.fields["vote"]:
+                first[key] = fact
+            continue
+        judged += 1
+        before = first[key]
+        if before.fields["vote"] != fact.fields["vote"]:
+            text = (
+                f"{before} reported that it voted for {before.fields['vote']} in term "
+                f"{fact.fields['term']}, and at {fact.event.at_s:.3f}s "
+                f"{fact.fields['vote'] or 'no vote'}"
+            )
+            findings.append(Finding(text, fact.event["step"], fact.node))
+    return judged, findings
 
 
 def _votes(record: RunRecord) -> Iterator[tuple[ElectionLine, str]]:

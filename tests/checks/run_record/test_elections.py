@@ -129,6 +129,16 @@ def test_a_vote_forgotten_over_a_restart_is_found_only_where_it_was_on_disk():
     assert found(one_vote_per_term, run) == []
 
 
+def test_a_vote_that_a_status_has_forgotten_is_found():
+    run = status(status(started({}), "n2", term="3"), "n2", term="3", vote="n1")
+    assert one_vote_per_term.judge(run.record()) == (0, [])
+    status(restart(run, "n2", ""), "n2", term="3")
+    (message,) = found(one_vote_per_term, run)
+    assert "reported that it voted for n1 in term 3, and at" in message and "no vote" in message
+    later = status(status(started({}), "n2", term="3", vote="n1"), "n2", term="4")
+    assert found(one_vote_per_term, later) == []
+
+
 def test_a_term_that_falls_in_a_log_is_found():
     run = started({"n1": "term 5: was 4\nterm 4: was 5\n"})
     (message,) = found(terms_only_rise, run)
