@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import argparse
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 DAY_S = 86_400.0
 
 
-@dataclass(frozen=True)
-class WholeNumber:
+class WholeNumber(Struct, frozen=True):
     """A whole number from `low` to `high`, in decimal digits."""
 
     low: int
@@ -28,8 +28,7 @@ class WholeNumber:
         raise argparse.ArgumentTypeError(f"expected {expected}, found {text!r}")
 
 
-@dataclass(frozen=True)
-class Seconds:
+class Seconds(Struct, frozen=True):
     """A time in seconds, with or without decimals; never infinite."""
 
     low: float = 0.001

@@ -5,8 +5,8 @@ The lowest layer: imports nothing of kvsim.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 
 class Exit(IntEnum):
@@ -20,8 +20,7 @@ class Exit(IntEnum):
     INTERNAL = 70
 
 
-@dataclass(frozen=True, order=True)
-class Problem:
+class Problem(NamedTuple):
     """One mistake in a user's file.
 
     `line` and `column` count from 1; 0 for a mistake that has no position in the file.

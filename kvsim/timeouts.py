@@ -7,11 +7,12 @@ a requirement on the store; it changes only when the user asks for a factor.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import asdict, replace
 
 T = TypeVar("T")
 
@@ -28,8 +29,7 @@ class UserTimeout(float):
     """Seconds that a user wrote as a limit."""
 
 
-@dataclass(frozen=True)
-class Timeouts:
+class Timeouts(Struct, frozen=True):
     """The factors of time limits in one run.
 
     `how` is what the user asked for: `calibrated`, `as-written` or a factor. `measured` are the
@@ -61,10 +61,9 @@ class Timeouts:
     def _scaled(self, value: Any) -> Any:
         if isinstance(value, float):
             return self.of(value)
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            fields = (row.name for row in dataclasses.fields(value) if row.init)
-            changed = self._changed({name: getattr(value, name) for name in fields})
-            return dataclasses.replace(value, **changed) if changed else value
+        if isinstance(value, Struct):
+            changed = self._changed(asdict(value))
+            return replace(value, **changed) if changed else value
         if isinstance(value, Mapping):
             changed = self._changed(value)
             return {**value, **changed} if changed else value
@@ -79,7 +78,7 @@ class Timeouts:
         return {name: part for name, part in scaled.items() if part is not parts[name]}
 
     def to_json(self) -> dict[str, Any]:
-        return {**dataclasses.asdict(self), "measured": dict(self.measured)}
+        return {**asdict(self), "measured": dict(self.measured)}
 
 
 PLAIN = Timeouts()

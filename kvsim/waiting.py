@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TypeVar
+
+from msgspec import Struct, field
 
 T = TypeVar("T")
 
@@ -17,14 +18,13 @@ PAUSE_MAX_S = 0.05
 PAUSE_GROWTH = 1.3
 
 
-@dataclass(frozen=True)
-class Deadline:
+class Deadline(Struct, frozen=True):
     """A time on the monotonic clock. Nested waits share a deadline, so that all end in time."""
 
     at: float
     timeout_s: float
     # When the last try that did not hold began. A list: the deadline itself does not change.
-    _misses: list[float] = field(default_factory=list, compare=False, repr=False)
+    _misses: list[float] = field(default_factory=list)
 
     @classmethod
     def after(cls, seconds: float) -> Deadline:

@@ -11,9 +11,10 @@ import contextlib
 import linecache
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from kvsim.checks.verdict import Verdict
 from kvsim.client.exchange import Request
@@ -54,8 +55,7 @@ NO_PRELOAD = (
 )
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """One request and its outcome.
 
     Exactly one of `ok`, `refused` (it certainly did not happen) and `unknown` (it may have
@@ -106,8 +106,7 @@ PACKAGE = str(Path(__file__).parent)
 CONTEXTLIB = "contextlib.py"
 
 
-@dataclass(frozen=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """A line of Python."""
 
     file: str

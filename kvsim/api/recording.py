@@ -13,7 +13,8 @@ import re
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from kvsim.api.cluster import LiveCluster, LiveNode, Reply
 from kvsim.config.names import CLIENT, REQUEST_FIELDS
@@ -42,8 +43,7 @@ def list_item(step: str, indent: str) -> str:
     return "".join([f"{indent}- {first}\n", *(f"{indent}  {line}\n" for line in more)])
 
 
-@dataclass
-class Partition:
+class Partition(Struct):
     """A partition of two sides.
 
     Between `begin` and `end`, `steps` collects the steps inside it. After `end`, `as_step` makes it
@@ -110,8 +110,7 @@ YAML_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 VARIABLE = re.compile(r"\{(\w+)\}")
 
 
-@dataclass
-class Recording:
+class Recording(Struct):
     """`do` executes a command; `text` is the scenario of all commands.
 
     `_leader_may_change`: after a promotion or a partition, the next command waits for the roles

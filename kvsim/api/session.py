@@ -9,8 +9,9 @@ import contextlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from kvsim.api.cluster import LiveCluster
 from kvsim.config.cluster import Cluster
@@ -37,8 +38,7 @@ from kvsim.timeouts import CALIBRATED, timeouts_for
 START_TRIES = 3
 
 
-@dataclass(frozen=True)
-class SessionOptions:
+class SessionOptions(Struct, frozen=True):
     """Which cluster, for which test.
 
     `file` is the test's own file, `out` the folder of its run directory. `preload`: load the
@@ -57,8 +57,7 @@ class SessionOptions:
     preload: bool = False
 
 
-@dataclass
-class Session:
+class Session(Struct):
     """A cluster and, once it is closed, its proof.
 
     `ended` describes how the run ended; the user of the session may set it.

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from kvsim.campaign.database import Database
 from kvsim.campaign.plan import CampaignPlan
@@ -23,8 +24,7 @@ from kvsim.trials.trial import Ending, OnProgress, Trial, TrialResult
 DATABASE, PAGE = "campaign.sqlite", CAMPAIGN_PAGE
 
 
-@dataclass(frozen=True)
-class CampaignOutcome:
+class CampaignOutcome(Struct, frozen=True):
     """How this call went: runs made now, made before, and lost; `interrupted` by the user."""
 
     made: int

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from kvsim.config.cluster import Cluster
 from kvsim.config.scenario import Scenario, fault_kinds_of, walk_steps
@@ -16,8 +17,7 @@ DISRUPTING_VERBS = {"kill", "pause", "stop", "restart"}
 NO_FAULT = "none"
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(Struct, frozen=True):
     """One scenario with one program, run with every seed.
 
     `digest`: the SHA-256 of the scenario's and the cluster's text.
@@ -31,8 +31,7 @@ class Case:
     digest: str
 
 
-@dataclass(frozen=True)
-class CampaignPlan:
+class CampaignPlan(Struct, frozen=True):
     """Cases and seeds. A run that takes longer than `limit_s` is ended."""
 
     cases: tuple[Case, ...]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from kvsim.campaign.database import Database
 from kvsim.errors import Exit
@@ -16,8 +17,7 @@ from kvsim.trials.trial import BAD, Ending, exit_of
 TABLES = {"scenario": "scenario", "program": "program", "faults": "fault"}
 
 
-@dataclass(frozen=True)
-class SummaryRow:
+class SummaryRow(Struct, frozen=True):
     """One row of a table: how the runs with this label ended."""
 
     label: str
@@ -33,8 +33,7 @@ class SummaryRow:
         return Rate(self.counts.get(Ending.PASS, 0), self.made - self.counts.get(Ending.SKIPPED, 0))
 
 
-@dataclass(frozen=True)
-class CampaignSummary:
+class CampaignSummary(Struct, frozen=True):
     """All results. `numbers`: the number of each group's first run. `period`: when the first and
     the last result came; empty texts before the first.
     """

@@ -8,9 +8,10 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from kvsim.campaign.archive import pack
 from kvsim.launcher.watchdog_guard import scratch as temporary_folder

@@ -10,9 +10,10 @@ import importlib
 import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from kvsim.campaign.worker_task import work
 from kvsim.errors import UsageError
@@ -33,8 +34,7 @@ REASON_MAX = 300
 OnResult = Callable[[Trial, Mapping[str, Any]], None]
 
 
-@dataclass(frozen=True)
-class Lost:
+class Lost(Struct, frozen=True):
     """A trial that no worker finished, and the reason in one line."""
 
     trial: Trial

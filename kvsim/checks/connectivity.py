@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import combinations
+
+from msgspec import Struct
 
 from kvsim.history.journal import Event
 from kvsim.history.run_record import FaultRecord, RunRecord
@@ -18,8 +19,7 @@ NOTHING_PASSES = frozenset({"cut", "blackhole", "stall"})
 Pair = frozenset[str]
 
 
-@dataclass(frozen=True)
-class Period:
+class Period(Struct, frozen=True):
     """A time in which all of `nodes` were so, in seconds since the run began."""
 
     nodes: tuple[str, ...]
@@ -31,8 +31,7 @@ class Period:
         return self.end_s - self.begin_s
 
 
-@dataclass(frozen=True)
-class Disturbance:
+class Disturbance(Struct, frozen=True):
     """A time in which something was wrong with a node, or with the link between two."""
 
     nodes: Pair

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kvsim.history.log_timestamps import log_timestamps
 from kvsim.history.run_record import RunRecord
@@ -19,8 +20,7 @@ LINE_MAX = 160
 ENTERS_TERM = frozenset({"term", "candidate", "leader"})
 
 
-@dataclass(frozen=True)
-class ElectionLine:
+class ElectionLine(Struct, frozen=True):
     """One line of the log of one incarnation. `number` is that of the line, from 1.
 
     `written_s`: when kvsim had seen it, in seconds since the run began. `term` and `index` are None

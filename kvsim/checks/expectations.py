@@ -6,7 +6,8 @@ Pure.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kvsim.checks.verdict import Verdict
 from kvsim.config.scenario import Expectation
@@ -17,16 +18,14 @@ from kvsim.text import truncate
 REPLY_LENGTH_MAX = 300
 
 
-@dataclass(frozen=True)
-class Miss:
+class Miss(Struct, frozen=True):
     """An expectation that was not met, and the verdict on the step: `fail`, or `unknown`."""
 
     why: str
     verdict: Verdict = Verdict.FAIL
 
 
-@dataclass(frozen=True)
-class ObservedReply:
+class ObservedReply(Struct, frozen=True):
     """What a step observed on one node: the outcome, and the reply as text.
 
     `leader_named` is the node that the reply names as the leader, or the address in it when no

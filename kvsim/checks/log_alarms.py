@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True)
-class LogAlarm:
+class LogAlarm(Struct, frozen=True):
     """What is printed by what: a pattern for one line, and the tool in words."""
 
     tool: str
@@ -64,8 +64,7 @@ REPORT_LINES_MAX = 60
 Search = Callable[[str], re.Match[str] | None]
 
 
-@dataclass(frozen=True)
-class LogReport:
+class LogReport(Struct, frozen=True):
     """One report in a log: the number of its first line, from 1, and its lines."""
 
     tool: str

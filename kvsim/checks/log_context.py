@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from itertools import accumulate
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kvsim.checks.consistency.report import Report
 from kvsim.checks.consistency.result import ConsistencyResult, ReportedLogLine, Violation
@@ -93,8 +95,7 @@ def _distinct(lines: list[ReportedLogLine]) -> list[ReportedLogLine]:
     return distinct[:half] + distinct[-half:]
 
 
-@dataclass(frozen=True)
-class _TimedLine:
+class _TimedLine(Struct, frozen=True):
     """A log line; it was written after `after_s`."""
 
     after_s: float

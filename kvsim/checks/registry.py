@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from kvsim.checks import run_record
 from kvsim.checks.run_record.run_check import RunCheck

@@ -9,15 +9,15 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 SAMPLES_MIN = 5
 # Student's t for 95 % (two-sided), by degrees of freedom; beyond, that of the next smaller one.
 STUDENT = {3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 8: 2.31, 10: 2.23, 15: 2.13, 20: 2.09, 30: 2.04}
 
 
-@dataclass(frozen=True)
-class LineSlope:
+class LineSlope(Struct, frozen=True):
     """The slope of a line, and the interval from `low` to `high` that holds it."""
 
     mean: float

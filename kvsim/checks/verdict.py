@@ -6,8 +6,10 @@ Pure.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kvsim.errors import Exit
 
@@ -37,8 +39,7 @@ def worst(verdicts: Iterable[Verdict], default: Verdict = Verdict.INVALID) -> Ve
     return max(verdicts, key=_BADNESS.index, default=default)
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """Something that is wrong with the run, found by a check.
 
     `step` (`2.1`) and `node` may be empty. With the verdict `pass` it is a warning: for the user,
@@ -56,8 +57,7 @@ def warning(message: str, *, step: str = "", node: str = "") -> Finding:
     return Finding(message, step, node, Verdict.PASS)
 
 
-@dataclass(frozen=True)
-class CheckResult:
+class CheckResult(Struct, frozen=True):
     """The result of a check. `about` states what the check requires.
 
     `judged` counts what it judged; 0 means that it was not exercised, which is never a pass.

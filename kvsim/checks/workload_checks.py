@@ -7,8 +7,9 @@ node where there is no leader), and are named `load_…` in scenarios, proofs an
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from kvsim.checks.consistency.case import CheckOptions, Minima
 from kvsim.checks.consistency.check import CHECKS, check

@@ -15,8 +15,9 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from kvsim.argument_types import Seconds
 from kvsim.checks.consistency.case import CheckOptions
@@ -75,10 +76,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit",
         type=Seconds(),
-        default=Budget.seconds,
+        default=Budget().seconds,
         metavar="SECONDS",
         help="the time for all searches and explanations together; keys that are not decided by "
-        f"then are reported as undecided (default: {Budget.seconds:g})",
+        f"then are reported as undecided (default: {Budget().seconds:g})",
     )
     parser.add_argument(
         "--export",

@@ -12,8 +12,9 @@ import json
 import re
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from kvsim.cli.arguments import Subcommand, add_json
 from kvsim.cli.output import show, table
@@ -31,8 +32,7 @@ AGE_UNITS_S = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
-@dataclass(frozen=True)
-class OldRun:
+class OldRun(Struct, frozen=True):
     """A folder of one run, or of several runs of one command (`repeat`, `sweep`)."""
 
     path: Path
@@ -41,8 +41,7 @@ class OldRun:
     verdict: str
 
 
-@dataclass(frozen=True)
-class LeftProcess:
+class LeftProcess(Struct, frozen=True):
     """A process of a run that is over."""
 
     identity: Identity

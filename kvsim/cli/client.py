@@ -9,8 +9,9 @@ happened).
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
+
+from msgspec.structs import asdict
 
 from kvsim.argument_types import PORT, Seconds
 from kvsim.checks.expectations import describe
@@ -127,7 +128,7 @@ def _print(response: Response, as_json: bool) -> None:
 def _to_json(exchange: Exchange) -> dict[str, object]:
     return {
         name: value.decode("latin-1") if isinstance(value, bytes) else value
-        for name, value in dataclasses.asdict(exchange).items()
+        for name, value in asdict(exchange).items()
     }
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from kvsim.argument_types import Seconds
 from kvsim.cli.arguments import Subcommand, add_cluster

@@ -11,8 +11,9 @@ import contextlib
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from kvsim.checks.verdict import Verdict
 from kvsim.cli.arguments import add_cluster
@@ -64,8 +65,7 @@ def add_targets(parser: argparse.ArgumentParser) -> None:
     add_cluster(parser)
 
 
-@dataclass(frozen=True)
-class ClusterSession:
+class ClusterSession(Struct, frozen=True):
     """The cluster that is up, locked for one command."""
 
     context: Context

@@ -121,7 +121,7 @@ def _json(rows: list[tuple[Diagnostic, Diagnosis]]) -> str:
                 "diagnostic": diagnostic.name,
                 "module": diagnostic.run.__module__.rpartition(".")[2],
                 "question": diagnostic.question,
-                **{name: vars(diagnosis)[name] for name in REPORTED},
+                **{name: getattr(diagnosis, name) for name in REPORTED},
             }
             for diagnostic, diagnosis in rows
         ]

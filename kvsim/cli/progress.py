@@ -12,8 +12,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from kvsim.cli.output import is_terminal, styled
 from kvsim.cli.streams import note_line_begin, trusted
@@ -35,8 +36,7 @@ PLAIN_AFTER_S, PLAIN_EVERY_S = 1.0, 5.0
 Part = tuple[str, str]
 
 
-@dataclass
-class Activity:
+class Activity(Struct):
     """Something that is under way. `limit_s`: how long it may take or lasts; None: not known."""
 
     text: str
@@ -52,8 +52,7 @@ class Activity:
         return f"{self.text} {took_s:.1f} of {self.limit_s:g} s" if self.limit_s else self.text
 
 
-@dataclass
-class LoadRate:
+class LoadRate(Struct):
     """A load that runs: how many operations it has made, and how many per second."""
 
     updated_s: float
@@ -66,8 +65,7 @@ class LoadRate:
         self.made, self.updated_s = made, now_s
 
 
-@dataclass
-class RunProgress:
+class RunProgress(Struct):
     """The state of a run at this moment. Times are those of `clock`, in seconds."""
 
     name: str
@@ -89,6 +87,7 @@ class RunProgress:
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     # Called with one line when a group is over.
     on_group_end: Callable[[str], None] = lambda line: None
+    began_s: float = 0.0
 
     def __post_init__(self) -> None:
         self.began_s = self.clock()
@@ -256,8 +255,7 @@ def rich_text(progress: RunProgress) -> Text:
     return Text("\n").join(lines)
 
 
-@dataclass(frozen=True)
-class ProgressCallbacks:
+class ProgressCallbacks(Struct, frozen=True):
     """What a run calls: `show` for its steps, `on_event` for everything that is journaled."""
 
     show: OnProgress

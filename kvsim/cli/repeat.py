@@ -12,8 +12,9 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from kvsim.argument_types import COUNT, SEED
 from kvsim.cli.arguments import (

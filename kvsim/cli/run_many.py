@@ -8,8 +8,9 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from kvsim.checks.deviation import first_deviation
 from kvsim.cli.batch_options import run_arguments
@@ -33,8 +34,7 @@ WHY_MAX, WHY_MIN = 90, 30
 SKIPPED = "skipped "
 
 
-@dataclass(frozen=True)
-class CompletedRun:
+class CompletedRun(Struct, frozen=True):
     """The result of one scenario, and what is printed of it at its end. Where it was not run,
     `directory` and `proof` are None and `why` is the reason."""
 

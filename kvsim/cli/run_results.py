@@ -6,8 +6,9 @@ import argparse
 import contextlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from kvsim.argument_types import PORT_OR_ANY
 from kvsim.checks.verdict import EXITS, Verdict
@@ -93,8 +94,7 @@ def _reply_lines(replies: ClassifiedReplies) -> Iterator[str]:
         yield f"{plural(count, 'outcome')} not classified again: {reason}"
 
 
-@dataclass(frozen=True)
-class Verification:
+class Verification(Struct, frozen=True):
     """What `kvsim verify` found. `proof`: as judged again; None: it cannot be judged."""
 
     proof: Proof | None

@@ -14,8 +14,9 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from kvsim.argument_types import COUNT, JOBS, SEED
 from kvsim.cli.arguments import Subcommand, add_json, chosen_seed, output_folder

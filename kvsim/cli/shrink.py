@@ -13,9 +13,10 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from kvsim.argument_types import COUNT
 from kvsim.cli.arguments import Subcommand, add_json, add_run, chosen_run, output_file

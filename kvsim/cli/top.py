@@ -11,9 +11,10 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from kvsim.argument_types import Seconds
 from kvsim.cli.arguments import Subcommand, add_cluster
@@ -147,8 +148,7 @@ def columns_that_fit(rows: Sequence[Sequence[str]], width: int) -> list[int]:
     return sorted(kept)
 
 
-@dataclass(frozen=True)
-class CpuUsage:
+class CpuUsage(Struct, frozen=True):
     """The processor time that a node's processes had used at a time, both in seconds."""
 
     at_s: float
@@ -200,8 +200,7 @@ class ClusterWatch:
         return f"{100 * (now.cpu_s - before.cpu_s) / (now.at_s - before.at_s):.0f}%"
 
 
-@dataclass(frozen=True)
-class Reported:
+class Reported(Struct, frozen=True):
     """What a node reported of itself, as cells of the table. `role` is empty where it has none."""
 
     state: str = "up"

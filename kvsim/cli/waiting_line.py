@@ -13,7 +13,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from kvsim.cli.output import is_terminal
 from kvsim.cli.streams import SafeStream
@@ -24,8 +25,7 @@ REMOVE = "\r\x1b[2K"
 WIDTH_MIN = 20
 
 
-@dataclass
-class Wait:
+class Wait(Struct):
     """Something that is waited for, and since when."""
 
     text: str

@@ -6,8 +6,9 @@ Values and interfaces only; no socket. `stream` joins a codec to a connection.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from kvsim.client.exchange import Request
 from kvsim.client.settings import ProtocolSetting
@@ -53,8 +54,7 @@ class Oversize(Exception):
     """A reply longer than `reply_max_bytes`. Caught inside kvsim/client."""
 
 
-@dataclass(frozen=True)
-class ReplyFrame:
+class ReplyFrame(Struct, frozen=True):
     """One whole reply.
 
     `text` is what the outcome rules read, `rest` the bytes behind the reply, `skipped` replies
@@ -87,8 +87,7 @@ class Decoder(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class HandshakeStep:
+class HandshakeStep(Struct, frozen=True):
     """One request of the handshake on a new connection, and the pattern for its reply."""
 
     send: bytes

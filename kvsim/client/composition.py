@@ -7,7 +7,9 @@ turn and makes one exchange of what they got.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kvsim.client.exchange import Client, Exchange, Request, Response
 from kvsim.client.outcomes import classify, matching_rule, rules_of
@@ -19,8 +21,7 @@ from kvsim.config.request_forms import FIRST_OF, SEND, SPEAK, STEPS, form_of
 Connect = Callable[[Program], Client]
 
 
-@dataclass(frozen=True)
-class RequestPart:
+class RequestPart(Struct, frozen=True):
     """One of the requests that a request is made of: its protocol, and the verb it is known by."""
 
     speak: Speak

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from kvsim.history.outcome import Outcome
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(Struct, frozen=True):
     """A request to a node.
 
     `verb` is a name in node.yaml's `requests`; `fields` are its key, value and so on. With
@@ -20,11 +20,10 @@ class Request:
     verb: str
     fields: Mapping[str, str] = field(default_factory=dict)
     payload: bytes | None = None
-    when_sent: Callable[[], None] | None = field(default=None, compare=False)
+    when_sent: Callable[[], None] | None = None
 
 
-@dataclass(frozen=True)
-class Exchange:
+class Exchange(Struct, frozen=True):
     """One request as it went over the connection.
 
     Times are `time.monotonic_ns()`: `invoked_ns` before the first byte was sent, `completed_ns`
@@ -70,8 +69,7 @@ class Exchange:
         return data.decode("utf-8", "surrogateescape")
 
 
-@dataclass(frozen=True)
-class Response:
+class Response(Struct, frozen=True):
     """An exchange and its outcome under the program's outcome rules.
 
     `groups` are the named groups of the pattern that matched.

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kvsim.client.codec import REPLY_BYTES_MAX, Malformed, ReplyFrame, too_long
 from kvsim.client.templates import Unsendable
@@ -24,8 +26,7 @@ TIME_UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 ANY = "any"
 
 
-@dataclass(frozen=True, kw_only=True)
-class FrameField:
+class FrameField(Struct, frozen=True, kw_only=True):
     """One field: exactly one of the first six says what it is.
 
     `constant`: always this number. `given`: a number that each request states under this name.
@@ -52,8 +53,7 @@ class FrameField:
         return self.reply if self.status or self.reply is not None else self.constant
 
 
-@dataclass(frozen=True)
-class FrameLayout:
+class FrameLayout(Struct, frozen=True):
     """The fields of every frame. `limit` is the longest reply, in bytes."""
 
     fields: tuple[FrameField, ...]
@@ -293,7 +293,5 @@ def _read_number(layout: FrameLayout, sent: bytes) -> int | None:
 
 def _as_sent(layout: FrameLayout) -> FrameLayout:
     """The layout of requests: constants are not looked at."""
-    fields = tuple(
-        FrameField(**{**vars(field), "reply": ANY, "status": False}) for field in layout.fields
-    )
+    fields = tuple(replace(field, reply=ANY, status=False) for field in layout.fields)
     return FrameLayout(fields, layout.byte_order, layout.limit)

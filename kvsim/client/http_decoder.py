@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kvsim.client.codec import Malformed, ReplyFrame, too_long
 from kvsim.client.outcomes import format_bytes
@@ -26,8 +27,7 @@ NO_BODY_STATUSES = frozenset({204, 304})
 Extract = Callable[[bytes, Mapping[str, str]], Mapping[str, str | None]]
 
 
-@dataclass(frozen=True)
-class Head:
+class Head(Struct, frozen=True):
     """The status line and the headers: names in lower case, repeated ones joined by a comma."""
 
     version: str

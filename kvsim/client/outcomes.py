@@ -13,8 +13,9 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache
+
+from msgspec.structs import replace
 
 from kvsim.client.exchange import Exchange, Response
 from kvsim.config.program import REFUSING, Program, ReplyRule

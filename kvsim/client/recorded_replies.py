@@ -6,8 +6,9 @@ The codecs and outcome rules are those of the clients that asked.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
+
+from msgspec import Struct
 
 from kvsim.client.codec import Codec, Malformed, Oversize, ReplyFrame
 from kvsim.client.composition import compose
@@ -31,8 +32,7 @@ class NotDecodable(KvsimError):
     """Nothing follows from the recorded bytes. The message states why."""
 
 
-@dataclass
-class RecordedExchange:
+class RecordedExchange(Struct):
     """The bytes of one request and its reply.
 
     `status` and `stderr` are those of a client command. `unsolicited` are the bytes that arrived
@@ -48,6 +48,7 @@ class RecordedExchange:
     unsolicited: bytes = b""
     trailing_bytes: int = 0
     whole: bool = True
+    _left: bytes = b""
 
     def __post_init__(self) -> None:
         self._left = self.received
@@ -158,8 +159,7 @@ class ReplyClassifier:
             raise NotDecodable(f"a request in the form `{form}` has several replies")
 
 
-@dataclass(frozen=True)
-class _RecordedClient:
+class _RecordedClient(Struct, frozen=True):
     """An exchange.Client whose exchanges are read from a recording."""
 
     rules: Callable[[str], Sequence[ReplyRule]]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from kvsim.client.exchange import Client, Request, Response
 from kvsim.client.json_path import find, parse_path, read_json
@@ -17,8 +18,7 @@ from kvsim.patterns import search
 NO_HEADERS: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True)
-class NodeStatus:
+class NodeStatus(Struct, frozen=True):
     """What a node reports about itself.
 
     `role` is None when the response does not state it. `fields` holds all fields of the query that

@@ -16,7 +16,9 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from kvsim.client.codec import Codec, Decoder, Malformed, Oversize, ReplyFrame
 from kvsim.client.connection import Connection, ConnectionFailed, open_connection
@@ -34,8 +36,7 @@ SECOND_REPLY_S = 0.002
 BEFORE_THE_REQUEST = "connected, but before the request could be sent"
 
 
-@dataclass
-class _RoundTrip:
+class _RoundTrip(Struct):
     """One request under way, up to any failure. `sent` counts the bytes of `data` that are sent."""
 
     verb: str

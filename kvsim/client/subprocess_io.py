@@ -16,8 +16,9 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from kvsim.client.codec import too_long
 from kvsim.client.templates import Unsendable
@@ -28,8 +29,7 @@ CHUNK_BYTES = 65536
 POLL_MS = 10.0
 
 
-@dataclass
-class CommandResult:
+class CommandResult(Struct):
     """The end of a command.
 
     `status` is its exit status, negative for a signal; None when kvsim killed it. `failure` and

@@ -11,9 +11,10 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Literal
+
+from msgspec import Struct
 
 from kvsim.config.program import Program
 from kvsim.config.template import NAME
@@ -95,16 +96,14 @@ COUNTING = frozenset(FORMS) - {"raw", "json", "url", "base64"}
 SAFE = frozenset(FORMS) - {"raw"}
 
 
-@dataclass(frozen=True)
-class TemplateField:
+class TemplateField(Struct, frozen=True):
     """A field of the request in a template, and the form in which it is written."""
 
     name: str
     form: str
 
 
-@dataclass(frozen=True)
-class Template:
+class Template(Struct, frozen=True):
     """A compiled template: literal bytes and fields."""
 
     parts: tuple[bytes | TemplateField, ...]

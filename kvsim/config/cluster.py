@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from kvsim.config.program import Program, Role
 from kvsim.config.yaml_nodes import SourceLocation
 from kvsim.timeouts import DefaultTimeout
 
+DEFAULT_HOST = "127.0.0.1"
 
-@dataclass(frozen=True, kw_only=True)
-class NodeSpec:
+
+class NodeSpec(Struct, frozen=True, kw_only=True):
     """A node of the file. `id` is its position there, from 1.
 
     `port` and the extra named `ports` are for `kvsim up`; a private run chooses free ports.
@@ -40,8 +42,7 @@ class NodeSpec:
         return self.program.survives.loses_s(self.options)
 
 
-@dataclass(frozen=True)
-class Lag:
+class Lag(Struct, frozen=True):
     """Whether a follower shows a write that the leader acknowledged, and after which time.
 
     `follower_has`: must | may | never.
@@ -51,8 +52,7 @@ class Lag:
     within_s: float = DefaultTimeout(2.0)
 
 
-@dataclass(frozen=True)
-class Overrides:
+class Overrides(Struct, frozen=True):
     """Values of a scenario that replace those of its cluster file: the program of all nodes (a
     path), options, the number of nodes.
 
@@ -65,8 +65,7 @@ class Overrides:
     locations: Mapping[str, SourceLocation] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Cluster:
+class Cluster(Struct, frozen=True):
     """The nodes in the order of the file, and what holds for all of them.
 
     `path` is the file. `links`: direct | proxied | netns. `program_replaced`: the nodes run another
@@ -76,7 +75,7 @@ class Cluster:
     name: str
     path: Path
     nodes: tuple[NodeSpec, ...]
-    host: str = "127.0.0.1"
+    host: str = DEFAULT_HOST
     lag: Lag = Lag()
     links: str = "direct"
     options: Mapping[str, str] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kvsim.config.cluster import Lag
+from kvsim.config.cluster import DEFAULT_HOST, Lag
 from kvsim.config.program_schema import ENV, TEXTS
 from kvsim.config.protocol_schema import ROLE
 from kvsim.config.schema import (
@@ -80,8 +80,8 @@ FIELDS: dict[str, Field] = {
     "host": Field(
         Text("an address", pattern=r"[A-Za-z0-9:.-]+"),
         "where nodes listen",
-        default="127.0.0.1",
-        default_text="127.0.0.1",
+        default=DEFAULT_HOST,
+        default_text=DEFAULT_HOST,
     ),
     "options": Field(TEXTS, "values for the program's options, for every node", default={}),
     "links": Field(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct, field
 
 from kvsim.config.cluster import Cluster
 from kvsim.config.schema import Field, Record
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
     import random
 
 
-@dataclass(frozen=True)
-class StormDraw:
+class StormDraw(Struct, frozen=True):
     """The target of a fault that a storm draws, and the nodes that the target does not name."""
 
     target: str | list[str]
@@ -31,8 +31,7 @@ def no_problems(settings: Any, cluster: Cluster) -> Iterator[str]:
     return iter(())
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class FaultKind:
+class FaultKind(Struct, frozen=True, kw_only=True, eq=False):
     """A kind of fault.
 
     In the language: `order` is its position in lists, `fields` are its settings, `settings` the

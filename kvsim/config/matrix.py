@@ -6,7 +6,6 @@ any value: in a step, in `options`, as a number of clients, in the name of a fil
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -104,7 +103,7 @@ def merge_problems(found: Sequence[tuple[Cell, Sequence[Problem]]]) -> list[Prob
 
 
 def _in_cell(problem: Problem, cell: Cell) -> Problem:
-    return dataclasses.replace(problem, message=f"{problem.message} (in cell {label(cell)})")
+    return problem._replace(message=f"{problem.message} (in cell {label(cell)})")
 
 
 def _check(

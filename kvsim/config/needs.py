@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kvsim.config.guarantee_levels import GUARANTEE_LEVELS
 from kvsim.config.program import POWER, Program
@@ -17,8 +18,7 @@ from kvsim.config.program_schema import CAPABILITIES
 WRITE_LEVELS = tuple(GUARANTEE_LEVELS["writes"])
 
 
-@dataclass(frozen=True)
-class Derived:
+class Derived(Struct, frozen=True):
     """A need that no author writes as a capability: it follows from the rest of node.yaml."""
 
     means: str

@@ -9,22 +9,21 @@ the unknown is no mistake. What a step does to the states is part of its verb (`
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from kvsim.config.cluster import Cluster
 from kvsim.config.target import ANY, EACH, MAJORITY, MINORITY, NAMED, REPORTED, THE, Target
 
 
-@dataclass(frozen=True)
-class Reach:
+class Reach(Struct, frozen=True):
     """The nodes of a target: those that it certainly has, and all that it may have."""
 
     certain: tuple[str, ...]
     possible: tuple[str, ...]
 
 
-@dataclass
-class NodeStates:
+class NodeStates(Struct):
     """What is known at one step.
 
     `up`: node → whether it runs; None: unknown. `since`: node → the line of the step that decided

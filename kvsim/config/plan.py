@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from kvsim.config.scenario import Scenario
 from kvsim.config.yaml_nodes import Fields
 
 
-@dataclass(frozen=True)
-class PlanItem:
+class PlanItem(Struct, frozen=True):
     """One scenario file of the plan and its points.
 
     `scenarios` is one, or the cells of its matrix; `runs` is the number of runs of each.
@@ -31,8 +31,7 @@ class PlanItem:
         return self.runs * len(self.scenarios)
 
 
-@dataclass(frozen=True)
-class ResourceLimits:
+class ResourceLimits(Struct, frozen=True):
     """What a submission may use. Times in seconds, sizes in bytes."""
 
     time_s: float = 120.0
@@ -44,8 +43,7 @@ class ResourceLimits:
     disk_bytes: int = 256 << 20
 
 
-@dataclass(frozen=True)
-class GradingPlan:
+class GradingPlan(Struct, frozen=True):
     """A whole plan.
 
     `program` is the tree of its node.yaml, which is written again for each submission.

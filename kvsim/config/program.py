@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from kvsim.errors import Problem
 from kvsim.history.outcome import Reason
@@ -21,8 +22,7 @@ class Role(StrEnum):
 Argv = tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(Struct, frozen=True):
     """A command run once beside the node: in `init` or `after_start`.
 
     `needs`: `leader` when that node must be ready first.
@@ -34,8 +34,7 @@ class Command:
     within_s: float = DefaultTimeout(30.0)
 
 
-@dataclass(frozen=True)
-class ReplyRule:
+class ReplyRule(Struct, frozen=True):
     """One outcome rule: all given conditions must hold. The first rule that matches wins.
 
     `outcome` is a key of node.yaml's `replies`: ok, value, not_found, mismatch, read_only, refused,
@@ -62,8 +61,7 @@ REFUSING = {
 }
 
 
-@dataclass(frozen=True)
-class Speak:
+class Speak(Struct, frozen=True):
     """Which protocol, and its settings as plain values, which the protocol checks.
 
     `kind`: lines | frames | resp | http | command | package.module:Class.
@@ -80,16 +78,14 @@ LOG_LIMIT_BYTES = 64 << 20
 OUTPUT = (None, "stdout", "stderr")
 
 
-@dataclass(frozen=True)
-class Probe:
+class Probe(Struct, frozen=True):
     """One condition of readiness. `kind`: log | port | ping | request | http | command."""
 
     kind: str
     settings: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Ready:
+class Ready(Struct, frozen=True):
     """All of `all_of` and, where given, one of `any_of`, within one time limit.
 
     `at`: how many nodes must be so: each | majority | one.
@@ -106,8 +102,7 @@ class Ready:
         return (*self.all_of, *self.any_of)
 
 
-@dataclass(frozen=True)
-class StopSequenceStep:
+class StopSequenceStep(Struct, frozen=True):
     """Send `signal`, or run `command`; then wait up to `wait_s` for the process tree to end."""
 
     signal: str | None = None
@@ -115,8 +110,7 @@ class StopSequenceStep:
     wait_s: float = DefaultTimeout(3.0)
 
 
-@dataclass(frozen=True)
-class Stop:
+class Stop(Struct, frozen=True):
     """How a node is stopped. `exits` are the exit statuses that count as clean.
 
     `own_signal`: an end by the signal that kvsim sent counts too. `exits_by`: other statuses, by
@@ -132,8 +126,7 @@ class Stop:
     order: str = "together"
 
 
-@dataclass(frozen=True)
-class Log:
+class Log(Struct, frozen=True):
     """`mode`: file | linebuf | pty. `extra`: globs under the data directory that are logs too.
 
     `never`: patterns of lines that no log may hold; `allow`: of lines that are no alarm. A node
@@ -147,8 +140,7 @@ class Log:
     limit_bytes: int = LOG_LIMIT_BYTES
 
 
-@dataclass(frozen=True)
-class ValueLimits:
+class ValueLimits(Struct, frozen=True):
     """The values that the program takes: their length, whether they may be empty, and whether
     blanks and letters outside ASCII may be in them.
     """
@@ -159,8 +151,7 @@ class ValueLimits:
     unicode: bool = True
 
 
-@dataclass(frozen=True)
-class Allowed:
+class Allowed(Struct, frozen=True):
     """What the program may do although it is usually a mistake.
 
     `files`: globs of paths outside the data directory that it may write. `ports`: it may listen on
@@ -173,15 +164,13 @@ class Allowed:
     children: bool = False
 
 
-@dataclass(frozen=True)
-class RoleLog:
+class RoleLog(Struct, frozen=True):
     """Role → the pattern that the log of such a node must contain (check `logs_name_roles`)."""
 
     patterns: Mapping[Role, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Elections:
+class Elections(Struct, frozen=True):
     """How a program that elects does so. Texts are templates, unfilled.
 
     `timeout`: its election timeout. `serves_within_s`: how long a majority that is up and connected
@@ -196,8 +185,7 @@ class Elections:
     on_disk: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
-class Query:
+class Query(Struct, frozen=True):
     """How to ask a node for its role (or its leader): the request, and the fields of the reply.
 
     `fields` maps role, leader, keys, digest, term, index, … to a JSON path (`$.role`) or a regular
@@ -212,8 +200,7 @@ class Query:
 KILL, POWER = "kill", "power"
 
 
-@dataclass(frozen=True)
-class Survives:
+class Survives(Struct, frozen=True):
     """What an acknowledged write survives: a kill of its process, a power cut.
 
     With an `option`, `by_value` says so for its values; `words` is for the others.
@@ -238,8 +225,7 @@ class Survives:
         return own or 0.0
 
 
-@dataclass(frozen=True)
-class Program:
+class Program(Struct, frozen=True):
     """Everything kvsim knows of a program. Templates are unfilled; see `names` for their names.
 
     `folder` is that of node.yaml, `{program_dir}`. `start` is the whole command of each role.
@@ -283,7 +269,7 @@ class Program:
     keeps: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     option_values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    missing: tuple[Problem, ...] = field(default=(), compare=False, repr=False)
+    missing: tuple[Problem, ...] = ()
 
     @property
     def logs_to_files(self) -> bool:

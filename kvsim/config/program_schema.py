@@ -9,10 +9,11 @@ these tables; the first functions make the frozen values out of what was read.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from kvsim.config.guarantee_levels import GUARANTEE_LEVELS
 from kvsim.config.program import (

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kvsim.config.program import Query, ReplyRule, Role, Speak
 from kvsim.config.schema import (
@@ -61,8 +63,7 @@ GROUPS = {
 }
 
 
-@dataclass(frozen=True)
-class ProtocolLanguage:
+class ProtocolLanguage(Struct, frozen=True):
     """What a protocol adds to node.yaml: its settings in `speak`, and what a request holds.
 
     `request` is the schema of a request with any settings, `request_with` that with these.

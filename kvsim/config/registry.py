@@ -7,8 +7,9 @@ The readers, JSON Schemas and reference pages take a registry as an argument.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
 from functools import cached_property
+
+from msgspec import Struct
 
 from kvsim.config.cluster_schema import cluster_record
 from kvsim.config.program_schema import program_record
@@ -17,8 +18,7 @@ from kvsim.config.scenario_schema import Verb, scenario_record
 from kvsim.config.schema import Field, Record
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Registry:
+class Registry(Struct, frozen=True, eq=False, kw_only=True, dict=True):
     """Verbs, checks, kinds of probes and protocols, by name.
 
     Each is loaded when it is first used: a command that reads no scenario imports no verb.

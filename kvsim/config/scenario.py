@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
+
+from msgspec import Struct, field
 
 from kvsim.config import matrix
 from kvsim.config.cluster import Cluster, Overrides
@@ -19,8 +20,7 @@ from kvsim.config.yaml_nodes import Fields, SourceLocation
 from kvsim.timeouts import DefaultTimeout
 
 
-@dataclass(frozen=True)
-class Expectation:
+class Expectation(Struct, frozen=True):
     """What a step expects of a reply.
 
     `kind`: ok | value | not_found | mismatch | served | refused | unknown | unreachable | reply |
@@ -55,8 +55,7 @@ class Expectation:
         return bool(self.names) or any(option.names_leader() for option in self.options)
 
 
-@dataclass(frozen=True)
-class Timing:
+class Timing(Struct, frozen=True):
     """A step's time modifier: `eventually`, `always` or `within`, in seconds.
 
     A step sets at most one of them.
@@ -70,8 +69,7 @@ class Timing:
 NO_TIMING = Timing()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Step:
+class Step(Struct, frozen=True, kw_only=True):
     """One verb with its fields. Each verb has a class, with an attribute for each of its fields.
 
     `id` is `2.1`: group and position in it. `text` is the step as written, on one line, without the
@@ -128,8 +126,7 @@ class Step:
         return None
 
 
-@dataclass(frozen=True, kw_only=True)
-class PartialStep(Step):
+class PartialStep(Step, frozen=True, kw_only=True):
     """What could be read of a step with mistakes: its targets, and the steps inside it."""
 
     found: tuple[Target, ...] = ()
@@ -138,8 +135,7 @@ class PartialStep(Step):
         yield from self.found
 
 
-@dataclass(frozen=True, kw_only=True)
-class TargetedStep(Step):
+class TargetedStep(Step, frozen=True, kw_only=True):
     """A step for the nodes `at`."""
 
     at: Target
@@ -155,8 +151,7 @@ def walk_steps(steps: Iterable[Step]) -> Iterator[Step]:
         yield from walk_steps(step.steps)
 
 
-@dataclass(frozen=True)
-class StepGroup:
+class StepGroup(Struct, frozen=True):
     """Steps under a title; steps outside every group form groups without one."""
 
     title: str
@@ -164,8 +159,7 @@ class StepGroup:
     line: int = 0
 
 
-@dataclass(frozen=True)
-class Scenario:
+class Scenario(Struct, frozen=True):
     """A scenario file, or one cell of its matrix.
 
     `cluster` is the cluster file that it names, resolved. `variables` maps a name to a kind
@@ -184,7 +178,7 @@ class Scenario:
     request_timeout_s: float = DefaultTimeout(1.0)
     overrides: Overrides = field(default_factory=Overrides)
     cell: Mapping[str, str] = field(default_factory=dict)
-    tree: Fields | None = field(default=None, compare=False, repr=False)
+    tree: Fields | None = None
 
     @property
     def label(self) -> str:

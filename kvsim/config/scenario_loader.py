@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kvsim.config import matrix
 from kvsim.config.cluster import Overrides
@@ -159,8 +161,7 @@ def _read(
 # --- steps -----------------------------------------------------------------------------------
 
 
-@dataclass
-class _StepReader:
+class _StepReader(Struct):
     """Reads groups and steps by a table of verbs."""
 
     validation: Validation

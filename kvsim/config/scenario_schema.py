@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from kvsim.config.cluster_schema import NODES_MAX
 from kvsim.config.expectation import EXPECTED
@@ -62,8 +63,7 @@ class InnerSteps(Schema):
         return {"type": "array", "items": {"$ref": f"#/$defs/{STEP}"}, "minItems": 1}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Verb:
+class Verb(Struct, frozen=True, kw_only=True):
     """A verb of the language: its fields and the class of its steps.
 
     `step` has an attribute for each of `fields`. `expect` is the default expectation; empty for a

@@ -6,8 +6,9 @@ A frozen value, its parser, and its schema. The runner resolves the nodes when t
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from kvsim.config.names import CLIENT
 from kvsim.config.program import Role
@@ -80,8 +81,7 @@ RESERVED = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(Struct, frozen=True):
     """`which`: the | each | any | majority | minority | named | one of REPORTED.
 
     `role` restricts it to nodes of that role; `names` belong to named; `str()` gives the text of a

@@ -23,8 +23,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from kvsim.text import did_you_mean
 
@@ -57,15 +58,13 @@ class TemplateError(ValueError):
     """A template that cannot be read or filled in; the message is one line for the author."""
 
 
-@dataclass(frozen=True)
-class Name:
+class Name(Struct, frozen=True):
     """One `{name}`."""
 
     name: str
 
 
-@dataclass(frozen=True)
-class Each:
+class Each(Struct, frozen=True):
     """One `{all:…}`: `item` for every node of `group`, joined by `separator`."""
 
     group: str
@@ -76,8 +75,7 @@ class Each:
 Part = str | Name | Each
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(Struct, frozen=True):
     """The names a template may use, and those inside a list. `*` in a name matches any one part."""
 
     names: frozenset[str]

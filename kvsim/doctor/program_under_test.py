@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct, field
+from msgspec.structs import replace
+
 from kvsim.client.exchange import Client, Request, Response
 from kvsim.client.status import ask_status
-from kvsim.config.cluster import Cluster, NodeSpec
+from kvsim.config.cluster import DEFAULT_HOST, Cluster, NodeSpec
 from kvsim.config.names import CLIENT
 from kvsim.config.needs import meets
 from kvsim.config.program import Probe, Program, Role
@@ -42,8 +44,7 @@ ELECTION_WAIT_S = 10.0
 FOLLOWERS = 2
 
 
-@dataclass
-class RunningProgram:
+class RunningProgram(Struct):
     """A started program. `node` is the examined one, which leads where a node leads; `events` is
     what its launcher reported.
 
@@ -119,8 +120,7 @@ class RunningProgram:
         ]
 
 
-@dataclass(frozen=True)
-class ProgramUnderTest:
+class ProgramUnderTest(Struct, frozen=True):
     """A program and how it is started. `followers`: beside the leader, where roles are fixed.
 
     `cluster`: its nodes are started instead, with their own options and programs; `spec` is then
@@ -207,7 +207,7 @@ class ProgramUnderTest:
         ports: list[int],
         network: NetworkNamespaces | None,
     ) -> RunningProgram:
-        host = self.cluster.host if self.cluster else Cluster.host
+        host = self.cluster.host if self.cluster else DEFAULT_HOST
         cluster = Cluster("doctor", folder / "cluster.yaml", tuple(specs), host=host)
         events: list[tuple[str, dict[str, Any]]] = []
         nodes = []

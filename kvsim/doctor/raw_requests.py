@@ -11,7 +11,8 @@ import socket
 import struct
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kvsim.client.codec import Codec, Decoder, Malformed, Oversize, ReplyFrame
 from kvsim.client.composition import ComposedClient
@@ -39,8 +40,7 @@ class NoReply(Exception):
     """What happened instead of a complete reply, as a sentence."""
 
 
-@dataclass(frozen=True)
-class Trouble:
+class Trouble(Struct, frozen=True):
     """Why a node does not answer a new client, as a clause. `crash`: how it ended, if it did."""
 
     text: str

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from kvsim.discovery import discover
 from kvsim.doctor import diagnostics
@@ -28,8 +29,7 @@ class Status(StrEnum):
     SKIPPED = "skipped"
 
 
-@dataclass(frozen=True)
-class Diagnosis:
+class Diagnosis(Struct, frozen=True):
     """What was observed, what that means and how to fix it: one sentence each.
 
     `meaning` and `fix` are empty when the status is ok or skipped. A skipped diagnostic gives its
@@ -70,8 +70,7 @@ Run = Callable[[ProgramUnderTest], Diagnosis]
 LAST = 1000
 
 
-@dataclass(frozen=True)
-class Diagnostic:
+class Diagnostic(Struct, frozen=True):
     """One question about a program. `run` may raise NodeFailed, SpawnError, NoReply, UsageError.
 
     `needs_answers`: it proves nothing about a program that does not answer a plain request.

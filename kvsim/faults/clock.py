@@ -10,8 +10,9 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from kvsim.config.cluster import Cluster
 from kvsim.config.fault_schema import StormDraw
@@ -26,8 +27,7 @@ from kvsim.faults.registry import AT, BuildContext, FaultDeclaration
 NS = 1_000_000_000
 
 
-@dataclass(frozen=True)
-class Clock:
+class Clock(Struct, frozen=True):
     """`by_s` ahead, behind when negative; `rate` seconds pass on it in one second.
 
     `unreachable`: node -> why the library cannot move its clock; None when it can.
@@ -101,8 +101,7 @@ def describe_shift(ahead_s: float) -> str:
 # --- the kind ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class ClockSettings:
+class ClockSettings(Struct, frozen=True):
     at: Target
     by: float
     rate: float

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from kvsim.config.program_schema import SafePath
 from kvsim.config.schema import Choice, Field, Int
@@ -28,8 +29,7 @@ METHODS = {
 DONE = {"cut": "cut off", "corrupt": "corrupted"}
 
 
-@dataclass(frozen=True)
-class Crash:
+class Crash(Struct, frozen=True):
     """`file`: a pattern; the newest file that matches is damaged, in its last `size` bytes at most.
 
     `how`: a key of METHODS. `seed` draws the bytes that are written over them.
@@ -112,8 +112,7 @@ def damage(descriptor: int, how: str, size: int, rng: random.Random) -> tuple[in
 # --- the kind ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class CrashSettings:
+class CrashSettings(Struct, frozen=True):
     at: Target
     file: str
     how: str

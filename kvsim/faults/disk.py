@@ -13,8 +13,9 @@ import os
 import random
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from msgspec import Struct, field
 
 from kvsim.config.fault_schema import StormDraw
 from kvsim.config.schema import Choice, Duration, Field, Int, ListOf
@@ -45,8 +46,7 @@ DEFAULT_DELAY_S = 0.05
 SEED_MASK = (1 << 64) - 1
 
 
-@dataclass(frozen=True)
-class DiskRule:
+class DiskRule(Struct, frozen=True):
     """`how`: a key of HOW. A failing disk fails `percent` of `calls`, drawn from `seed`.
 
     `delay_s`: how much longer each sync of a slow disk takes.
@@ -164,8 +164,7 @@ class DiskMethod(Protocol):
     def check_recovered(self) -> tuple[bool, str]: ...
 
 
-@dataclass(frozen=True)
-class Unreachable:
+class Unreachable(Struct, frozen=True):
     """No method: no library reaches what the node does. Its evidence states that."""
 
     handle: NodeHandle
@@ -193,8 +192,7 @@ class Unreachable:
 RECOVERED_CALL_WITHIN_S = 0.3
 
 
-@dataclass(frozen=True)
-class PreloadedLibrary:
+class PreloadedLibrary(Struct, frozen=True):
     """Every process of the node shares the page, also those that start while the rule is on."""
 
     handle: NodeHandle
@@ -257,8 +255,7 @@ PING_TIMEOUT_S = 1.0
 SETTLE_WITHIN_S = DefaultTimeout(10.0)
 
 
-@dataclass(frozen=True)
-class Disk:
+class Disk(Struct, frozen=True):
     """`methods`: those that have begun, by node."""
 
     handles: tuple[NodeHandle, ...]
@@ -348,8 +345,7 @@ def _wait_until_settled(handle: NodeHandle) -> str | None:
 # --- the kind ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class DiskSettings:
+class DiskSettings(Struct, frozen=True):
     at: Target
     how: str
     calls: tuple[str, ...] | None

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from kvsim.errors import Exit, KvsimError
 from kvsim.history.history import FaultTraits
+from kvsim.structs import to_dict
 
 
 class FaultFailed(KvsimError):
@@ -25,8 +28,7 @@ class FaultFailed(KvsimError):
     exit = Exit.INVALID
 
 
-@dataclass(frozen=True)
-class Evidence:
+class Evidence(Struct, frozen=True):
     """What was measured of one fault on one subject: a node, or a link `n1–n2`.
 
     `took_effect`: True or False by measurement; None when there was no traffic that could show it.
@@ -41,8 +43,7 @@ class Evidence:
         return f"{self.message}: no traffic" if self.took_effect is None else self.message
 
 
-@dataclass(frozen=True)
-class Recovery:
+class Recovery(Struct, frozen=True):
     """The state of one subject after the fault, as it was observed."""
 
     subject: str
@@ -87,8 +88,7 @@ class Fault(Protocol):
 Note = Callable[..., None]
 
 
-@dataclass
-class Injection:
+class Injection(Struct):
     """What one fault has shown so far."""
 
     evidence: list[Evidence] = field(default_factory=list)
@@ -116,7 +116,7 @@ def inject(
         fault=fault.kind,
         nodes=list(fault.nodes),
         settings=dict(fault.plan()),
-        traits=asdict(traits),
+        traits=to_dict(traits),
         required=required,
     )
     try:
@@ -147,4 +147,4 @@ def _recover(fault: Fault, injection: Injection, note: Note, step: str) -> None:
 def _record(evidence: Sequence[Evidence], injection: Injection, note: Note, step: str) -> None:
     for item in evidence:
         injection.evidence.append(item)
-        note("fault_evidence", id=step, **vars(item))
+        note("fault_evidence", id=step, **asdict(item))

@@ -11,8 +11,9 @@ from __future__ import annotations
 import contextlib
 import resource
 import stat
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from kvsim.faults.fault import Evidence, FaultFailed
 from kvsim.faults.node_handle import NodeHandle
@@ -30,8 +31,7 @@ SIGNAL = "SIGXFSZ"
 Limit = tuple[int, int]
 
 
-@dataclass
-class FileSizeLimit:
+class FileSizeLimit(Struct):
     """`limits_before`: the limits that processes had, by pid.
 
     `logged_before`: the node had logged such a message before the fault.

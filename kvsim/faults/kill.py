@@ -7,8 +7,9 @@ Recovery starts the nodes again.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from kvsim.config.schema import Duration, Field, Signal
 from kvsim.config.target import Target
@@ -18,8 +19,7 @@ from kvsim.faults.node_handle import NodeHandle, evidence_of_end, names_of, star
 from kvsim.faults.registry import AT, AtSettings, BuildContext, FaultDeclaration, draw_at
 
 
-@dataclass(frozen=True)
-class NodesDown:
+class NodesDown(Struct, frozen=True):
     """Nodes that end when it begins and are started again when it is over."""
 
     kind: str
@@ -59,8 +59,7 @@ def restart(handles: Sequence[NodeHandle]) -> NodesDown:
 # --- kinds ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class KillSettings:
+class KillSettings(Struct, frozen=True):
     at: Target
     signal: str
     after_request: float | None

@@ -12,8 +12,9 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from kvsim.client.exchange import Response
 from kvsim.faults.fault import Evidence, Recovery
@@ -29,15 +30,14 @@ RequestWrapper = Callable[[SendRequest], Response]
 NS = 1_000_000_000
 
 
-@dataclass
-class KillDuringRequest:
+class KillDuringRequest(Struct):
     """`after_s`: the time from the first request to the signal. `wrap` is called around it."""
 
     handles: tuple[NodeHandle, ...]
     after_s: float
     signal: str = "KILL"
     kind: str = "kill"
-    delayed: DelayedSignal | None = field(default=None, init=False)
+    delayed: DelayedSignal | None = None
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -83,8 +83,7 @@ class KillDuringRequest:
         return Evidence(name, killed.took_effect, message, measured)
 
 
-@dataclass
-class DelayedSignal:
+class DelayedSignal(Struct):
     """One signal, sent `after_s` after a request was sent.
 
     Times are `time.monotonic_ns()`, 0 while it has not happened. `answered_ns`: when a whole reply

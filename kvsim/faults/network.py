@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Self
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from kvsim.config.cluster import Cluster
 from kvsim.config.fault_schema import StormDraw
@@ -28,8 +30,7 @@ from kvsim.network.rules import PASS, UPSTREAM, LinkRule
 from kvsim.waiting import Deadline, TimedOut, wait_until
 
 
-@dataclass(frozen=True)
-class LinkFault:
+class LinkFault(Struct, frozen=True):
     """`flows`: (source, target) of the bytes that the rule is for.
 
     `_begun` is empty until rules are set, so that a fault that failed before that does not undo the
@@ -115,7 +116,7 @@ class LinkFault:
         total = TotalStats.of(stats[link][name] for link, name in dict.fromkeys(directions))
         took_effect, message = link_effect(self.rule, total)
         subject = "–".join(pair)
-        return Evidence(subject, took_effect, f"{subject}: {message}", vars(total))
+        return Evidence(subject, took_effect, f"{subject}: {message}", asdict(total))
 
     def _pairs(self) -> list[tuple[str, str]]:
         """The two ends of every flow, each pair once."""
@@ -167,8 +168,7 @@ def partition_lines(sides: Sequence[Side], evidence: Sequence[Evidence]) -> Iter
 # --- kinds ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
-class LinkSettings:
+class LinkSettings(Struct, frozen=True, kw_only=True):
     """The ends of the links: a target, or `client`. `both`: the opposite flow too."""
 
     source: Target | str
@@ -176,30 +176,25 @@ class LinkSettings:
     both: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class DelaySettings(LinkSettings):
+class DelaySettings(LinkSettings, frozen=True, kw_only=True):
     by: float
     jitter: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class BandwidthSettings(LinkSettings):
+class BandwidthSettings(LinkSettings, frozen=True, kw_only=True):
     rate: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class SliceSettings(LinkSettings):
+class SliceSettings(LinkSettings, frozen=True, kw_only=True):
     bytes: int
     gap: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class RandomResetSettings(LinkSettings):
+class RandomResetSettings(LinkSettings, frozen=True, kw_only=True):
     percent: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class PartitionSettings:
+class PartitionSettings(Struct, frozen=True, kw_only=True):
     into: str
     how: str
 

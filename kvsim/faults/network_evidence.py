@@ -7,8 +7,9 @@ shows a delay. Counters of zero show nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from kvsim.network.rules import LinkRule
 
@@ -21,8 +22,7 @@ RATE_TOLERANCE = 1.25
 HELD_S_MIN = 0.001
 
 
-@dataclass(frozen=True)
-class TotalStats:
+class TotalStats(Struct, frozen=True):
     """The counters of several directions together.
 
     `rate`: bytes per second of the busiest direction.

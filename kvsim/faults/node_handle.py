@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from kvsim.errors import KvsimError
 from kvsim.faults.fault import Evidence, Recovery
@@ -17,8 +18,7 @@ from kvsim.timeouts import PLAIN, Timeouts
 CONNECT_TIMEOUT_S = 1.0
 
 
-@dataclass(frozen=True)
-class NodeHandle:
+class NodeHandle(Struct, frozen=True):
     """One node, as functions that act on it or observe it.
 
     `tree`: the node's running processes now. `ended`: how its process ended; None while it runs.

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from kvsim.faults.fault import Evidence, Fault, Recovery
 from kvsim.faults.node_handle import NodeHandle, names_of
@@ -24,8 +25,7 @@ RECOVERY_PING_S = 1.0
 RECOVER_WITHIN_S = DefaultTimeout(5.0)
 
 
-@dataclass(frozen=True)
-class Pause:
+class Pause(Struct, frozen=True):
     """Nodes whose threads are all stopped."""
 
     handles: tuple[NodeHandle, ...]

@@ -14,8 +14,9 @@ import signal
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from kvsim.client.exchange import Response
 from kvsim.config.fault_schema import StormDraw
@@ -44,8 +45,7 @@ MESSAGE_FILES_MAX = 3
 WHY_CUT = "the power was cut"
 
 
-@dataclass
-class PowerCut:
+class PowerCut(Struct):
     """`keep`, `model`: keys of KEEPS and MODELS. `seed` draws what is kept.
 
     `after_request_s`: the power is cut during the next request, so long after it was sent; None: at
@@ -282,8 +282,7 @@ def _changes_of(changes: Sequence[LostChange]) -> str:
 # --- the kind -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class PowerCutSettings:
+class PowerCutSettings(Struct, frozen=True):
     at: Target
     keep: str
     model: str

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from msgspec import Struct
 
 import kvsim.faults
 from kvsim.config.fault_schema import FaultKind, StormDraw
@@ -34,8 +35,7 @@ class NoTarget(Exception):
     """The fault cannot be built: its target matches no node now, or the cluster cannot have it."""
 
 
-@dataclass(frozen=True)
-class BuildContext:
+class BuildContext(Struct, frozen=True):
     """What the fault of one step is built from.
 
     `seed` is the step's. `leader` is the node that leads now, if there is exactly one. `resolve`:
@@ -81,8 +81,7 @@ class BuildContext:
         return self.maybe_preload
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class FaultDeclaration(FaultKind, Generic[Settings]):
+class FaultDeclaration(FaultKind, Generic[Settings], frozen=True, kw_only=True):
     """A kind and how its faults are built. `build` raises NoTarget."""
 
     settings: type[Settings]
@@ -103,8 +102,7 @@ class FaultDeclaration(FaultKind, Generic[Settings]):
 AT = Field(TargetSchema(), "the target", required=True)
 
 
-@dataclass(frozen=True)
-class AtSettings:
+class AtSettings(Struct, frozen=True):
     """Settings of a kind that needs a target only."""
 
     at: Target

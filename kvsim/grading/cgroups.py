@@ -13,8 +13,9 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from kvsim.config.plan import ResourceLimits
 from kvsim.launcher.watchdog_guard import WatchdogGuard
@@ -32,8 +33,7 @@ CONTROLLERS = ("memory", "pids", "cpu")
 OPTIONAL_FILES = {"memory.swap.max", "memory.memsw.limit_in_bytes"}
 
 
-@dataclass(frozen=True)
-class Counter:
+class Counter(Struct, frozen=True):
     """A number in a file of a controller. `key` "": the file holds one number only."""
 
     controller: str
@@ -41,8 +41,7 @@ class Counter:
     key: str
 
 
-@dataclass(frozen=True)
-class Version:
+class Version(Struct, frozen=True):
     """The files of one version.
 
     `limits`: (controller, file) → `memory`, `processes`, or the value itself. `cpu_time` counts
@@ -82,8 +81,7 @@ VERSION_1 = Version(
 )
 
 
-@dataclass(frozen=True)
-class ControlGroup:
+class ControlGroup(Struct, frozen=True):
     """One group: its folders by controller. In version 2 they are all the same folder."""
 
     version: Version
@@ -112,8 +110,7 @@ class ControlGroup:
             _remove(folder)
 
 
-@dataclass(frozen=True)
-class ControlGroups:
+class ControlGroups(Struct, frozen=True):
     """Where groups can be made: parent folders by controller."""
 
     version: Version

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kvsim.config.yaml_nodes import (
     Fields,
@@ -44,8 +45,7 @@ def _kind_of(speak: Tree | None) -> str:
     return speak.text if isinstance(speak, Scalar) else ""
 
 
-@dataclass(frozen=True)
-class _Wrapping:
+class _Wrapping(Struct, frozen=True):
     """How each kind of command is rewritten."""
 
     folder: str

@@ -13,8 +13,10 @@ import shlex
 import subprocess
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from kvsim.config.plan import GradingPlan
 from kvsim.config.variables import SEED_MAX
@@ -36,8 +38,7 @@ NODE_YAML = "node.yaml"
 BUILD_LOG_MAX = 2000
 
 
-@dataclass(frozen=True)
-class Grading:
+class Grading(Struct, frozen=True):
     """What is graded, and how. `groups` may be the reason why there are no control groups."""
 
     plan: GradingPlan
@@ -63,8 +64,7 @@ class Grading:
         return len(self.submissions) * sum(item.runs_total for item in self.plan.items)
 
 
-@dataclass
-class _Student:
+class _Student(Struct):
     """One submission: its sandbox, what was found in it, its results.
 
     `groups`: the control group of each command that runs now.

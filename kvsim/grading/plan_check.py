@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from kvsim import shipped
 from kvsim.config.needs import unmet_needs
@@ -29,8 +30,7 @@ from kvsim.trials.trial import OnProgress, Trial, TrialResult
 VARIANTS = ("node.yaml", "async.yaml", "majority.yaml", "all.yaml")
 
 
-@dataclass(frozen=True)
-class CheckedStore:
+class CheckedStore(Struct, frozen=True):
     """A store that the plan is tried with. `bug`: the planted bug; empty for the correct store."""
 
     name: str

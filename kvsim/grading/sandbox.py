@@ -11,9 +11,10 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+
+from msgspec import Struct
 
 from kvsim.config.plan import ResourceLimits
 from kvsim.grading.cgroups import ControlGroup, ControlGroups
@@ -93,8 +94,7 @@ def describe_limits(isolation: Isolation, groups: ControlGroups | str) -> str:
     )
 
 
-@dataclass(frozen=True)
-class Sandbox:
+class Sandbox(Struct, frozen=True):
     """The sandbox of one submission. `folder` is its folder outside; `number` counts submissions.
 
     `hidden`: paths that no submission may read. `files`: files that kvsim writes into data

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from kvsim.config.plan import GradingPlan, PlanItem
 from kvsim.text import one_line, truncate
@@ -16,8 +17,7 @@ WITHHELD = "This scenario is hidden; its messages are withheld."
 WITH_VERDICT = frozenset({Ending.PASS, Ending.FAIL, Ending.UNKNOWN, Ending.INVALID})
 
 
-@dataclass(frozen=True)
-class Score:
+class Score(Struct, frozen=True):
     """One submission's results of one scenario: one result for each run.
 
     `sandbox_texts`: what the sandbox adds to the submission's commands, in front and to their
@@ -61,8 +61,7 @@ class Score:
         return "\n".join([summary, *dict.fromkeys(lines)])
 
 
-@dataclass(frozen=True)
-class Grade:
+class Grade(Struct, frozen=True):
     """One submission's scores.
 
     `trouble`: why it was not tried. `suspicions`: known stores found in it; with `zeroed` they

@@ -16,7 +16,6 @@ import struct
 import sys
 import zlib
 from array import array
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -38,6 +37,7 @@ from kvsim.history.json_types import (
 from kvsim.history.operations import COLUMNS, Operations, StringTable
 from kvsim.history.record_schema import TRAITS
 from kvsim.run_directory import open_file
+from kvsim.structs import to_dict
 
 MAGIC = b"KVSIMHST"
 VERSION = 2
@@ -192,9 +192,9 @@ def _header(history: History, columns: list[array[int]]) -> dict[str, Any]:
         "nodes": operations.nodes.strings,
         "keys": operations.keys.strings,
         "values": operations.values.strings,
-        "samples": [asdict(sample) for sample in history.samples],
-        "faults": [asdict(fault) for fault in history.faults],
-        "finals": [asdict(final) for final in history.finals],
+        "samples": [to_dict(sample) for sample in history.samples],
+        "faults": [to_dict(fault) for fault in history.faults],
+        "finals": [to_dict(final) for final in history.finals],
         "leader_log": history.leader_log,
         "initial": dict(history.initial),
     }
@@ -231,7 +231,7 @@ def _from_version_1(header: dict[str, Any]) -> dict[str, Any]:
         for sample in header.get("samples", ())
     ]
     faults = [
-        {"traits": asdict(TRAITS_IN_VERSION_1.get(fault["kind"], FaultTraits())), **fault}
+        {"traits": to_dict(TRAITS_IN_VERSION_1.get(fault["kind"], FaultTraits())), **fault}
         for fault in header.get("faults", ())
     ]
     return {**header, "samples": samples, "faults": faults}

@@ -12,10 +12,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
+
+from msgspec import Struct, field
 
 from kvsim.history.typed_values import (
     Character,
@@ -85,8 +86,7 @@ class EdnError(ValueError):
         super().__init__(f"line {line}: {what}")
 
 
-@dataclass(slots=True)
-class _Collection:
+class _Collection(Struct):
     """A collection that is not closed yet. `pending`: tags (and None, a discard) before a value."""
 
     opener: str

@@ -8,13 +8,13 @@ All times are nanoseconds of one monotonic clock. Values only: `binary_file` rea
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from kvsim.history.operations import ABSENT, Operations
 
 
-@dataclass(frozen=True)
-class RoleSample:
+class RoleSample(Struct, frozen=True):
     """The role that a node reported, and its term and log index when the report has them.
 
     `asked_ns` is when the status request was sent, `at_ns` when the response arrived. The node had
@@ -29,8 +29,7 @@ class RoleSample:
     asked_ns: int | None = None
 
 
-@dataclass(frozen=True)
-class FaultTraits:
+class FaultTraits(Struct, frozen=True):
     """What the checks need to know of a kind of fault. It is recorded with each fault.
 
     `ends_nodes`: whether the processes of its nodes end: `no`, `may` or `always`. `damages_data`:
@@ -50,8 +49,7 @@ class FaultTraits:
 NODE_ENDED = FaultTraits(ends_nodes="always")
 
 
-@dataclass(frozen=True)
-class FaultSpan:
+class FaultSpan(Struct, frozen=True):
     """One fault that took effect: its kind (kill, pause, cut, …), nodes, beginning and end."""
 
     kind: str
@@ -65,8 +63,7 @@ class FaultSpan:
         return f"{self.kind} {','.join(self.nodes)}".strip()
 
 
-@dataclass(frozen=True)
-class FinalRead:
+class FinalRead(Struct, frozen=True):
     """The last value that a node returned for a key, read after all faults and loads had ended.
 
     `value` None: the key is not there.
@@ -78,8 +75,7 @@ class FinalRead:
     at_ns: int = 0
 
 
-@dataclass(frozen=True)
-class History:
+class History(Struct, frozen=True):
     """One run as the checks read it.
 
     `leader_log` holds (key, value) pairs, the writes in the order in which the leader applied them;

@@ -16,9 +16,10 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from kvsim.errors import RunInvalid, UsageError
 from kvsim.run_directory import open_file, read_file
@@ -49,8 +50,7 @@ def to_bytes(text: str) -> bytes:
 OnEvent = Callable[[str, Mapping[str, Any]], None]
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(Struct, frozen=True):
     """One event: seconds since the run began, its kind and its fields."""
 
     at_s: float

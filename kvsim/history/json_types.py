@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from msgspec import Struct, field
 
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 # A value of any type may be nested so deep.
@@ -55,8 +56,7 @@ def _container_name(value: Any) -> str:
     return "a list" if isinstance(value, list) else "an object"
 
 
-@dataclass(frozen=True)
-class Plain:
+class Plain(Struct, frozen=True):
     """A value that `accepts` accepts; `name` is what to call it."""
 
     name: str
@@ -86,8 +86,7 @@ NUMBER = Plain("a number", _is_number)
 SECONDS = Plain("seconds from 0", lambda value: _is_number(value) and 0 <= value <= 1e9)
 
 
-@dataclass(frozen=True)
-class OneOf:
+class OneOf(Struct, frozen=True):
     """One of these texts."""
 
     words: Iterable[str]
@@ -98,8 +97,7 @@ class OneOf:
         return _expected(" or ".join(map(str, self.words)), value)
 
 
-@dataclass(frozen=True)
-class Maybe:
+class Maybe(Struct, frozen=True):
     """A value of the type, or null."""
 
     of: JsonType
@@ -108,8 +106,7 @@ class Maybe:
         return None if value is None else self.of.problem(value)
 
 
-@dataclass(frozen=True)
-class JsonList:
+class JsonList(Struct, frozen=True):
     """A list whose items have the type."""
 
     of: JsonType
@@ -120,8 +117,7 @@ class JsonList:
         return _first(enumerate(value), self.of)
 
 
-@dataclass(frozen=True)
-class JsonMap:
+class JsonMap(Struct, frozen=True):
     """An object whose values have the type, and whose keys have the type `keys`."""
 
     of: JsonType
@@ -136,8 +132,7 @@ class JsonMap:
         return _first(value.items(), self.of)
 
 
-@dataclass(frozen=True)
-class AnyJson:
+class AnyJson(Struct, frozen=True):
     """Any value that JSON can express: no number that is infinite or has more than 64 bits."""
 
     depth: int = DEPTH_MAX
@@ -156,8 +151,7 @@ class AnyJson:
 ANY = AnyJson()
 
 
-@dataclass(frozen=True)
-class JsonObject:
+class JsonObject(Struct, frozen=True):
     """An object with these fields; those in `optional` may be missing.
 
     Other fields may hold anything (a later version may have added them), unless it is `closed`.
@@ -186,8 +180,7 @@ class JsonObject:
         return ((), broken) if broken else None
 
 
-@dataclass(frozen=True)
-class Later:
+class Later(Struct, frozen=True):
     """A type that is looked up when it is needed, for types that contain themselves."""
 
     of: Callable[[], JsonType]

@@ -8,20 +8,21 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from kvsim.history.build import CLIENTS_OF_ONE_LOAD, build_history
 from kvsim.history.operations import KINDS, NOWHERE, UNKNOWN, Operations
 from kvsim.history.run_record import RunRecord
+from kvsim.structs import to_dict
 
 # The verbs that were requested, by the kind that tells the answer too.
 VERBS = tuple(kind.partition("_")[0] for kind in KINDS)
 ALL = ""
 
 
-@dataclass(frozen=True)
-class Latency:
+class Latency(Struct, frozen=True):
     """The answers to one verb from one node; `verb` or `node` is empty for all together.
 
     Times are milliseconds from the request to its answer; `p95_ms`: 95 of 100 took no longer
@@ -38,7 +39,7 @@ class Latency:
     max_ms: float
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return to_dict(self)
 
 
 def latencies_of(record: RunRecord, number: int) -> list[Latency]:

@@ -7,13 +7,13 @@ observations: how long a log was at which time. A line was written between two o
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kvsim.history.run_record import RunRecord
 
 
-@dataclass(frozen=True)
-class LogTimestamps:
+class LogTimestamps(Struct, frozen=True):
     """Bounds on when each byte of one log was written.
 
     `observations` are (length in bytes, seconds since the run began) in rising order: by this time

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kvsim.ip_addresses import leads_to, split_address
 
 NUMBER = re.compile(r"[0-9]{1,5}")
 
 
-@dataclass(frozen=True)
-class NodeIdentifiers:
+class NodeIdentifiers(Struct, frozen=True):
     """What other nodes may call a node, besides its name.
 
     `ports` are its own and those of the link proxies before it; `hosts` are the hosts at which it

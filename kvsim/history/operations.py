@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from dataclasses import dataclass, field
 from operator import gt
 from typing import Generic, TypeVar
+
+from msgspec import Struct, field
 
 from kvsim.history.numpy_module import numpy, numpy_pays
 
@@ -29,8 +30,7 @@ NEVER = 1 << 62
 GET, PUT, DELETE, CAS, DELETE_MISSED, CAS_MISSED, APPEND, CAS_MET = range(8)
 
 
-@dataclass(frozen=True)
-class KindMeaning:
+class KindMeaning(Struct, frozen=True):
     """What an operation kind means. Every set of kinds in the checks is taken from here.
 
     `reads`: its answer says what the key held, and that is its `value`. `finds_value`: that may be
@@ -169,8 +169,7 @@ class StringTable(Generic[Text]):
         return self.strings[number]
 
 
-@dataclass(frozen=True)
-class Operation:
+class Operation(Struct, frozen=True):
     """One row with its strings and names: what an export writes.
 
     Times are nanoseconds. `return_ns` None: it did not return. `node` None: not known. `value` and
@@ -197,8 +196,7 @@ def positions(column: array[int], wanted: Set[int]) -> Iterator[int]:
         at = marks.find(1, at + 1)
 
 
-@dataclass(eq=False)
-class Operations:
+class Operations(Struct, eq=False):
     """Columns of equal length, and the string tables that their numbers point into.
 
     `value` is what a put, cas or append writes and what a get read. `expected` is the value that a

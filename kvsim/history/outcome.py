@@ -6,9 +6,11 @@ A check may rely on the difference, so `unknown` is never turned into one of the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 
 class OutcomeKind(StrEnum):
@@ -42,8 +44,7 @@ NODE_REFUSALS = frozenset({Reason.READ_ONLY, Reason.OTHER, Reason.NOT_READY})
 REFUSAL_REASONS = NODE_REFUSALS | {Reason.UNREACHABLE}
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """One operation's outcome. Raises ValueError when kind and reason contradict each other.
 
     `value` is the value read, or the value that a compare-and-set found instead of the expected
@@ -79,7 +80,7 @@ class Outcome:
         """The fields that are set, for the journal."""
         return {
             name: value
-            for name, value in vars(self).items()
+            for name, value in asdict(self).items()
             if value is not None and (value or name != "detail")
         }
 

@@ -8,8 +8,9 @@ values are encoded by `typed_values` while a file is read, and readable afterwar
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import NamedTuple, NoReturn
+
+from msgspec import Struct, field
 
 from kvsim.errors import UsageError
 from kvsim.history.operations import (
@@ -55,8 +56,7 @@ class HistoryEvent(NamedTuple):
     time_ns: int
 
 
-@dataclass
-class Pairing:
+class Pairing(Struct):
     """Operations built from invocations and completions. A process has one operation at a time.
 
     `open` maps a process to the row of its operation, `numbers` a process to its number.

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
+
+from msgspec import Struct, field
 
 from kvsim.errors import UsageError
 from kvsim.file_formats import other_format
@@ -37,8 +38,7 @@ INTERRUPTED = "interrupted"
 CLOCK_GAP = "clock_gap"
 
 
-@dataclass(frozen=True)
-class RequestRecord:
+class RequestRecord(Struct, frozen=True):
     """One request by kvsim to one node, and its response.
 
     `purpose` is `step` (a step of the scenario), `follow` (a redirect was followed), `role` (a
@@ -98,8 +98,7 @@ OPTIONAL = ("phase", "unsolicited", "expected", "allowed_s", "status", "stderr")
 _REQUIRED = tuple(name for name in RequestRecord.__dataclass_fields__ if name not in OPTIONAL)
 
 
-@dataclass(frozen=True)
-class StepRecord:
+class StepRecord(Struct, frozen=True):
     """One step of the run: its `step` event, its requests and its `step_end` event.
 
     `at` is the target in the scenario's words, `resolved` how it was resolved to `targets`, its
@@ -132,8 +131,7 @@ class StepRecord:
 FILES_BACK = "it got its files back"
 
 
-@dataclass(frozen=True)
-class FaultRecord:
+class FaultRecord(Struct, frozen=True):
     """One fault of the run.
 
     `id` is the id of its step. Each item of `evidence` has `subject`, `took_effect`, `message` and
@@ -173,8 +171,7 @@ class FaultRecord:
         return self.began_s <= end_s and (self.ended_s is None or begin_s <= self.ended_s)
 
 
-@dataclass(frozen=True)
-class ClockGap:
+class ClockGap(Struct, frozen=True):
     """A time in which kvsim itself (`of`: or one of its loads) was stopped or got no processor."""
 
     of: str

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+
+from msgspec import Struct
 
 QUOTE = '"'
 # What a literal can begin with; a string that begins so is shown in quotation marks.
@@ -26,43 +27,37 @@ class Keyword(str):
     __slots__ = ()
 
 
-@dataclass(frozen=True)
-class Symbol:
+class Symbol(Struct, frozen=True):
     """A symbol of EDN, or a token that is nothing else."""
 
     text: str
 
 
-@dataclass(frozen=True)
-class Character:
+class Character(Struct, frozen=True):
     """A character of EDN."""
 
     text: str
 
 
-@dataclass(frozen=True)
-class RegularExpression:
+class RegularExpression(Struct, frozen=True):
     """A regular expression, as it is written."""
 
     text: str
 
 
-@dataclass(frozen=True, eq=False)
-class Members:
+class Members(Struct, frozen=True, eq=False):
     """The members of a set, in the order in which they are written."""
 
     items: Sequence[object]
 
 
-@dataclass(frozen=True, eq=False)
-class Pairs:
+class Pairs(Struct, frozen=True, eq=False):
     """The keys and values of a map, in the order in which they are written."""
 
     items: Sequence[tuple[object, object]]
 
 
-@dataclass(frozen=True, eq=False)
-class Tagged:
+class Tagged(Struct, frozen=True, eq=False):
     """A value with a tag of EDN, such as `#inst "2026-01-01"`."""
 
     tag: str

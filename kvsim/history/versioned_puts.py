@@ -11,8 +11,9 @@ earliest put that may have happened: any order that another one explains, it exp
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from kvsim.history.typed_values import encode, shown
 
@@ -46,8 +47,7 @@ class RegisterOperation(NamedTuple):
     outcome: str
 
 
-@dataclass
-class VersionedKey:
+class VersionedKey(Struct):
     """The operations of one key, in the order of the file."""
 
     operations: list[VersionedOperation] = field(default_factory=list)

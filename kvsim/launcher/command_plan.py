@@ -7,12 +7,14 @@ changes nothing for a process that runs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 
+from msgspec import Struct
 
-@dataclass(frozen=True)
-class CommandPlan:
+from kvsim.structs import to_dict
+
+
+class CommandPlan(Struct, frozen=True):
     """A command beside a node: an absolute `cwd`, and what its environment adds to the usual one.
 
     `inherit`: it gets the environment of kvsim.
@@ -25,8 +27,7 @@ class CommandPlan:
     user: str | None = None
 
 
-@dataclass(frozen=True)
-class PlannedStopStep:
+class PlannedStopStep(Struct, frozen=True):
     """Send `signal`, or run `command`; then wait up to `wait_s` for the process tree to end."""
 
     signal: str | None
@@ -35,7 +36,7 @@ class PlannedStopStep:
 
 
 def stop_steps_to_json(steps: tuple[PlannedStopStep, ...]) -> list[dict[str, Any]]:
-    return [asdict(step) for step in steps]
+    return [to_dict(step) for step in steps]
 
 
 def stop_steps_from_json(value: Any) -> tuple[PlannedStopStep, ...]:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kvsim.launcher.node import Node, isolated_data
 from kvsim.launcher.prepare import Names, prepare, start_plan
@@ -33,8 +35,7 @@ from kvsim.waiting import Deadline, TimedOut, wait_until
 WAIT_S = DefaultTimeout(5.0)
 
 
-@dataclass(frozen=True)
-class IsolatedStart:
+class IsolatedStart(Struct, frozen=True):
     """The ports on which the node listened, and the log of this start. `ended`: by itself."""
 
     ports: frozenset[int]

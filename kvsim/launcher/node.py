@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from kvsim.config.cluster import NodeSpec
 from kvsim.config.program import Program
@@ -43,8 +44,7 @@ def note_nothing(kind: str, **fields: object) -> None:
     """A Note that drops every event."""
 
 
-@dataclass(frozen=True)
-class Orphan:
+class Orphan(Struct, frozen=True):
     """A process that an earlier kvsim started and left running.
 
     Only its identity is known; its exit status went to its parent.
@@ -60,8 +60,7 @@ class Orphan:
         return None if self.identity.alive() else ExitStatus()
 
 
-@dataclass(frozen=True)
-class Preload:
+class Preload(Struct, frozen=True):
     """A library that is loaded into a node before its own, and the variables that it reads.
 
     `preparing` is entered around what is done in the data directory before the node starts.
@@ -72,8 +71,7 @@ class Preload:
     preparing: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
 
 
-@dataclass
-class Node:
+class Node(Struct):
     """A node. `incarnation` counts its starts from 1; `process` is None before the first start.
 
     `preload` is for the node's process, not for the commands beside it. `net` is a handle of its

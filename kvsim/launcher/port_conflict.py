@@ -11,7 +11,9 @@ import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kvsim.errors import KvsimError
 from kvsim.launcher.node import Node
@@ -43,8 +45,7 @@ NOT_GIVEN = (
 PORT = r"(?<![\d.])\d{3,5}(?![\d.]*\d)"
 
 
-@dataclass(frozen=True)
-class PortConflict:
+class PortConflict(Struct, frozen=True):
     """Why a node could not bind a port. `foreign`: a process outside the cluster holds it."""
 
     message: str

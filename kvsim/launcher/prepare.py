@@ -10,9 +10,10 @@ import os
 import pwd
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from kvsim.config.cluster import NodeSpec
 from kvsim.config.command_words import fill_words

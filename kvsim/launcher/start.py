@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kvsim.config.program import Command, Role
 from kvsim.errors import WrongState
@@ -22,8 +23,7 @@ from kvsim.process.spawn import spawn
 from kvsim.waiting import Deadline, TimedOut, wait_until
 
 
-@dataclass(frozen=True)
-class NodeStarter:
+class NodeStarter(Struct, frozen=True):
     """Starts the nodes of one cluster. `die_with_parent`: nodes end with kvsim, however it ends."""
 
     state: LauncherState

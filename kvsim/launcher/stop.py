@@ -7,8 +7,9 @@ without the tag in their environment: `hidden` finds them.
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
 from functools import partial
+
+from msgspec import Struct
 
 from kvsim.client.connect import connect
 from kvsim.client.status import ask_status
@@ -35,8 +36,7 @@ KILL_WAIT_S = DefaultTimeout(5.0)
 STATUS_S = DefaultTimeout(0.5)
 
 
-@dataclass(frozen=True)
-class NodeStopper:
+class NodeStopper(Struct, frozen=True):
     """Ends the nodes of one cluster."""
 
     state: LauncherState

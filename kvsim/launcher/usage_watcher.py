@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from kvsim.ip_addresses import is_loopback
@@ -20,6 +19,7 @@ from kvsim.process.identity import Identity
 from kvsim.process.process_tree import Snapshot
 from kvsim.process.sockets import Listener, listening
 from kvsim.process.usage import usage_of
+from kvsim.structs import to_dict
 
 PERIOD_S = 0.25
 # What kvsim itself writes into the folder of a node.
@@ -88,7 +88,7 @@ class UsageWatcher:
             usage = usage_of(tree, node.data)
             # A process that is about to end has no memory any more.
             if usage.memory:
-                fields = asdict(usage)
+                fields = to_dict(usage)
                 self._note("usage", node=node.name, incarnation=node.incarnation, **fields)
         for path in sorted({path for one in tree for path in procfs.written_files(one.pid)}):
             if not _is_below(node.data, path) and not _is_own_file(node, Path(path)):

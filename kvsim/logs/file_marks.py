@@ -13,8 +13,9 @@ import stat
 import struct
 import weakref
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 # So much of a file's end is compared.
 TAIL_BYTES = 4096
@@ -24,8 +25,7 @@ FILES_MAX = 5000
 FileId = tuple[int, int]
 
 
-@dataclass(frozen=True)
-class FileMark:
+class FileMark(Struct, frozen=True):
     """A file's size at a moment, and its bytes before that."""
 
     size: int
@@ -50,8 +50,7 @@ def file_id(found: os.stat_result) -> FileId:
     return found.st_dev, found.st_ino
 
 
-@dataclass(frozen=True)
-class FileMarks:
+class FileMarks(Struct, frozen=True):
     """The marks of files at one moment. A file that was renamed later keeps its mark."""
 
     marks: Mapping[FileId, FileMark] = field(default_factory=dict)

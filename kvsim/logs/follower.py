@@ -11,9 +11,10 @@ import contextlib
 import os
 import re
 import stat
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from kvsim.logs.file_marks import NO_MARKS, FileId, FileMark, FileMarks, file_id
 from kvsim.text import UTF8, UTF16_BIG, encoding_of
@@ -70,8 +71,7 @@ def feeds_in(data: bytes, encoding: str) -> int:
     return _units(data, encoding).count("\n")
 
 
-@dataclass
-class Follower:
+class Follower(Struct):
     """A position in a file, from which whole lines are read. A missing file counts as empty.
 
     `offset` is where the next read begins. With `marks`, what the file held at that moment is left

@@ -10,8 +10,9 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from kvsim.logs.file_marks import NO_MARKS, FileMarks
 from kvsim.logs.follower import CHUNK_BYTES, HEAD_BYTES, Follower, RawLine, line_ends
@@ -29,8 +30,7 @@ END_BYTES = 256 * 1024
 Regex = str | re.Pattern[str]
 
 
-@dataclass(frozen=True)
-class LogLine:
+class LogLine(Struct, frozen=True):
     """One line: the offset of its first byte, its number in the file from 1, and readable text."""
 
     offset: int
@@ -38,16 +38,14 @@ class LogLine:
     text: str
 
 
-@dataclass
-class _PatternSearch:
+class _PatternSearch(Struct):
     """A pattern that is searched repeatedly while the file grows."""
 
     follower: Follower
     found: LogLine | None = None
 
 
-@dataclass
-class LogFile:
+class LogFile(Struct):
     """A log file that may not exist yet. What it held at the moment of `marks` is left out."""
 
     path: Path

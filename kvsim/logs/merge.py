@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from kvsim.logs.follower import Follower
 from kvsim.logs.log_file import LogFile, shown
@@ -22,8 +23,7 @@ NodeLine = tuple[str, str]
 NodeLogs = Sequence[tuple[str, Path]]
 
 
-@dataclass(frozen=True, order=True)
-class Arrival:
+class Arrival(Struct, frozen=True, order=True):
     """At `at_s` (monotonic) a log had grown to `size` bytes."""
 
     at_s: float

@@ -8,15 +8,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+
+from msgspec import Struct
 
 PERIOD_S = 0.1
 
 
-@dataclass(frozen=True)
-class LogGrowth:
+class LogGrowth(Struct, frozen=True):
     """A log had `size` bytes at `at_s` on the monotonic clock."""
 
     at_s: float

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from kvsim.config.cluster import Cluster, NodeSpec
 from kvsim.config.names import role_word
@@ -19,8 +20,7 @@ from kvsim.ip_addresses import is_loopback
 from kvsim.process.sockets import own_hosts
 
 
-@dataclass(frozen=True)
-class NodeAddress:
+class NodeAddress(Struct, frozen=True):
     """One node of a run: host, client port, extra ports by name, and its data directory."""
 
     node: NodeSpec
@@ -34,8 +34,7 @@ class NodeAddress:
         return self.host, self.port
 
 
-@dataclass(frozen=True)
-class AddressViews:
+class AddressViews(Struct, frozen=True):
     """Addresses at which participants reach nodes, where these are not the nodes' own addresses.
 
     `addresses`: viewer -> node -> address. The viewer `client` is kvsim's own clients.

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kvsim.errors import KvsimError
 from kvsim.network.addresses import DIRECT_VIEWS, AddressViews, NodeAddress
@@ -24,8 +26,7 @@ SOCKET_NAME = "links"
 CONTROL_FOLDER = "control"
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """How the nodes reach each other. `socket` is the daemon's control socket.
 
     `daemon` carries the links and runs as long as the cluster; None: there are direct links only.

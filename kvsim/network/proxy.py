@@ -15,7 +15,8 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from kvsim.network.rules import (
     DIRECTIONS,
@@ -37,8 +38,7 @@ RESET = struct.pack("ii", 1, 0)
 IN, OUT = select.EPOLLIN, select.EPOLLOUT
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(Struct, frozen=True):
     """One listening address of a link, and the address it leads to."""
 
     link: str
@@ -46,8 +46,7 @@ class Route:
     target: tuple[str, int]
 
 
-@dataclass(eq=False)
-class Link:
+class Link(Struct, eq=False):
     """One directed pair: its open connections, and by direction its rules, counters and clocks."""
 
     name: str
@@ -61,8 +60,7 @@ class Link:
     connections: set[ProxiedConnection] = field(default_factory=set)
 
 
-@dataclass(eq=False)
-class DirectionBuffer:
+class DirectionBuffer(Struct, eq=False):
     """Bytes between one socket and the other.
 
     `queue` holds (due time, arrival time, bytes). Due time None: not before the rule changes.
@@ -81,8 +79,7 @@ class DirectionBuffer:
     blocked: bool = False
 
 
-@dataclass(eq=False)
-class ProxiedConnection:
+class ProxiedConnection(Struct, eq=False):
     """One connection through a link. `tainted`: bytes of it were swallowed."""
 
     link: Link

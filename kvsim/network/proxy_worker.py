@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 from kvsim.network.proxy import Proxy, Route
 from kvsim.network.rules import DIRECTIONS, LinkRule
 from kvsim.process.worker import WorkerRequests, send_reply
+from kvsim.structs import to_dict
 
 
 def start_proxy(request: dict[str, Any]) -> Proxy:
@@ -36,7 +36,7 @@ def _set_rules(proxy: Proxy, request: dict[str, Any]) -> str:
 
 def _stats(proxy: Proxy, request: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {
-        link: {direction: asdict(proxy.links[link].stats[direction]) for direction in DIRECTIONS}
+        link: {direction: to_dict(proxy.links[link].stats[direction]) for direction in DIRECTIONS}
         for link in request["links"]
     }
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from typing import Any
+
+from msgspec import Struct
+
+from kvsim.structs import to_dict
 
 # Upstream: from the side that opened the connection; downstream: back to it.
 UPSTREAM, DOWNSTREAM = DIRECTIONS = ("upstream", "downstream")
 
 
-@dataclass(frozen=True)
-class LinkRule:
+class LinkRule(Struct, frozen=True):
     """The rule for one direction of one link. `mode`: `pass`, `cut`, `blackhole` or `stall`.
 
     `reset_probability`: that a chunk resets its connection. `slice_bytes` 0: chunks pass whole.
@@ -43,14 +45,13 @@ class LinkRule:
         return "bandwidth" if self.bytes_per_s else "delay"
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return to_dict(self)
 
 
 PASS = LinkRule()
 
 
-@dataclass
-class LinkStats:
+class LinkStats(Struct):
     """What one direction of a link has counted since its last reset. Times in seconds."""
 
     # Bytes.
@@ -80,8 +81,7 @@ class LinkStats:
         self.chunks += 1
 
 
-@dataclass
-class LinkClock:
+class LinkClock(Struct):
     """When one direction of a link is free again. All its connections share it (bandwidth)."""
 
     free_at_s: float = 0.0

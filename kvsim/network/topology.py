@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from kvsim.config.cluster import Cluster
 from kvsim.config.names import CLIENT
@@ -26,8 +27,7 @@ Ports = Iterator[int]
 DataDir = Callable[[str], Path]
 
 
-@dataclass(frozen=True)
-class Topology:
+class Topology(Struct, frozen=True):
     """The addresses of the nodes, in order, and the views of the participants.
 
     `links`: breaks links, where that is possible. `namespaces`: handles on the nodes' network

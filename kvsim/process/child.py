@@ -10,8 +10,9 @@ import select
 import signal as signals
 import subprocess
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from kvsim.errors import KvsimError
 from kvsim.process import identity
@@ -48,8 +49,7 @@ def signal_number(signal: str) -> int:
     return signals.Signals[name if name.startswith("SIG") else f"SIG{name}"].value
 
 
-@dataclass(frozen=True)
-class ExitStatus:
+class ExitStatus(Struct, frozen=True):
     """How a process ended: with an exit code, by a signal, or unknown to us (both None)."""
 
     code: int | None = None
@@ -77,8 +77,7 @@ class ExitStatus:
         }
 
 
-@dataclass(eq=False)
-class Child:
+class Child(Struct, eq=False):
     """A process started by `spawn`. Its pid is also its process group and its session.
 
     `stderr_start` is the size of the error log before this start, in bytes. `drain` is the

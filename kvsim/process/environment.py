@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 RUN_VARIABLE = "KVSIM_RUN"
 NODE_VARIABLE = "KVSIM_NODE"
@@ -53,8 +54,7 @@ def new_run_tag() -> str:
     return os.urandom(16).hex()
 
 
-@dataclass(frozen=True)
-class ProcessTag:
+class ProcessTag(Struct, frozen=True):
     """What a process of a node carries in its environment. Without `node`: any node of the run."""
 
     run: str

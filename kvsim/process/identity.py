@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+
+from msgspec import Struct
 
 from kvsim.process import procfs
+from kvsim.structs import to_dict
 from kvsim.text import truncate
 
 DEAD_STATES = frozenset("ZXx")
@@ -20,8 +22,7 @@ STOPPED_STATES = frozenset("Tt")
 COMMAND_LENGTH_MAX = 160
 
 
-@dataclass(frozen=True, order=True)
-class Identity:
+class Identity(Struct, frozen=True, order=True):
     """One process: no other process of any boot has the same three values."""
 
     pid: int
@@ -29,7 +30,7 @@ class Identity:
     boot_id: str
 
     def to_json(self) -> dict[str, object]:
-        return asdict(self)
+        return to_dict(self)
 
     @classmethod
     def from_json(cls, value: Mapping[str, object]) -> Identity:

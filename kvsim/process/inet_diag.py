@@ -9,7 +9,8 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 NETLINK_SOCK_DIAG = 4
 SOCK_DIAG_BY_FAMILY = 20
@@ -29,8 +30,7 @@ SOCKET = struct.Struct("=BBBB2s2s16s16s12xIIIII")
 ATTRIBUTE = struct.Struct("=HH")
 
 
-@dataclass(frozen=True)
-class SocketRow:
+class SocketRow(Struct, frozen=True):
     """One listening socket; `address` is 4 or 16 bytes, `v6only` whether it refuses IPv4."""
 
     address: bytes

@@ -16,8 +16,9 @@ import contextlib
 import random
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from kvsim.errors import KvsimError
 from kvsim.process.sockets import LOOPBACK, listeners
@@ -37,8 +38,7 @@ class NoPorts(KvsimError):
     """Not enough free ports on this machine."""
 
 
-@dataclass
-class Reservation:
+class Reservation(Struct):
     """Ports that this process has reserved until `release` or its end. A context manager."""
 
     host: str

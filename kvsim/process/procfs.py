@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import stat as stat_module
 import time
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from msgspec import Struct
 
 # A flag of kernel threads, which have neither environment nor command line (linux/sched.h).
 PF_KTHREAD = 0x00200000
@@ -19,8 +20,7 @@ EXEC_READS, EXEC_READ_PAUSE_S = 20, 0.0005
 GONE = (FileNotFoundError, ProcessLookupError)
 
 
-@dataclass(frozen=True)
-class Stat:
+class Stat(Struct, frozen=True):
     """One line of /proc/<pid>/stat.
 
     `start_ticks` counts clock ticks since boot, `cpu_ticks` those that the process has used.

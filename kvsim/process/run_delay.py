@@ -9,8 +9,9 @@ import contextlib
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from kvsim.process import procfs
 from kvsim.waiting import Deadline, TimedOut, wait_until
@@ -37,8 +38,7 @@ class ThreadTime(NamedTuple):
 RAN = ThreadTime(-1, -1, RUNNING)
 
 
-@dataclass(frozen=True)
-class RunDelays:
+class RunDelays(Struct, frozen=True):
     """The threads of some processes at one moment, by process and thread."""
 
     at_ns: int

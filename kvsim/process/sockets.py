@@ -12,8 +12,10 @@ import itertools
 import socket
 import sys
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kvsim.ip_addresses import is_loopback, leads_to, parse_ip
 from kvsim.process import inet_diag, procfs
@@ -29,8 +31,7 @@ IPV6 = 6
 MAPPED = "::ffff:"
 
 
-@dataclass(frozen=True)
-class Listener:
+class Listener(Struct, frozen=True):
     """One listening TCP socket.
 
     `pid` is None before the owner was searched, and when the owner is not visible.
@@ -56,8 +57,7 @@ class Listener:
         return address.version == target.version or dual
 
 
-@dataclass(frozen=True)
-class PortHolder:
+class PortHolder(Struct, frozen=True):
     """A process that holds a port."""
 
     pid: int
@@ -68,8 +68,7 @@ class PortHolder:
         return f"pid {self.pid} ({truncate(self.cmdline, COMMAND_LENGTH_MAX) or self.name})"
 
 
-@dataclass(frozen=True)
-class Ownership:
+class Ownership(Struct, frozen=True):
     """The listeners on a port: `own` belong to processes of a tree, `foreign` do not."""
 
     port: int

@@ -16,9 +16,10 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
+
+from msgspec import Struct, field
 
 from kvsim.errors import KvsimError
 from kvsim.process import exec_wrappers, pty_log
@@ -32,8 +33,7 @@ NOT_RUN = (126, 127)
 FIRST_BYTES = 8192
 
 
-@dataclass(frozen=True)
-class SpawnPlan:
+class SpawnPlan(Struct, frozen=True):
     """Everything needed to start one process.
 
     `stderr` None means: into the same file as stdout. `limits` are named as in prlimit(1); without
@@ -210,8 +210,7 @@ def _stdin(stays_open: bool) -> Iterator[int]:
             os.close(fd)
 
 
-@dataclass(frozen=True)
-class _User:
+class _User(Struct, frozen=True):
     """The user and groups of a process. All None: those of kvsim."""
 
     uid: int | None = None

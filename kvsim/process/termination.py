@@ -14,7 +14,8 @@ import select
 import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from kvsim.errors import KvsimError
 from kvsim.process.child import Child, ExitStatus, reap_adopted, signal_name
@@ -24,8 +25,7 @@ from kvsim.process.process_tree import Snapshot
 from kvsim.waiting import Deadline
 
 
-@dataclass(frozen=True)
-class StopAction:
+class StopAction(Struct, frozen=True):
     """An action of a stop sequence: send `signal`, or call `run` (for example a stop command).
 
     Then wait up to `wait_s` for the tree to end. `run` raises KvsimError when it fails.
@@ -49,8 +49,7 @@ SNAPSHOT_PERIOD_S = 0.25
 SLEEP_MIN_S = 0.001
 
 
-@dataclass(frozen=True)
-class StopTarget:
+class StopTarget(Struct, frozen=True):
     """A tree to end: its root (`Child` if kvsim started it), the tag and known members."""
 
     root: Child | Identity
@@ -63,16 +62,14 @@ class StopTarget:
         return self.root.identity if isinstance(self.root, Child) else self.root
 
 
-@dataclass(frozen=True)
-class ProcessDescription:
+class ProcessDescription(Struct, frozen=True):
     """A process, and its description from when it lived."""
 
     identity: Identity
     text: str
 
 
-@dataclass(frozen=True)
-class StopResult:
+class StopResult(Struct, frozen=True):
     """How a tree ended.
 
     `signals` are (name, seconds after the start). `ignored` names the signals to which the root did
@@ -136,8 +133,7 @@ def stop_all(targets: Sequence[StopTarget], deadline: Deadline | None = None) ->
             termination.close()
 
 
-@dataclass
-class Termination:
+class Termination(Struct):
     """The state of ending one tree: which action is under way, and which processes are left.
 
     `index` is that of the action under way: -1 before the first, len(target.actions) for KILL.

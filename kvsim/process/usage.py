@@ -8,14 +8,14 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from kvsim.process.identity import Identity
 
 
-@dataclass(frozen=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """`memory` and `disk` are bytes, `threads` and `files` numbers, of all processes together.
 
     `memory` is resident memory: pages that several processes share count for each of them.

@@ -7,8 +7,10 @@ A pure function of the RunRecord: the same run directory always gives the same p
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from kvsim.checks.consistency.report import Report, to_json
 from kvsim.checks.registry import apply
@@ -19,6 +21,7 @@ from kvsim.history.latency import Latency, latencies_of
 from kvsim.history.run_record import RequestRecord, RunRecord, StepRecord
 from kvsim.proof.coverage_gaps import coverage_gaps
 from kvsim.proof.timeout_usage import time_limits_json
+from kvsim.structs import to_dict
 
 STARTUP_LINE_WIDTH = 200
 STEP_FIELDS = (
@@ -36,8 +39,7 @@ STEP_FIELDS = (
 )
 
 
-@dataclass(frozen=True)
-class NodeProof:
+class NodeProof(Struct, frozen=True):
     """One node: its role and program, what it reported of itself, and which process it was.
 
     `startup_line` is the first line of its log, `end` how its process ended.
@@ -55,8 +57,7 @@ class NodeProof:
     end: str
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """One step on one node: the request, the bytes in both directions, and the outcome.
 
     `effect` is the effect of a write that a follower received; otherwise empty.
@@ -74,8 +75,7 @@ class Claim:
     effect: str = ""
 
 
-@dataclass(frozen=True)
-class Proof:
+class Proof(Struct, frozen=True):
     """The judgement of one run.
 
     `load` states which guarantees of the program were kept in the loads of the run, `latencies` how
@@ -111,9 +111,9 @@ class Proof:
             "seed": self.seed,
             "repeat_command": self.repeat_command,
             "ended": self.ended,
-            "nodes": [vars(node) for node in self.nodes],
+            "nodes": [asdict(node) for node in self.nodes],
             "steps": [_step_json(step) for step in self.steps],
-            "claims": [vars(claim) for claim in self.claims],
+            "claims": [asdict(claim) for claim in self.claims],
             "checks": [_check_json(check) for check in self.checks],
             "not_proven": list(self.not_proven),
             "load": self.load and to_json(self.load),
@@ -127,8 +127,7 @@ class Proof:
         }
 
 
-@dataclass(frozen=True)
-class Judgement:
+class Judgement(Struct, frozen=True):
     """What checks find in a record; the rest of a proof is read from the record as it is."""
 
     verdict: Verdict
@@ -162,7 +161,7 @@ def _proof(record: RunRecord, judgement: Judgement) -> Proof:
         ended=_ended(record),
         nodes=tuple(_node(record, name) for name in record.nodes),
         steps=record.steps,
-        **vars(judgement),
+        **asdict(judgement),
     )
 
 
@@ -306,7 +305,7 @@ def _check_json(check: CheckResult) -> dict[str, Any]:
         "verdict": str(check.verdict or "not exercised"),
         "judged": check.judged,
         "findings": [
-            {**asdict(finding), "verdict": str(finding.verdict)} for finding in check.findings
+            {**to_dict(finding), "verdict": str(finding.verdict)} for finding in check.findings
         ],
         "warnings": [
             {"message": finding.message, "step": finding.step, "node": finding.node}

@@ -7,8 +7,10 @@ did not has its own verdict. Requests count when they were answered.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from kvsim.history.outcome import OutcomeKind
 from kvsim.history.run_record import RunRecord
@@ -18,8 +20,7 @@ NEAR = 0.8
 SHOWN = 3
 
 
-@dataclass(frozen=True)
-class TimeoutUsage:
+class TimeoutUsage(Struct, frozen=True):
     """`what` of `of` (a node, a step, a load) used `used_s` of the `allowed_s` of its limit.
 
     `during_fault`: a fault lasted meanwhile, so a long wait was intended.
@@ -37,7 +38,7 @@ class TimeoutUsage:
         return self.used_s / self.allowed_s if self.allowed_s else 0.0
 
     def to_json(self) -> dict[str, Any]:
-        return {**vars(self), "share": round(self.share, 3)}
+        return {**asdict(self), "share": round(self.share, 3)}
 
 
 def timeout_usages(record: RunRecord) -> tuple[TimeoutUsage, ...]:

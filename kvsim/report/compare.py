@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+
+from msgspec import Struct
 
 from kvsim.checks.expectations import describe
 from kvsim.history.outcome import Outcome
 from kvsim.history.run_record import StepRecord
 from kvsim.proof.proof import Claim, Proof
+from kvsim.structs import to_dict
 
 WIDTH = 44
 FIRST_DIFFERENCE = ">>>"
@@ -21,8 +23,7 @@ LATER_DIFFERENCE = "  ~"
 NOT_JUDGED = "not judged"
 
 
-@dataclass(frozen=True)
-class ComparisonRow:
+class ComparisonRow(Struct, frozen=True):
     """One step or check: what it is, and the result of each side."""
 
     what: str
@@ -45,7 +46,7 @@ def comparison_rows(left: Proof, right: Proof) -> list[ComparisonRow]:
 
 
 def to_json(rows: list[ComparisonRow]) -> list[dict[str, object]]:
-    return [{**asdict(row), "same": row.same} for row in rows]
+    return [{**to_dict(row), "same": row.same} for row in rows]
 
 
 def render(names: tuple[str, str], rows: list[ComparisonRow]) -> str:

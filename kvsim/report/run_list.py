@@ -8,10 +8,11 @@ from __future__ import annotations
 import html
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from kvsim.checks.deviation import first_deviation
 from kvsim.checks.verdict import Verdict
@@ -29,8 +30,7 @@ VERDICTS = tuple(str(verdict) for verdict in Verdict)
 NO_VERDICT = "no verdict"
 
 
-@dataclass(frozen=True)
-class ListedRun:
+class ListedRun(Struct, frozen=True):
     """One run as the list shows it. `name` is its path in the folder.
 
     `verdict` is as written when the run ended; empty: none was. `cause`: where it first went wrong.

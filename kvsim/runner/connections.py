@@ -11,8 +11,10 @@ import contextlib
 import itertools
 import threading
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
 from functools import partial
+
+from msgspec import Struct, field
+from msgspec.structs import asdict, replace
 
 from kvsim.client.exchange import Client, Request, Response
 from kvsim.client.outcomes import without_a_node
@@ -234,7 +236,7 @@ class Connections:
 
 def _to_json(record: RequestRecord) -> dict[str, object]:
     fields = {
-        **vars(record),
+        **asdict(record),
         "sent": to_text(record.sent),
         "received": to_text(record.received),
         "unsolicited": to_text(record.unsolicited),
@@ -248,8 +250,7 @@ def _to_json(record: RequestRecord) -> dict[str, object]:
     }
 
 
-@dataclass
-class ObservedState:
+class ObservedState(Struct):
     """What every node held for every key when the last accepted write was over.
 
     `baseline`: key → node → reply.

@@ -8,8 +8,9 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from msgspec import Struct, field
 
 from kvsim.checks.verdict import Verdict, worst
 from kvsim.config.cluster import Cluster
@@ -33,8 +34,7 @@ if TYPE_CHECKING:
     from kvsim.workload.worker_handle import LoadProcess
 
 
-@dataclass(frozen=True)
-class StepResult:
+class StepResult(Struct, frozen=True):
     """The result of one step. `why` is empty for a pass."""
 
     verdict: Verdict
@@ -74,8 +74,7 @@ def _run_no_steps(step: Step) -> StepResult:
     return PASSED
 
 
-@dataclass
-class Context:
+class Context(Struct):
     """One run of one scenario.
 
     `roles` are the roles of all nodes as observed when the target of the current step was resolved.
@@ -150,8 +149,7 @@ class Context:
 StepT = TypeVar("StepT", bound=Step)
 
 
-@dataclass(frozen=True, kw_only=True)
-class StepVerb(Verb, Generic[StepT]):
+class StepVerb(Verb, Generic[StepT], frozen=True, kw_only=True):
     """A verb with the function that carries out its steps on the nodes of their target.
 
     `waits_for_target`: a step of this verb waits until its target matches a node.

@@ -9,8 +9,9 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from types import FrameType
+
+from msgspec import Struct
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -23,8 +24,7 @@ def _kill_nothing() -> None:
     pass
 
 
-@dataclass
-class Interrupts:
+class Interrupts(Struct):
     """How often the user interrupted, and what the second interrupt kills.
 
     `stopping`: the run is ending already, so that the first interrupt has no effect.

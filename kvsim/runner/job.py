@@ -11,9 +11,10 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 import kvsim
 from kvsim import shipped
@@ -31,6 +32,7 @@ from kvsim.invocation import invocation
 from kvsim.network.addresses import DIRECT_VIEWS, AddressViews, NodeAddress, names_for
 from kvsim.run_directory import RunDirectory
 from kvsim.runner.context import OnProgress
+from kvsim.structs import to_dict
 from kvsim.timeouts import CALIBRATED, PLAIN, Timeouts
 
 if TYPE_CHECKING:
@@ -51,8 +53,7 @@ def _ignore_crash(run: RunDirectory) -> None:
     pass
 
 
-@dataclass(frozen=True)
-class RunOptions:
+class RunOptions(Struct, frozen=True):
     """How one run is made.
 
     `out` is the folder of run directories; None: `runs/` here. `keep` keeps data
@@ -79,8 +80,7 @@ class RunOptions:
     on_writes: Callable[[Mapping[str, DiskRecording], int], None] | None = None
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(Struct, frozen=True):
     """What is to be run, and where it is recorded.
 
     `timeouts` are applied to the time limits in `scenario` and `cluster` already.
@@ -225,7 +225,7 @@ def _elections(node: NodeSpec, names: Mapping[str, Any]) -> dict[str, Any] | Non
 
 def _allowed(address: NodeAddress, names: Mapping[str, Any]) -> dict[str, Any]:
     allow = address.node.program.allow
-    return {**asdict(allow), "files": [render(glob, names) for glob in allow.files]}
+    return {**to_dict(allow), "files": [render(glob, names) for glob in allow.files]}
 
 
 def _connections(speak: Speak) -> str:

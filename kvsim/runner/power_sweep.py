@@ -17,8 +17,10 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kvsim.client.exchange import Request
 from kvsim.config.cluster import Cluster, NodeSpec
@@ -48,8 +50,7 @@ VALUE_MAX = 60
 Expected = Mapping[str, frozenset[str | None]]
 
 
-@dataclass(frozen=True)
-class WriteSpan:
+class WriteSpan(Struct, frozen=True):
     """A write of the run. `ended_ns` None: its outcome is not known."""
 
     key: str
@@ -58,8 +59,7 @@ class WriteSpan:
     ended_ns: int | None
 
 
-@dataclass(frozen=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """A state to start a node on, and what it has to show."""
 
     state: DiskState
@@ -67,8 +67,7 @@ class Attempt:
     moment: str
 
 
-@dataclass(frozen=True)
-class PowerSweep:
+class PowerSweep(Struct, frozen=True):
     """What came of it. `legal`: how many states the moments have; `tried`: those that differ.
 
     `findings`: (moment, what was wrong). `skipped`: why nothing was tried.

@@ -6,7 +6,9 @@ Nothing is remembered but the last reply of a node that is down.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from kvsim.client.exchange import Request
 from kvsim.client.status import NodeStatus
@@ -28,8 +30,7 @@ WRITE_KEY = "kvsim-who-leads"
 UNREADABLE = "reports nothing that node.yaml reads as a role"
 
 
-@dataclass(frozen=True)
-class RoleObservation:
+class RoleObservation(Struct, frozen=True):
     """A node's role and how it is known.
 
     `how`: `reports`, `reports no role`, UNREADABLE, `as configured` (its program cannot be asked),

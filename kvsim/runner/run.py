@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from dataclasses import dataclass
 from functools import partial
+
+from msgspec import Struct
 
 from kvsim.config.cluster import Cluster
 from kvsim.config.scenario import Scenario
@@ -38,8 +39,7 @@ from kvsim.timeouts import timeouts_for
 PORT_TRIES = 3
 
 
-@dataclass(frozen=True)
-class FinishedRun:
+class FinishedRun(Struct, frozen=True):
     """A run that is over: its directory, what is recorded there, and its proof."""
 
     run: RunDirectory

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from kvsim.client.description import to_json
 from kvsim.config.scenario import fault_kinds_of
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
     from kvsim.network.links import Links
 
 
-@dataclass(frozen=True)
-class RunCluster:
+class RunCluster(Struct, frozen=True):
     """The nodes of a run.
 
     `links` is None where links cannot be broken, `preload` where no library is loaded into the

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from kvsim.config.cluster import Cluster
 from kvsim.config.fault_schema import FaultKind, StormDraw
@@ -31,8 +32,7 @@ ELECTED_WITHIN = "60s"
 FAULTS_MAX = 10_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class StormStep(Step):
+class StormStep(Step, frozen=True, kw_only=True):
     """A storm: how long it lasts, how long one fault lasts, and the time between two faults.
 
     `weights`: kind -> its share; empty: the default weights. `target_words`: keys of TARGETS.
@@ -70,8 +70,7 @@ class StormStep(Step):
         yield from states.down(states.up)
 
 
-@dataclass(frozen=True)
-class FaultTargets:
+class FaultTargets(Struct, frozen=True):
     """The nodes that the faults of a storm can have as targets.
 
     `followers`: by the cluster file; all nodes where roles are elected. `replicates`: nodes send
@@ -158,8 +157,7 @@ def _may_lack_traffic(kind: FaultKind, targets: FaultTargets) -> bool:
     return kind.by_traffic and not (kind.breaks_links and targets.replicates)
 
 
-@dataclass(frozen=True)
-class TargetWord:
+class TargetWord(Struct, frozen=True):
     """A word of `targets:` in a storm. `choose` gives the target of one fault."""
 
     description: str

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kvsim.config.program import Role
 from kvsim.config.target import (
@@ -27,8 +28,7 @@ from kvsim.text import plural
 CANDIDATE_WORDS = frozenset({"candidate", "precandidate", "pre-candidate"})
 
 
-@dataclass(frozen=True)
-class ResolvedTarget:
+class ResolvedTarget(Struct, frozen=True):
     """The nodes of a target, and how their roles are known.
 
     `problem` is set when the target matches no node, or too many.

@@ -11,7 +11,9 @@ from __future__ import annotations
 import os
 import threading
 import time
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from kvsim.client.exchange import Client, Request, Response
 from kvsim.client.settings import described_end
@@ -25,8 +27,7 @@ from kvsim.process.run_delay import RunDelays, kept_from_running
 PATIENCE = 5
 
 
-@dataclass(frozen=True)
-class RunWatch:
+class RunWatch(Struct, frozen=True):
     """The running times of a node and of kvsim when it began."""
 
     node: RunDelays
@@ -52,8 +53,7 @@ class RunWatch:
         return f"the node: {node}" if node else f"kvsim: {kvsim}" if kvsim else ""
 
 
-@dataclass
-class SilenceWatch:
+class SilenceWatch(Struct):
     """Tells slow nodes from silent ones.
 
     `nodes_with_faults` are those of the faults that last now; `disturbed`: a fault was injected

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kvsim.checks.verdict import Verdict
 from kvsim.config.scenario import Scenario
@@ -37,8 +39,7 @@ class Assessment(StrEnum):
 GOOD = {Assessment.CAUGHT, Assessment.PASSED}
 
 
-@dataclass(frozen=True)
-class AssessmentRow:
+class AssessmentRow(Struct, frozen=True):
     """One run, or the runs with several seeds.
 
     `named`: the check that must catch the bug, and its verdict. `others`: the other checks that did
@@ -172,8 +173,7 @@ def _why_no_proof(run: TrialResult) -> str:
 # --- the runs -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class SelftestRun:
+class SelftestRun(Struct, frozen=True):
     """One run of kvsim, and how it becomes a row.
 
     `subject`: what the row is about; the same for every seed.

@@ -6,8 +6,10 @@ Runs nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from kvsim.checks.registry import CHECKS
 from kvsim.checks.verdict import Verdict
@@ -88,8 +90,7 @@ BUGS_FILE = Record(
 )
 
 
-@dataclass(frozen=True)
-class Bug:
+class Bug(Struct, frozen=True):
     """One planted bug. `check` must give `verdict` when it runs `scenario`.
 
     `finding`: a pattern that one of the check's findings, `step: message`, must match. `storms`:
@@ -107,7 +108,7 @@ class Bug:
     cluster: Path | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     storms: tuple[Bug, ...] = ()
-    locations: Mapping[str, SourceLocation] = field(default_factory=dict, compare=False)
+    locations: Mapping[str, SourceLocation] = field(default_factory=dict)
 
     @property
     def planted(self) -> Mapping[str, str]:
@@ -115,8 +116,7 @@ class Bug:
         return {"bug": self.name, **self.options}
 
 
-@dataclass(frozen=True)
-class BugsFile:
+class BugsFile(Struct, frozen=True):
     """All bugs, and the folders of the correct store and of its scenarios."""
 
     path: Path

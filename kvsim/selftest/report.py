@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from msgspec.structs import asdict
+
 from kvsim.selftest.assess import GOOD, Assessment, AssessmentRow
 
 LABELS = {
@@ -36,7 +38,7 @@ def to_json(
 
 def _row_json(row: AssessmentRow) -> dict[str, Any]:
     return {
-        **vars(row),
+        **asdict(row),
         "result": str(row.result),
         "others": list(row.others),
         "took_s": round(row.took_s, 3),

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from kvsim.errors import Exit
 from kvsim.suite.parts import Part
@@ -51,8 +53,7 @@ OF_VERDICT = {
 }
 
 
-@dataclass(frozen=True)
-class Observed:
+class Observed(Struct, frozen=True):
     """What one part shows of one subject. `what`: the check or diagnostic that shows it.
 
     `command` shows it again.
@@ -66,11 +67,10 @@ class Observed:
     command: str = ""
 
     def to_json(self) -> dict[str, str]:
-        return {**vars(self), "state": str(self.state)}
+        return {**asdict(self), "state": str(self.state)}
 
 
-@dataclass
-class SuiteResult:
+class SuiteResult(Struct):
     """Everything that a test has shown so far. `not_reached` are parts for which no time was left.
 
     `warnings` are for the user; no verdict depends on them.

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from kvsim.config.cluster import Cluster
 from kvsim.config.cluster_loader import load_cluster
@@ -33,8 +35,7 @@ LAG = "{follower: must, within: 10s}"
 DIRECT, PROXIED, NETNS = "direct", "proxied", "netns"
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(Struct, frozen=True):
     """One scenario of the test. `file` is its copy; `skipped` says why it is not run."""
 
     name: str
@@ -44,8 +45,7 @@ class Part:
     skipped: str = ""
 
 
-@dataclass
-class Suite:
+class Suite(Struct):
     """Makes the parts for one program. `options` are values of its options."""
 
     program: Program

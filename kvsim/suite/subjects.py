@@ -5,7 +5,8 @@ to which. Tables only.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kvsim.checks.registry import subject_of
 from kvsim.checks.subject import Subject
@@ -23,8 +24,7 @@ SUBJECTS: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A scenario's subject, and how long a run of it takes on a quiet machine."""
 
     subject: str

@@ -12,8 +12,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from kvsim.invocation import invocation
 from kvsim.process.exec_wrappers import die_with_parent
@@ -41,8 +42,7 @@ DOCTOR_TIMEOUT_S = 300.0
 OnRun = Callable[[int, Part, TrialResult], None]
 
 
-@dataclass(frozen=True)
-class SuitePlan:
+class SuitePlan(Struct, frozen=True):
     """What to run. `time_s`: no run is started later. `doctor` are the words of `kvsim doctor`;
     `arguments` those of every `kvsim run`.
     """
@@ -56,8 +56,7 @@ class SuitePlan:
     arguments: tuple[str, ...] = ()
 
 
-@dataclass
-class SuiteRun:
+class SuiteRun(Struct):
     """One test. What told nothing (unknown, invalid) is asked once more, alone, with another seed;
     if no time is left for that, the first result counts.
     """
@@ -68,6 +67,7 @@ class SuiteRun:
     made: int = 0
     _again: dict[str, list[Observed]] = field(default_factory=dict)
     _part_of: dict[str, Part] = field(default_factory=dict)
+    _began_s: float = 0.0
 
     def run(self) -> SuiteResult:
         """Make all runs, until the time is over or Ctrl-C ends them."""

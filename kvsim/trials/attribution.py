@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from kvsim.trials.confidence import Rate
 from kvsim.trials.repeat_summary import RepeatSummary
 from kvsim.trials.trial import Ending
 
 
-@dataclass(frozen=True)
-class Attribution:
+class Attribution(Struct, frozen=True):
     """Both failure rates and the conclusion. `cause` is store, machine or unclear."""
 
     cause: str

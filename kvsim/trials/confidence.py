@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 # The standard normal's quantile for a two-sided confidence of 95 %.
 Z_95 = 1.959963984540054
 
 
-@dataclass(frozen=True)
-class Rate:
+class Rate(Struct, frozen=True):
     """`count` of `total`."""
 
     count: int

@@ -5,8 +5,9 @@ with the same symptom.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from kvsim.trials.trial import BAD, Ending, Trial, TrialResult
 
@@ -14,8 +15,7 @@ SEEDS_KEPT_MAX = 20
 SEEDS_SHOWN_MAX = 5
 
 
-@dataclass(frozen=True)
-class FailureGroup:
+class FailureGroup(Struct, frozen=True):
     """One kind of failure of one scenario: how often it came, the first seeds, the first trial."""
 
     scenario: str

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from kvsim.config.scenario_writer import with_values
 from kvsim.config.target import parse_target
 from kvsim.config.yaml_nodes import Fields, Items, Scalar, double_quoted, flow_style
 from kvsim.history.outcome import OutcomeKind, Reason
 from kvsim.history.run_record import WRITE_VERBS, RequestRecord, RunRecord
+from kvsim.structs import to_dict
 from kvsim.text import truncate
 from kvsim.trials.nodes_left_down import may_be_down_before
 from kvsim.trials.scenario_edit import StepPath, end_at, step_at, verb_and_fields
@@ -31,8 +33,7 @@ READ_TIMEOUT = "10s"
 STEP_MAX = 60
 
 
-@dataclass(frozen=True)
-class KilledWrite:
+class KilledWrite(Struct, frozen=True):
     """What became of the write during which a run killed a node.
 
     `outcome`: ok, refused, unknown, unreachable, `nothing to do` or `not sent`. `kept`: the key
@@ -54,7 +55,7 @@ class KilledWrite:
         return " ".join(filter(None, (verdict, self.outcome, kept, after)))
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "ending": str(self.ending)}
+        return {**to_dict(self), "ending": str(self.ending)}
 
 
 def writes_of(scenario: Fields) -> Mapping[str, StepPath]:

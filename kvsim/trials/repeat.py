@@ -6,9 +6,11 @@ import itertools
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kvsim.errors import RunInvalid
 from kvsim.file_formats import format_fields
@@ -60,8 +62,7 @@ class ResultFile:
         self._file.close()
 
 
-@dataclass(frozen=True)
-class RepeatPlan:
+class RepeatPlan(Struct, frozen=True):
     """What to repeat. `planned` 0: until a run fails.
 
     `same_seed`: every run draws the same values, so that only timing differs.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+
+from msgspec import Struct
 
 from kvsim.errors import Exit
 from kvsim.timeouts import CALIBRATED
@@ -17,8 +18,7 @@ from kvsim.trials.trial import BAD, Ending, Trial, TrialResult, exit_of
 Pairs = Sequence[tuple[Trial, TrialResult]]
 
 
-@dataclass(frozen=True)
-class RepeatSummary:
+class RepeatSummary(Struct, frozen=True, dict=True):
     """The runs that were made, of those `planned` (0: until a run fails).
 
     `limit_s` is the time limit of each run.

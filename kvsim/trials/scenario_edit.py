@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kvsim.config.scenario_writer import with_values
 from kvsim.config.schema import Duration, Int, Schema, Validation
@@ -199,8 +200,7 @@ LENGTH_MIN_MS = 1
 COUNT_MAX = 2**31
 
 
-@dataclass(frozen=True)
-class Amount:
+class Amount(Struct, frozen=True):
     """A number of a scenario that can be smaller: the value now and the smallest possible value.
 
     `path` is its step; empty for a number of the scenario itself. Lengths of time are in ms.

@@ -12,8 +12,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kvsim.checks.linearizability.delta_debugging import ddmin
 from kvsim.config.scenario_writer import text_of
@@ -41,8 +43,7 @@ CONFIDENCE = 0.95
 OnProgress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
-class ShrinkTask:
+class ShrinkTask(Struct, frozen=True):
     """The failed run to shrink. `nodes`: how many nodes its cluster has.
 
     `tries`: a candidate has to fail within so many runs; None: as many as its failure rate needs.
@@ -60,8 +61,7 @@ class ShrinkTask:
     reference: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True)
-class ShrinkResult:
+class ShrinkResult(Struct, frozen=True):
     """The smallest scenario, its failure, and how many of its last `runs` failed.
 
     `before` and `after` are totals of the scenario's numbers, by kind.

@@ -7,8 +7,9 @@ every node up again, so that everything the scenario expects must still hold.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from kvsim.config.yaml_nodes import Fields, Items, flow_style, read_text
 from kvsim.text import truncate
@@ -36,8 +37,7 @@ IMPOSSIBLE = "x"
 STEP_MAX = 70
 
 
-@dataclass(frozen=True)
-class Variant:
+class Variant(Struct, frozen=True):
     """A scenario with one disruption. `row`: the number of its step, `2.1`, or `3` outside groups.
 
     `column`: the disruption.

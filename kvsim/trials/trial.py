@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from msgspec import Struct, field
+
 from kvsim.errors import Exit
+from kvsim.structs import to_dict
 
 
 class Ending(StrEnum):
@@ -65,8 +67,7 @@ def exit_of(endings: Iterable[Ending]) -> Exit:
     return Exit.INVALID if worst is None else EXITS[worst]
 
 
-@dataclass(frozen=True)
-class Trial:
+class Trial(Struct, frozen=True):
     """One run to make: `kvsim run SCENARIO --seed SEED ARGUMENTS…`; `scenario` is its file.
 
     `labels` are for tables (program, faults, …).
@@ -84,15 +85,14 @@ class Trial:
         return hashlib.sha256(command.encode()).hexdigest()[:32]
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "arguments": list(self.arguments), "labels": dict(self.labels)}
+        return {**to_dict(self), "arguments": list(self.arguments), "labels": dict(self.labels)}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Trial:
         return cls(**{**fields, "arguments": tuple(fields["arguments"])})
 
 
-@dataclass(frozen=True)
-class TrialResult:
+class TrialResult(Struct, frozen=True):
     """What came of one trial. `exit` is its exit status, None after a signal.
 
     `failed_at`: where it first went wrong (`step 2.1 (put at n1)`, `check exits_clean`).
@@ -121,7 +121,7 @@ class TrialResult:
     limits_reached: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "ending": str(self.ending), "checks": dict(self.checks)}
+        return {**to_dict(self), "ending": str(self.ending), "checks": dict(self.checks)}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> TrialResult:

@@ -18,9 +18,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kvsim.checks.deviation import first_deviation
 from kvsim.errors import Exit
@@ -148,8 +150,7 @@ def argv_of(trial: Trial, out: Path) -> list[str]:
     return [*run, "--seed", str(trial.seed), *trial.arguments]
 
 
-@dataclass(frozen=True)
-class TrialWrapper:
+class TrialWrapper(Struct, frozen=True):
     """What a trial's process runs in.
 
     `command` is prepended to its command line (`unshare …`, `prlimit …`). `env` None: kvsim's own

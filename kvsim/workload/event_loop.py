@@ -13,10 +13,11 @@ import select
 import socket
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic_ns
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from kvsim.client.stream import StreamClient
 from kvsim.history.growing_file import GrowingFile
@@ -56,8 +57,7 @@ class ClientConnection(NamedTuple):
     recv: Callable[[int], bytes]
 
 
-@dataclass(eq=False, slots=True)
-class LoadClient:
+class LoadClient(Struct, eq=False):
     """One client of the load.
 
     `writes_at` and `reads_at` are the numbers of the nodes it sends to; `connections` are by node.

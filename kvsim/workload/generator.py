@@ -9,8 +9,9 @@ from __future__ import annotations
 import random
 from bisect import bisect
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
+
+from msgspec import Struct
 
 TABLE_SIZE = 4096
 BLOCK_SIZE = 1024
@@ -58,8 +59,7 @@ class OperationGenerator:
         return [min(bisect(cumulative, draw() * total), keys - 1) for _ in range(BLOCK_SIZE)]
 
 
-@dataclass(eq=False, slots=True)
-class LastObserved:
+class LastObserved(Struct, eq=False):
     """The value that one client observed last, and its key.
 
     The client's next compare-and-set expects this value, so that many of them match.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from kvsim.config.program import Program
 
@@ -15,8 +16,7 @@ VALUE_FORMAT = f"%0{VALUE_DIGITS}d"
 VALUE_VERBS = frozenset({"put", "cas"})
 
 
-@dataclass(frozen=True)
-class NodePlan:
+class NodePlan(Struct, frozen=True):
     """One node as the load reaches it.
 
     `names` fill the templates of its requests. `ports` and `hosts` are all by which other nodes may
@@ -33,8 +33,7 @@ class NodePlan:
     hosts: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class LoadPlan:
+class LoadPlan(Struct, frozen=True):
     """One load.
 
     `mix` gives each verb its weight. `rate` is in operations per second, of all clients together;

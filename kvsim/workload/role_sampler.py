@@ -10,9 +10,10 @@ import select
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+from msgspec import Struct
 
 from kvsim.client.codec import Malformed, Oversize
 from kvsim.client.exchange import Request
@@ -27,8 +28,7 @@ RESPONSE_TIMEOUT_S = 1.0
 CHUNK_BYTES = 65536
 
 
-@dataclass(eq=False)
-class _SampledNode:
+class _SampledNode(Struct, eq=False):
     """One node, its connection and its request under way. `asked_ns` 0: no request is under way."""
 
     name: str

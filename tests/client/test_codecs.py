@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from kvsim.client.codec import Decoder, Malformed, Oversize, ReplyFrame
 from kvsim.client.frame_layout import ANY, FrameDecoder, FrameField, FrameLayout, simple_layout

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from kvsim.config.cluster import Cluster
 from kvsim.config.cluster_loader import load_cluster

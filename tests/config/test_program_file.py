@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from kvsim.config.program import Probe, Program, Ready, ReplyRule, Role, Stop, StopSequenceStep
 from kvsim.config.program_loader import load_program

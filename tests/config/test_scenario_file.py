@@ -5,10 +5,10 @@ its position.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from kvsim.config import variables
 from kvsim.config.cluster_loader import load_cluster

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from kvsim.cli.loading import load_cluster
 from kvsim.doctor.program_under_test import TIMEOUT_S, ProgramUnderTest

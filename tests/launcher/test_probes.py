@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 
 import pytest
+from msgspec.structs import replace
 
 from kvsim.config.program import Probe, Ready
 from kvsim.config.schema import Field
@@ -51,7 +51,7 @@ def test_a_new_module_is_enough_for_a_new_kind(kinds):
     assert list(kinds) == [*PROBE_KINDS, "file"]
     assert kinds["file"].about == "a file exists in the data directory"
     fields = {kind.name: Field(kind.schema, kind.about) for kind in kinds.values()}
-    registry = dataclasses.replace(REGISTRY, load_probes=lambda: fields)
+    registry = replace(REGISTRY, load_probes=lambda: fields)
     ready = json_schema("program", registry)["properties"]["ready"]
     assert "file" in str(ready)
 

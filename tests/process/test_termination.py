@@ -7,10 +7,10 @@ import resource
 import signal
 import subprocess
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from kvsim.errors import KvsimError
 from kvsim.process import identity, process_tree, procfs

@@ -5,11 +5,11 @@ is named, and what the bytes cannot tell is counted.
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from kvsim.client.description import ClientDescription, to_json
 from kvsim.config.program import Program, Query, ReplyRule, Role, Speak

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from kvsim.history.history import FaultTraits, History, RoleSample
 from kvsim.history.operations import Operations
 from kvsim.history.record_schema import RECORD_FORMAT
 from kvsim.run_directory import RunDirectory
+from kvsim.structs import to_dict
 
 NODES = ("n1", "n2", "n3")
 
@@ -63,7 +63,7 @@ META = {
 
 # What an event holds besides the fields that a test is about.
 USUAL_FIELDS: dict[str, dict[str, Any]] = {
-    "fault_plan": {"traits": asdict(FaultTraits())},
+    "fault_plan": {"traits": to_dict(FaultTraits())},
     "load_start": {
         "id": "1.1",
         "clients": 1,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import fields as fields_of
 
 import kvsim.trials.shrink as shrinking
 from kvsim.config.scenario_writer import text_of
@@ -50,7 +50,7 @@ def test_every_number_that_can_be_smaller_is_found_defaults_included():
 
 
 def test_the_defaults_of_loads_are_those_of_the_load_step():
-    fields = {field.name: field.default for field in dataclasses.fields(LoadStep)}
+    fields = {field.name: field.default for field in fields_of(LoadStep)}
     assert {name: fields[name] for name in LOAD_DEFAULTS} == LOAD_DEFAULTS
 
 

@@ -7,7 +7,8 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from kvsim.client.connect import connect
 from kvsim.config.program import Speak

@@ -8,8 +8,9 @@ leader's. Also here: what a consistency check declares. Pure.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
+
+from msgspec import Struct, field
 
 from kvsim.checks.consistency.guarantees import uncovered_faults
 from kvsim.checks.consistency.inferred.infer import infer
@@ -33,8 +34,7 @@ from kvsim.history.numpy_module import numpy_pays
 from kvsim.history.operations import NOWHERE, READS
 
 
-@dataclass(frozen=True)
-class Minima:
+class Minima(Struct, frozen=True):
     """The fewest operations that must be called in each phase of a fault, and reads of a write."""
 
     before: int = 1
@@ -43,8 +43,7 @@ class Minima:
     reads_of_writes: int = 1
 
 
-@dataclass(frozen=True)
-class CheckOptions:
+class CheckOptions(Struct, frozen=True):
     """What a run demands beyond the program's guarantees; None and False demand nothing.
 
     Times are in nanoseconds. `available` demands an answer to every operation while no fault lasts,
@@ -207,8 +206,7 @@ def _never(case: HistoryCase) -> bool:
     return False
 
 
-@dataclass(frozen=True)
-class ConsistencyCheck:
+class ConsistencyCheck(Struct, frozen=True):
     """One check of a history. `order` places it among the others in reports, `subject` in
     summaries.
 

@@ -6,7 +6,8 @@ A guarantee decides which checks judge; all others measure.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from kvsim.checks import consistency
 from kvsim.checks.consistency.case import CheckOptions, ConsistencyCheck, HistoryCase

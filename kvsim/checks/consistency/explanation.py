@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
+
+from msgspec import Struct
 
 from kvsim.checks.consistency.result import (
     describe_operation,
@@ -33,8 +34,7 @@ OTHER_WRITES_MAX = 2
 REPLACES_VALUE = WRITES_WHOLE_VALUE | {DELETE}
 
 
-@dataclass(frozen=True)
-class Contradiction:
+class Contradiction(Struct, frozen=True):
     """Rows of contradictory operations in call order, and the reason that shows in them.
 
     `blocked` is the row of the operation that cannot happen (None: not known). `order` explains the

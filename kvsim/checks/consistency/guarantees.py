@@ -10,15 +10,15 @@ lost write is measured only.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kvsim.config.guarantee_levels import GUARANTEE_LEVELS
 from kvsim.errors import UsageError
 from kvsim.history.history import FaultSpan, FaultTraits, History
 
 
-@dataclass(frozen=True)
-class GuaranteeLevel:
+class GuaranteeLevel(Struct, frozen=True):
     """One level that a guarantee can have: what it means, and the checks that judge it."""
 
     means: str

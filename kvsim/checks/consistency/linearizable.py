@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from kvsim.checks.consistency.ascii_timeline import draw_timeline, log_positions
 from kvsim.checks.consistency.case import ConsistencyCheck, HistoryCase

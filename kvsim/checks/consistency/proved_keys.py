@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import compress
+
+from msgspec import Struct, field
 
 from kvsim.checks.consistency.masks import both, inverted, mask_of, mask_of_keys, rows_in
 from kvsim.checks.linearizability.one_copy import METHODS
@@ -19,8 +20,7 @@ from kvsim.history.operations import CAS_MISSED, CHANGES_KEY, OBSERVES, UNKNOWN,
 MAYBE = frozenset({UNKNOWN})
 
 
-@dataclass(frozen=True)
-class ProvedKeys:
+class ProvedKeys(Struct, frozen=True):
     """Operations of proved keys that were both written and observed (`judged`), those of other
     proved keys (`untested`), and how many keys each decider proved. `other_rows` are the rows of
     all other keys.

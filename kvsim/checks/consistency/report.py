@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from msgspec import Struct
+
 from kvsim.checks.consistency.result import ConsistencyResult, Violation
 from kvsim.checks.verdict import Finding, Verdict, worst
+from kvsim.structs import to_dict
 from kvsim.text import format_number, plural
 
 
@@ -22,8 +24,7 @@ class GuaranteeStatus(StrEnum):
     NOT_GUARANTEED = "not guaranteed under what happened"
 
 
-@dataclass(frozen=True)
-class GuaranteeResult:
+class GuaranteeResult(Struct, frozen=True):
     """One guarantee: the level that the program states, whether it was kept, and why."""
 
     guarantee: str
@@ -32,8 +33,7 @@ class GuaranteeResult:
     why: str
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(Struct, frozen=True):
     """All guarantees and all checks of one history.
 
     `operations` counts them; `origin` says where the history came from, and may be empty.
@@ -170,7 +170,7 @@ def _finding_json(finding: Finding) -> dict[str, Any]:
             "cannot_be_placed": finding.blocked,
             "log_positions": list(finding.positions),
             "timeline": finding.timeline,
-            "logs": [asdict(line) for line in finding.logs],
+            "logs": [to_dict(line) for line in finding.logs],
             "logs_left": finding.logs_left,
         }
     return fields

@@ -7,7 +7,8 @@ Values only.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from kvsim.checks.verdict import CheckResult, Finding, Verdict
 from kvsim.history.operations import Operations
@@ -24,8 +25,7 @@ NO_INCARNATION = "reads whose node is not known, or during which it was killed o
 Measured = Mapping[str, float | int | str | None]
 
 
-@dataclass(frozen=True)
-class ReportedLogLine:
+class ReportedLogLine(Struct, frozen=True):
     """A line of a node's log. `at_s`: when it had been read, in seconds since the run began.
 
     `file` is its path in the run directory, `line` its number there, from 1.
@@ -38,8 +38,7 @@ class ReportedLogLine:
     text: str
 
 
-@dataclass(frozen=True)
-class Violation(Finding):
+class Violation(Finding, frozen=True):
     """A finding about operations: rows of the history, in call order, and the key they are about.
 
     `positions` are positions in the leader's log, parallel to `rows` (None: no write or read, or
@@ -58,16 +57,14 @@ class Violation(Finding):
     logs_left: str = ""
 
 
-@dataclass(frozen=True)
-class Unjudged:
+class Unjudged(Struct, frozen=True):
     """How many of the things that a check is about it could not judge, and why."""
 
     count: int
     why: str
 
 
-@dataclass(frozen=True)
-class ConsistencyResult(CheckResult):
+class ConsistencyResult(CheckResult, frozen=True):
     """One check's result. `unit` is what `judged` counts; `found` counts all findings.
 
     With `measures_only` the program does not guarantee this: findings are reported and do not make

@@ -9,8 +9,9 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import compress
+
+from msgspec import Struct
 
 from kvsim.history.history import RoleSample
 from kvsim.history.operations import Operations
@@ -20,8 +21,7 @@ LEADER, FOLLOWER = "leader", "follower"
 NO_ROLE = ""
 
 
-@dataclass(frozen=True)
-class RolePeriod:
+class RolePeriod(Struct, frozen=True):
     """A period in which a node certainly had one role in one term; both ends are inside."""
 
     role: str

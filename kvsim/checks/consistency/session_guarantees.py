@@ -10,7 +10,8 @@ guaranteed nothing. A session is one client process.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kvsim.checks.consistency.ascii_timeline import draw_first_timelines
 from kvsim.checks.consistency.leader_log import LeaderLog
@@ -30,8 +31,7 @@ READ_NOT_IN_LOG = "reads of a value that the log does not have"
 WRITE_NOT_IN_LOG = "writes that the log does not have, or has twice"
 
 
-@dataclass(frozen=True)
-class SessionGuarantee:
+class SessionGuarantee(Struct, frozen=True):
     """One guarantee: what raises a session's position, and what is bound by it."""
 
     name: str

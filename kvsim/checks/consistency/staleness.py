@@ -13,8 +13,10 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import compress
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kvsim.checks.consistency.case import ConsistencyCheck
 from kvsim.checks.consistency.leader_log import LeaderLog
@@ -58,8 +60,7 @@ TOO_MANY = "reads of big keys"
 DELTA_OPERATIONS_MAX = 20_000
 
 
-@dataclass(frozen=True)
-class ReadStaleness:
+class ReadStaleness(Struct, frozen=True):
     """How stale the read at `row` was, in nanoseconds and versions; 0 is fresh."""
 
     row: int

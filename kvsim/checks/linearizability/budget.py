@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 # Calls of `is_spent` between two looks at the clock.
 CALLS_PER_CLOCK = 64
 
 
-@dataclass(frozen=True)
-class Budget:
+class Budget(Struct, frozen=True):
     """How long the search may take, and how many configurations it may remember at a time."""
 
     seconds: float = 10.0
@@ -21,14 +21,13 @@ class Budget:
         return Meter(time.monotonic() + self.seconds, self.configurations)
 
 
-@dataclass
-class Meter:
+class Meter(Struct):
     """What is left of a budget: until `deadline` (monotonic seconds), and configurations."""
 
     deadline: float
     configurations: int
-    calls: int = field(default=0, init=False)
-    expired: bool = field(default=False, init=False)
+    calls: int = 0
+    expired: bool = False
 
     def share(self, fraction: float) -> Meter:
         """A meter of a part of the time that is left, with all the configurations."""

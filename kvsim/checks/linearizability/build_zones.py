@@ -11,8 +11,9 @@ chain, with one zone. "Absent" is the one value that may come more than once; se
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from kvsim.checks.linearizability.decision import (
     BEFORE,
@@ -47,8 +48,7 @@ class Zone(NamedTuple):
     needs_absent: bool
 
 
-@dataclass(eq=False)
-class Clusters:
+class Clusters(Struct, eq=False):
     """A register sorted by what its operations do; all columns hold positions or times.
 
     `writer` maps a value to its write, `read_first` and `read_last` a value to the earliest return
@@ -71,8 +71,7 @@ class Clusters:
         return value in self.writer or value == self.register.initial
 
 
-@dataclass(eq=False)
-class ZoneSet:
+class ZoneSet(Struct, eq=False):
     """The zones of a register: forward ones by time, backward ones in any order."""
 
     clusters: Clusters

@@ -6,8 +6,10 @@ A "yes" can be proved by an order that is replayed. `decide_key` is the entry of
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kvsim.checks.linearizability import put_get, put_get_numpy
 from kvsim.checks.linearizability.append_chains import chain_appends
@@ -37,8 +39,7 @@ QUICK_CONFIGURATIONS = 5_000
 LOCAL_SHARE = 0.4
 
 
-@dataclass(frozen=True)
-class KeyDecision:
+class KeyDecision(Struct, frozen=True):
     """The decision on one key, the decider that made it, and the proof of a "yes" on demand.
 
     `order` are indexes into the operations of the key, in an order that explains them all.

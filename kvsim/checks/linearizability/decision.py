@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 # The time of the initial value, and of what may have happened at any time.
 BEFORE = -(1 << 62)
@@ -37,8 +38,7 @@ class ViolationReason(Enum):
     UNPROVEN = "kvsim found an order but its own replay rejects it, which is a defect of kvsim"
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """`linearizable` is True, False or None (not decided).
 
     `at` are positions of operations in the register, and `values` value numbers, that the reason is

@@ -12,7 +12,8 @@ each time. There is a deadline: a set that is not quite minimal is still a proof
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kvsim.checks.linearizability.append_chains import chain_appends
 from kvsim.checks.linearizability.budget import Budget, Meter
@@ -50,8 +51,7 @@ FIRST_WINDOW = 16
 READABLE_OPERATIONS = 8
 
 
-@dataclass(frozen=True)
-class MinimalViolation:
+class MinimalViolation(Struct, frozen=True):
     """Positions of contradictory operations, by call time, and whether the set is minimal.
 
     The contradiction holds even when `relaxed` other writes happened at any time, or never; with

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, MutableSequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from kvsim.checks.linearizability.decision import BEFORE
 from kvsim.history.operations import (
@@ -25,8 +26,7 @@ from kvsim.history.operations import (
 )
 
 
-@dataclass(eq=False)
-class Register:
+class Register(Struct, eq=False):
     """Operations of one key in parallel columns, indexed by position.
 
     `until` is the return time, NEVER when the outcome is unknown. The intervals are closed: `a`

@@ -24,9 +24,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from kvsim.checks.linearizability.budget import Budget, Meter
 from kvsim.checks.linearizability.effects import Effects, Join
@@ -51,8 +52,7 @@ class Configuration(NamedTuple):
     before: Configuration | None
 
 
-@dataclass(frozen=True)
-class SearchResult:
+class SearchResult(Struct, frozen=True):
     """`found`: True, False or None (the budget is spent).
 
     `order` explains the register when `found` is True. Otherwise it is the longest that was found

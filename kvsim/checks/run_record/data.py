@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kvsim.checks.expectations import describe
 from kvsim.checks.run_record.run_check import run_check
@@ -127,8 +128,7 @@ def _may_be_gone(record: RunRecord, read: ReadBack) -> bool:
     return keeps == "nothing" and own_restart and read.read.outcome.value is None
 
 
-@dataclass(frozen=True)
-class Acknowledged:
+class Acknowledged(Struct, frozen=True):
     """An acknowledged write, and the node and incarnation that must have it: the leader's."""
 
     write: RequestRecord
@@ -139,8 +139,7 @@ class Acknowledged:
         return self.holder[0] != self.write.node
 
 
-@dataclass(frozen=True)
-class ReadBack:
+class ReadBack(Struct, frozen=True):
     """An answered get at a leader, the write that it must show, and all values it may show."""
 
     read: RequestRecord

@@ -8,8 +8,9 @@ off, starting or silent says nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+
+from msgspec import Struct
 
 from kvsim.checks.connectivity import (
     Period,
@@ -39,8 +40,7 @@ ANSWERS_APART_S = 1.0
 RAISES_MIN = 2
 
 
-@dataclass(frozen=True)
-class Sign:
+class Sign(Struct, frozen=True):
     """What shows that a node leads (an answer, a write that was acknowledged), or that it does not.
 
     `node` is None for an acknowledged write: which node led is not known.

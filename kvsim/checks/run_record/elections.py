@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from kvsim.checks.election_lines import ENTERS_TERM, ElectionLine, election_lines
 from kvsim.checks.run_record.run_check import run_check
@@ -158,8 +159,7 @@ def _finding(record: RunRecord, text: str, *lines: ElectionLine) -> Finding:
 # --- by STATUS --------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class StatusFact:
+class StatusFact(Struct, frozen=True):
     """Numbers and texts of one STATUS that hold together.
 
     Of a program with the capability `atomic_status` these are the fields of one answer. An answer

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kvsim.checks.run_record.run_check import run_check
 from kvsim.checks.slope import SAMPLES_MIN, LineSlope, slope_of
@@ -29,8 +30,7 @@ FALLS = 0.2
 WRITING = frozenset({"put", "delete", "cas"})
 
 
-@dataclass(frozen=True)
-class Growth:
+class Growth(Struct, frozen=True):
     """What one number of a node did while a load worked."""
 
     node: str

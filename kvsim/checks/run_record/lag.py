@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kvsim.checks.expectations import describe
 from kvsim.checks.run_record.run_check import run_check
@@ -38,15 +39,13 @@ def lag_is_kept(record: RunRecord) -> tuple[int, list[Finding]]:
     ]
 
 
-@dataclass(frozen=True)
-class _Result:
+class _Result(Struct, frozen=True):
     """Of one write on one follower. `problem` is empty when the lag was kept."""
 
     problem: str = ""
 
 
-@dataclass(frozen=True)
-class _Observed:
+class _Observed(Struct, frozen=True):
     """One acknowledged write, the leader that has it, and a follower.
 
     Where nothing says which node leads, the node that accepted it counts as the leader.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import combinations
+
+from msgspec import Struct
 
 from kvsim.checks.expectations import describe
 from kvsim.checks.run_record.elections import falling_terms
@@ -52,8 +53,7 @@ def one_leader(record: RunRecord) -> tuple[int, list[Finding]]:
 REPORTS_MIN = 2
 
 
-@dataclass
-class LeadingSpan:
+class LeadingSpan(Struct):
     """Answers in a row in which a node reported that it leads a term; `step` is that of the first.
 
     `term` is empty where the program reports none.

@@ -8,8 +8,9 @@ was missing, by the evidence of the fault.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from kvsim.checks.run_record.data import ReadBack, cut_between, read_backs
 from kvsim.checks.run_record.run_check import run_check
@@ -32,8 +33,7 @@ WORD_MAX = 40
 LOSSES_MAX = 3
 
 
-@dataclass(frozen=True)
-class PowerCutRead:
+class PowerCutRead(Struct, frozen=True):
     """A read after a power cut of its node, of a write that was acknowledged before it."""
 
     read: ReadBack

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kvsim.checks.subject import Subject
 from kvsim.checks.verdict import Finding
@@ -16,8 +17,7 @@ Judge = Callable[[RunRecord], tuple[int, list[Finding]]]
 LAST = 1_000
 
 
-@dataclass(frozen=True)
-class RunCheck:
+class RunCheck(Struct, frozen=True):
     """A check. `about` states what it requires, `judges` what it judges, each as a sentence.
 
     `subject` is where summaries put it; `order` is its position in proofs and documentation.

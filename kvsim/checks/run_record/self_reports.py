@@ -7,7 +7,8 @@ another node has is a matter of replication.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from kvsim.checks.run_record.run_check import run_check
 from kvsim.checks.subject import Subject
@@ -20,8 +21,7 @@ from kvsim.history.run_record import RequestRecord, RunRecord
 OPAQUE = frozenset({"raw"})
 
 
-@dataclass
-class KnownKeys:
+class KnownKeys(Struct):
     """The keys that a leader certainly has, and those that it may have, by what was requested."""
 
     node: str

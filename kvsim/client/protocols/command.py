@@ -18,9 +18,10 @@ import shlex
 import shutil
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from kvsim.client.codec import REPLY_MAX_BYTES
 from kvsim.client.exchange import Exchange, Request, Response
@@ -63,8 +64,7 @@ ENV: ProtocolSetting[Mapping[str, str]] = ProtocolSetting(
 )
 
 
-@dataclass(frozen=True)
-class CommandRequest:
+class CommandRequest(Struct, frozen=True):
     """One verb's command as node.yaml describes it."""
 
     argv: tuple[str, ...]
@@ -122,8 +122,7 @@ REQUEST = CommandForms(
 LANGUAGE = language(table(REPLY_MAX_BYTES, CWD, ENV), REQUEST)
 
 
-@dataclass(frozen=True)
-class CommandTemplate:
+class CommandTemplate(Struct, frozen=True):
     """The command of a verb, compiled."""
 
     argv: tuple[Template, ...]

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from kvsim.client.codec import CONNECTION, PORT, REPLY_MAX_BYTES, HandshakeStep
 from kvsim.client.exchange import Request
@@ -189,8 +190,7 @@ def layout_of(settings: SettingValues) -> FrameLayout:
     return simple_layout(settings[SIZE], byte_order, settings[INCLUDES_ITSELF], limit)
 
 
-@dataclass(frozen=True)
-class FrameRequest:
+class FrameRequest(Struct, frozen=True):
     """A request as node.yaml describes it: texts of parts, and given numbers."""
 
     parts: Mapping[str, str]
@@ -228,8 +228,7 @@ def request_schema(given: Mapping[str, object]) -> Schema:
 LANGUAGE = language(SETTINGS, REQUEST, request_schema)
 
 
-@dataclass(frozen=True)
-class FrameTemplate:
+class FrameTemplate(Struct, frozen=True):
     """One verb's request, compiled."""
 
     parts: Mapping[str, Template]

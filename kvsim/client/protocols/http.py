@@ -16,8 +16,9 @@ from __future__ import annotations
 import binascii
 from base64 import b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from kvsim.client.codec import CONNECTION, PORT, REPLY_MAX_BYTES, HandshakeStep
 from kvsim.client.exchange import Request
@@ -61,8 +62,7 @@ BODY_METHODS = ("POST", "PUT", "PATCH")
 READING = {"get", "ping"}
 
 
-@dataclass(frozen=True)
-class ValueLocation:
+class ValueLocation(Struct, frozen=True):
     """Where the value of a reply is.
 
     `kind` is raw, json or header. `path` holds the steps of a JSON path, or the name of a header.
@@ -160,8 +160,7 @@ VALUE: ProtocolSetting[ValueLocation | None] = ProtocolSetting(
 )
 
 
-@dataclass(frozen=True)
-class HttpRequest:
+class HttpRequest(Struct, frozen=True):
     """One verb's request as node.yaml describes it."""
 
     method: str
@@ -209,8 +208,7 @@ REQUEST = ByNodeKind(
 LANGUAGE = language(table(CONNECTION, PORT, REPLY_MAX_BYTES, HEADERS, VALUE), REQUEST)
 
 
-@dataclass(frozen=True)
-class HttpTemplate:
+class HttpTemplate(Struct, frozen=True):
     """One verb's request, compiled. The names of headers are in lower case."""
 
     method: str

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
+
+from msgspec import Struct
 
 from kvsim.client.codec import (
     CONNECTION,
@@ -175,8 +176,7 @@ LANGUAGE = language(
 )
 
 
-@dataclass(frozen=True)
-class LineFraming:
+class LineFraming(Struct, frozen=True):
     """Where a reply ends. With no other field, it has `lines` lines."""
 
     end: bytes = b"\n"

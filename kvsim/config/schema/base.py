@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from kvsim.config.yaml_nodes import Scalar, SourceLocation, Tree
 from kvsim.errors import Problem
@@ -51,8 +52,7 @@ class _Wrong:
 WRONG: Any = _Wrong()
 
 
-@dataclass
-class Validation:
+class Validation(Struct):
     """What reading a file collects: problems, and the templates to check once all names are known.
 
     `templates` are pairs of a text and its scope (see `kvsim.config.template`). `path` is the

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from kvsim.config.schema.base import RENAMED, WRONG, Schema, Validation, hint
 from kvsim.config.yaml_nodes import Fields, Scalar, Tree, quote
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(Struct, frozen=True):
     """One row of a record's table: its schema, and one line that describes its purpose.
 
     `default` is the value of an unwritten field, `default_text` how the docs show it. `attribute`

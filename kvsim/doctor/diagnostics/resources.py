@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kvsim.client.exchange import Request
 from kvsim.doctor.program_under_test import ProgramUnderTest, RunningProgram
@@ -28,8 +29,7 @@ SETTLE_S = 2.0
 KEY = "doctor"
 
 
-@dataclass(frozen=True)
-class Slope:
+class Slope(Struct, frozen=True):
     """How much a count grew for each unit of work: the mean of all rounds, and their range."""
 
     mean: float

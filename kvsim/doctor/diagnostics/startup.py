@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from kvsim.config.template import render, render_pattern
 from kvsim.doctor.program_under_test import ProgramUnderTest, RunningProgram

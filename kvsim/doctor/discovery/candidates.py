@@ -5,15 +5,16 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from kvsim.doctor.discovery.draft import RequestTemplate
 from kvsim.doctor.discovery.sniff import Sniffed
 from kvsim.doctor.discovery.vocabulary import Vocabulary
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """A protocol with its requests. `deletes` are tried one after another.
 
     `unknown` is a request that no store knows; None where the protocol has none.

@@ -6,8 +6,10 @@ Starts nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from kvsim.config.program import (
     Log,
@@ -27,8 +29,7 @@ READY_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 3.0
 
 
-@dataclass(frozen=True)
-class StartForm:
+class StartForm(Struct, frozen=True):
     """How a program takes its options: the words of every node, and those of each role.
 
     `role_words` are leader's and follower's word for `{role}`. `env` are variables.
@@ -51,8 +52,7 @@ class StartForm:
         return (*self.words, *(self.leader if role is Role.LEADER else self.follower))
 
 
-@dataclass(frozen=True)
-class Draft:
+class Draft(Struct, frozen=True):
     """An unfinished node.yaml.
 
     `rules` holds each verb's reply rules, `common` the rules of every verb. `remarks` are for the

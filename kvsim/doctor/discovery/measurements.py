@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kvsim.doctor.discovery.draft import Draft
 from kvsim.doctor.discovery.probe import StartedDraft, start_again, started
@@ -27,8 +29,7 @@ SERVING_WORDS = re.compile(
 FAILING_WORDS = re.compile(r"exception|error|traceback|fail|warn", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class ObservedLog:
+class ObservedLog(Struct, frozen=True):
     """Lines of the log: while the node served, and after it had ended."""
 
     serving: tuple[str, ...]

@@ -9,8 +9,9 @@ import contextlib
 import itertools
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from kvsim.client.connect import connect
 from kvsim.client.exchange import Exchange, Request
@@ -24,8 +25,7 @@ ASK_TIMEOUT_S = 2.0
 GUESS_TIMEOUT_S = 0.4
 
 
-@dataclass(frozen=True)
-class StartedDraft:
+class StartedDraft(Struct, frozen=True):
     """A draft's running nodes: `n1` is the leader, `n2` the first follower.
 
     `took_s` is the time from the start to the readiness of all.

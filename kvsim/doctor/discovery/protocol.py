@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from kvsim.client.exchange import Exchange
 from kvsim.client.outcomes import describe_reply
@@ -29,8 +31,7 @@ SOCKET_HINT = "does it have a command-line client? --client ./build/kv_client"
 SILENT_MAX = 5
 
 
-@dataclass
-class Attempts:
+class Attempts(Struct):
     """What was asked while the protocol was unknown, and what came back. For people."""
 
     lines: list[str] = field(default_factory=list)
@@ -45,16 +46,14 @@ class Attempts:
         self.lines.append(f"{what}  →  {answer[:160]}")
 
 
-@dataclass(frozen=True)
-class LearnedProtocol:
+class LearnedProtocol(Struct, frozen=True):
     """A draft that can put and get, and the answers from which its rules were made."""
 
     draft: Draft
     answers: tuple[Answer, ...]
 
 
-@dataclass(frozen=True)
-class NearestGuess:
+class NearestGuess(Struct, frozen=True):
     """The candidate that came closest to a protocol, with what its put and its get got."""
 
     candidate: Candidate
@@ -63,14 +62,14 @@ class NearestGuess:
     read: Exchange | None
 
 
-@dataclass
-class ProtocolSearch:
+class ProtocolSearch(Struct):
     """The search on one running leader. `nearest` is the best candidate that was not enough."""
 
     probe: StartedDraft
     vocabulary: Vocabulary
     attempts: Attempts
     nearest: NearestGuess | None = None
+    _silence: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def find(self, draft: Draft, client: tuple[str, ...]) -> LearnedProtocol | None:
         """A draft that stores a value and reads it back, or None."""
@@ -99,7 +98,7 @@ class ProtocolSearch:
         return None
 
     def _candidates(self, client: tuple[str, ...]) -> Iterator[Candidate]:
-        self._silence: dict[tuple[str, str], int] = {}
+        self._silence = {}
         if client:
             folder = self.probe.folder
             yield from client_candidates(

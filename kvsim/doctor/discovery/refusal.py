@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 # Words with which stores say that this node takes no writes.
 READ_ONLY_WORDS = (
@@ -38,8 +39,7 @@ NAMED_PORT = re.compile(
 REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308, 421})
 
 
-@dataclass(frozen=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """What a follower's answer says. `leader` is the port or name by which it names a leader.
 
     `true_leader`: that is the leader. `says_so`: it refuses because it is a follower.

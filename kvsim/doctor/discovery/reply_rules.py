@@ -14,7 +14,9 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kvsim.client.exchange import Exchange
 from kvsim.client.outcomes import classify, describe_reply
@@ -60,8 +62,7 @@ ERROR_WORD = re.compile(r"-?(?:err|error|fail|failed|failure|invalid|bad|unknown
 COMMON = ("read_only", "refused", "not_ready", "unknown")
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """One answer and what its request did, which is a key of `replies` in node.yaml.
 
     `key` and `value` are those of the request (for `get`: the value that was stored). `leader` is

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from kvsim.client.exchange import Exchange
 from kvsim.doctor.discovery.command import follower_forms, mentions_roles, rejected_words
@@ -37,8 +39,7 @@ AFTER_REFUSAL, AFTER_START = 4, 12
 UNPROVEN = "does this refuse the write because the node is a follower? then call it read_only"
 
 
-@dataclass(frozen=True)
-class RoleFindings:
+class RoleFindings(Struct, frozen=True):
     """What a leader and a follower of one form did. `score` ranks forms."""
 
     draft: Draft
@@ -56,8 +57,7 @@ class RoleFindings:
         return self.refuses and self.names_leader
 
 
-@dataclass
-class RoleSearch:
+class RoleSearch(Struct):
     """Tries followers of one leader's form until one refuses a write and names its leader."""
 
     learned: LearnedProtocol
@@ -65,6 +65,7 @@ class RoleSearch:
     folder: Path
     timeouts: Timeouts
     starts: list[str] = field(default_factory=list)
+    _rejected: set[str] = field(default_factory=set)
 
     def find(self) -> RoleFindings:
         """The best form of a follower. Without any difference, the draft claims no roles."""
@@ -88,7 +89,7 @@ class RoleSearch:
         return best
 
     def _candidates(self, draft: Draft) -> Iterator[Draft]:
-        self._rejected: set[str] = set()
+        self._rejected = set()
         if not mentions_roles(self.vocabulary) and not draft.form.names_role:
             return
         for form in follower_forms(draft.form, self.vocabulary):

@@ -9,7 +9,9 @@ import contextlib
 import re
 import socket
 import time
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kvsim.client.outcomes import format_bytes
 
@@ -25,8 +27,7 @@ RESP_REQUEST = b"*1\r\n$4\r\nPING\r\n"
 HTML = re.compile(rb"HTTP/\d|<html|<!doctype", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Sniffed:
+class Sniffed(Struct, frozen=True):
     """What came: before any request, and after `sent`. `closed`: the connection then ended."""
 
     greeting: bytes = b""

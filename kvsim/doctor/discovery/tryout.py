@@ -8,9 +8,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+
+from msgspec import Struct
 
 from kvsim.config.command_words import beside
 from kvsim.config.program import Role
@@ -44,8 +45,7 @@ class End(StrEnum):
     SILENT = "opens no port"
 
 
-@dataclass(frozen=True)
-class StartTry:
+class StartTry(Struct, frozen=True):
     """One try: the command as it was run, what it came to, its output, the time it took."""
 
     command: str

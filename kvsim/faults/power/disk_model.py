@@ -23,7 +23,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from kvsim.faults.power.recorded_calls import SYNCS_ITSELF, RecordedCall
 
@@ -44,8 +46,7 @@ KEEPS = {
 KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE, COLLAPSES = 1, 2, 16, 8 | 32
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(Struct, frozen=True):
     """A change of a file: bytes at an offset, or a new size. `end`: see RecordedCall.
 
     `size` is None for a write.
@@ -62,8 +63,7 @@ class Change:
         return self.at + len(self.data)
 
 
-@dataclass(frozen=True)
-class NameChange:
+class NameChange(Struct, frozen=True):
     """A change of names: of each (folder, name) the file that it means from now on; None: none.
 
     `file`: the file that it is about.
@@ -80,8 +80,7 @@ class NameChange:
         return any(where == folder for where, _, _ in self.names)
 
 
-@dataclass
-class File:
+class File(Struct):
     """A file: its synced content, and what was changed since. A folder has none.
 
     `written_early`: the file system may write it by itself before long (ext4 does that to files
@@ -126,8 +125,7 @@ def applied(content: bytes | bytearray, changes: Iterable[Change]) -> bytes:
 Names = dict[int, dict[str, int]]
 
 
-@dataclass(frozen=True)
-class DiskState:
+class DiskState(Struct, frozen=True):
     """What a disk has: path below the data directory → content; None: a folder."""
 
     files: Mapping[str, bytes | None]
@@ -136,8 +134,7 @@ class DiskState:
         return hash(tuple(sorted(self.files.items(), key=lambda item: item[0])))
 
 
-@dataclass(frozen=True)
-class LostChange:
+class LostChange(Struct, frozen=True):
     """A change that a state lacks, wholly or in part. `why`: the sync that is missing."""
 
     path: str
@@ -149,8 +146,7 @@ class LostChange:
     time_ns: int = 0
 
 
-@dataclass
-class NameJournal:
+class NameJournal(Struct):
     """The names that are synced by one model, and the changes of names since, in order."""
 
     synced: Names = field(default_factory=dict)

@@ -12,8 +12,10 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from kvsim.data_directory import write_file
 from kvsim.faults.power.disk_model import Change, DiskModel, DiskState, File

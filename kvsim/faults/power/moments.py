@@ -10,7 +10,8 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kvsim.faults.power.disk_model import (
     Change,
@@ -27,8 +28,7 @@ PARTS_MAX = 6
 STATES_MIN = 4
 
 
-@dataclass(frozen=True)
-class CutState:
+class CutState(Struct, frozen=True):
     """A state that a power cut may leave at a moment.
 
     What was acknowledged by `must_ns` has to be there; what was begun by `may_ns` may be.
@@ -40,8 +40,7 @@ class CutState:
     moment: str
 
 
-@dataclass(frozen=True)
-class Moment:
+class Moment(Struct, frozen=True):
     """A moment, by the calls around it. `legal`: how many states it has."""
 
     must_ns: int

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
+
+from msgspec import Struct, field
 
 HEADER = struct.Struct("=IHHQQQqqqqqII")
 
@@ -40,8 +41,7 @@ class Kind(IntEnum):
 SYNCS_ITSELF = 1
 
 
-@dataclass(frozen=True)
-class RecordedCall:
+class RecordedCall(Struct, frozen=True):
     """One call. `end` 0: the process was killed in it, so that it may have happened or not.
 
     `file`: the inode. `at` and `length`: the bytes of a write, `length` the size of a truncation.
@@ -124,8 +124,7 @@ def read_entries(content: bytes, start: int = 0) -> tuple[list[RecordedCall], in
     return found, at
 
 
-@dataclass
-class RecordFiles:
+class RecordFiles(Struct):
     """The files of one node's processes. `read` continues where the last call ended.
 
     The node must be down: an entry is read once.

@@ -12,9 +12,10 @@ import hashlib
 import shutil
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+
+from msgspec import Struct, field
 
 from kvsim.errors import RunInvalid
 from kvsim.faults.power.disk_recording import DiskRecording
@@ -30,8 +31,7 @@ PT_NOTE = 4
 HEAD_BYTES = 1 << 16
 
 
-@dataclass(frozen=True)
-class PreloadControl:
+class PreloadControl(Struct, frozen=True):
     """`library`: the copy that nodes load, readable for the users that run nodes.
 
     `pages`: by node. `recordings`: by node, where it is recorded what the nodes write.

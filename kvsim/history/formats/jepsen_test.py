@@ -15,8 +15,9 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from kvsim.errors import UsageError
 from kvsim.history.fressian import FressianError, FressianReader

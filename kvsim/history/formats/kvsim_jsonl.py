@@ -13,7 +13,6 @@ import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, fields
 from operator import itemgetter
 from typing import Any
 
@@ -23,11 +22,12 @@ from kvsim.history.operations import APPEND, KINDS, Operation, Operations
 from kvsim.history.pairing import FormatError, make_readable
 from kvsim.history.row_batch import Columns, add_in_batches
 from kvsim.history.typed_values import encode
+from kvsim.structs import to_dict
 
 REQUIRED = ("call_ns", "return_ns", "process", "key", "kind")
 APPEND_NAME = KINDS[APPEND]
 # The fields as this module writes them.
-WRITTEN = tuple(field.name for field in fields(Operation))
+WRITTEN = Operation.__struct_fields__
 # In the order of `row_batch.Columns`.
 COLUMNS = [itemgetter(name) for name in (*REQUIRED, "value", "expected", "outcome", "node")]
 NAMES = frozenset(WRITTEN)
@@ -88,15 +88,15 @@ def write(history: History) -> Iterator[str]:
     more = {
         "initial": dict(history.initial),
         "leader_log": history.leader_log,
-        "samples": [asdict(sample) for sample in history.samples],
-        "faults": [asdict(fault) for fault in history.faults],
-        "finals": [asdict(final) for final in history.finals],
+        "samples": [to_dict(sample) for sample in history.samples],
+        "faults": [to_dict(fault) for fault in history.faults],
+        "finals": [to_dict(final) for final in history.finals],
     }
     held = {name: value for name, value in more.items() if value or value == ()}
     if held or not len(history.operations):
         yield json.dumps({VERSION_FIELD: VERSION, **held})
     for operation in history.operations:
-        yield json.dumps(asdict(operation))
+        yield json.dumps(to_dict(operation))
 
 
 def _add(operations: Operations, entry: Mapping[str, Any]) -> None:
@@ -170,11 +170,11 @@ def _fault(fault: Mapping[str, Any]) -> FaultSpan:
 def _check_types(found: Mapping[str, Any]) -> None:
     """Raise TypeError where a field of a sample, fault or final read has another type."""
     for item in (*found["samples"], *found["faults"], *found["finals"]):
-        for field in fields(item):
-            value = getattr(item, field.name)
-            expected = FIELD_TYPES.get(str(field.type))
+        for name in item.__struct_fields__:
+            value = getattr(item, name)
+            expected = FIELD_TYPES.get(type(item).__annotations__[name])
             if expected is not None and type(value) not in expected:
-                raise TypeError(f"{field.name} is {json.dumps(value)[:40]}")
+                raise TypeError(f"{name} is {json.dumps(value)[:40]}")
 
 
 FIELD_TYPES: dict[str, tuple[type, ...]] = {

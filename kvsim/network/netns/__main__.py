@@ -10,7 +10,6 @@ from __future__ import annotations
 import select
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 from kvsim.network.netns.delay_queue import read_packets
@@ -18,6 +17,7 @@ from kvsim.network.netns.router import Router
 from kvsim.network.netns.veth import CannotBuild
 from kvsim.network.rules import UPSTREAM, LinkRule
 from kvsim.process.worker import WorkerRequests, send_reply
+from kvsim.structs import to_dict
 
 Request = dict[str, Any]
 
@@ -29,7 +29,7 @@ def _set_rules(router: Router, request: Request) -> str:
 
 def _stats(router: Router, request: Request) -> dict[str, Any]:
     stats = router.stats(map(router.pair, request["links"]))
-    return {link: {UPSTREAM: asdict(stats[router.pair(link)])} for link in request["links"]}
+    return {link: {UPSTREAM: to_dict(stats[router.pair(link)])} for link in request["links"]}
 
 
 def _rules(router: Router, request: Request) -> dict[str, Any]:

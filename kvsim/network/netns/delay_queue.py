@@ -15,7 +15,8 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from kvsim.network.rules import PASS, DeliverySchedule, LinkClock, LinkRule, LinkStats
 
@@ -48,8 +49,7 @@ def open_interface(name: str) -> int:
     return device
 
 
-@dataclass(eq=False)
-class DelayLine:
+class DelayLine(Struct, eq=False):
     """One directed pair: its rule, its counters, and its packets that wait.
 
     `waiting` holds (due time, arrival time, packet). Due time None: until the rule changes.

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from kvsim.network.netns.subnets import Host, host_pairs
 from kvsim.network.rules import LinkRule
@@ -33,8 +34,7 @@ HAS_DATA = "tcp flags & psh == psh"
 Pair = tuple[Host, Host]
 
 
-@dataclass(frozen=True)
-class PairCounters:
+class PairCounters(Struct, frozen=True):
     """The kernel's counters of one directed pair.
 
     `rules`: how many rules its chain has. `offered`: bytes that met a rule. `refused`: packets that

@@ -12,7 +12,8 @@ import os
 import select
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from kvsim.network.netns import nftables
 from kvsim.network.netns.delay_queue import DEVICE, DelayQueue, open_interface, packet_sender

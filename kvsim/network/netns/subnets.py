@@ -7,9 +7,10 @@ only inside the namespaces of one run, so that any number of runs can use the sa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address
 from itertools import permutations
+
+from msgspec import Struct
 
 BLOCK = IPv4Address("198.18.0.0")
 
@@ -19,8 +20,7 @@ ROUTER_ADDRESS = str(BLOCK + 1)
 FIRST_HOST = 2
 
 
-@dataclass(frozen=True)
-class Host:
+class Host(Struct, frozen=True):
     """One host: `number` names its interface and, in pairs, the chains of its links."""
 
     name: str

@@ -7,9 +7,10 @@ whose times count events, such as the lines of a file, is shown with these count
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 import kvsim
 from kvsim.checks.consistency.report import Report
@@ -36,8 +37,7 @@ NS_PER_S = 1e9
 EVENTS_PER_S = 1e3
 
 
-@dataclass(frozen=True)
-class HistorySource:
+class HistorySource(Struct, frozen=True):
     """Where a history came from: its file, its format as it is printed, and the command."""
 
     file: str

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from msgspec.structs import asdict
+
 from kvsim.checks.verdict import Finding, Verdict
 from kvsim.history.build import epoch_ns_of
 from kvsim.history.history import History
@@ -53,7 +55,7 @@ def timeline_data(
     load_checks = proof.load.checks if proof.load else ()
     return {
         "about": _about(run, record, proof),
-        "nodes": [vars(node) for node in proof.nodes],
+        "nodes": [asdict(node) for node in proof.nodes],
         "lanes": rows.lanes,
         "thinned": {"every": rows.load_every, "of": rows.load_total},
         "names": rows.names,

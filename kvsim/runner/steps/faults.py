@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import yaml
+from msgspec.structs import asdict, replace
 
 from kvsim.client.exchange import Request
 from kvsim.config.cluster import Cluster
@@ -121,8 +121,7 @@ def answers(outcome: Outcome, protocol: str) -> bool:
 # --- fault ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
-class FaultStep(Step):
+class FaultStep(Step, frozen=True, kw_only=True):
     """One fault around held steps. `evidence`: `required` or `optional`."""
 
     kind: FaultDeclaration[Any]
@@ -130,7 +129,7 @@ class FaultStep(Step):
     evidence: str
 
     def targets(self) -> Iterator[Target]:
-        yield from (value for value in vars(self.settings).values() if isinstance(value, Target))
+        yield from (value for value in asdict(self.settings).values() if isinstance(value, Target))
 
     def fault_kinds(self, links: str) -> tuple[FaultKind, ...]:
         return (self.kind,)
@@ -229,7 +228,7 @@ def _kind_fields() -> Mapping[str, Field]:
     return {name: Field(kind.record(), kind.description) for name, kind in fault_kinds().items()}
 
 
-class FaultVerb(StepVerb[FaultStep]):
+class FaultVerb(StepVerb[FaultStep], frozen=True):
     """The verb `fault`: one field for each kind, exactly one of which is written."""
 
     def record(self) -> Record:
@@ -355,7 +354,7 @@ def _default_kinds(*, breaks_links: bool) -> str:
     return f"{{{', '.join(weights)}}}"
 
 
-class StormVerb(StepVerb[StormStep]):
+class StormVerb(StepVerb[StormStep], frozen=True):
     """The verb `storm`."""
 
     def record(self) -> Record:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
+
+from msgspec import Struct
 
 from kvsim.checks.expectations import describe
 from kvsim.checks.verdict import Verdict
@@ -32,8 +33,7 @@ WAIT_S = DefaultTimeout(5.0)
 # --- wait ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
-class WaitStep(TargetedStep):
+class WaitStep(TargetedStep, frozen=True, kw_only=True):
     """Wait until the nodes are `ready`, `serving`, `gone`, `leader` or `leader_known`."""
 
     until: str
@@ -93,8 +93,7 @@ def _wait_for_target(context: Context, step: WaitStep, deadline: Deadline) -> li
     )
 
 
-@dataclass(frozen=True)
-class Condition:
+class Condition(Struct, frozen=True):
     """A state to wait for, and what was observed instead, in words."""
 
     holds: Callable[[], bool]
@@ -198,8 +197,7 @@ WAITS: dict[
 # --- sleep -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
-class SleepStep(Step):
+class SleepStep(Step, frozen=True, kw_only=True):
     """Let `seconds` pass."""
 
     seconds: float
@@ -217,8 +215,7 @@ def sleep(context: Context, step: SleepStep, nodes: list[str]) -> StepResult:
 # --- check -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
-class CheckStep(Step):
+class CheckStep(Step, frozen=True, kw_only=True):
     """Observe one of `state` (of `nodes`), `role` or `log` (both of `at`)."""
 
     state: str | None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
 from kvsim.config.node_states import NodeStates
 from kvsim.config.scenario import TargetedStep
@@ -15,8 +14,7 @@ from kvsim.runner.context import PASSED, Context, StepResult, StepVerb, failed_b
 AT = Field(TargetSchema(), "the target", required=True)
 
 
-@dataclass(frozen=True, kw_only=True)
-class StartStep(TargetedStep):
+class StartStep(TargetedStep, frozen=True, kw_only=True):
     """Start nodes that are down."""
 
     def begin(self, states: NodeStates) -> Iterator[str]:
@@ -25,8 +23,7 @@ class StartStep(TargetedStep):
         states.set(reach, True, self.location.line)
 
 
-@dataclass(frozen=True, kw_only=True)
-class StopStep(TargetedStep):
+class StopStep(TargetedStep, frozen=True, kw_only=True):
     """Stop nodes in order."""
 
     def begin(self, states: NodeStates) -> Iterator[str]:
@@ -34,8 +31,7 @@ class StopStep(TargetedStep):
         states.set(states.reach(self.at), False, self.location.line)
 
 
-@dataclass(frozen=True, kw_only=True)
-class RestartStep(TargetedStep):
+class RestartStep(TargetedStep, frozen=True, kw_only=True):
     """Stop nodes in order and start them again."""
 
     def begin(self, states: NodeStates) -> Iterator[str]:
@@ -43,8 +39,7 @@ class RestartStep(TargetedStep):
         states.set(states.reach(self.at), True, self.location.line)
 
 
-@dataclass(frozen=True, kw_only=True)
-class KillStep(TargetedStep):
+class KillStep(TargetedStep, frozen=True, kw_only=True):
     """Send a signal to nodes."""
 
     signal: str = "KILL"

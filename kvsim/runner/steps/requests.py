@@ -6,7 +6,6 @@ The expectation and the time modifier of the step judge the reply.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -38,8 +37,7 @@ PROMOTE_S = DefaultTimeout(10.0)
 SIDE_BY_SIDE = frozenset({"get"})
 
 
-@dataclass(frozen=True, kw_only=True)
-class RequestStep(TargetedStep):
+class RequestStep(TargetedStep, frozen=True, kw_only=True):
     """One request to each node. `follow`: `redirects` when a refusal is followed to the leader."""
 
     follow: str | None = None
@@ -82,8 +80,7 @@ def needs_answer(expect: Expectation) -> bool:
     return expect.kind in ANSWERS
 
 
-@dataclass(frozen=True, kw_only=True)
-class KeyStep(RequestStep):
+class KeyStep(RequestStep, frozen=True, kw_only=True):
     """A request for one key: a get or a delete."""
 
     key: str
@@ -92,18 +89,15 @@ class KeyStep(RequestStep):
         return {"key": self.key}
 
 
-@dataclass(frozen=True, kw_only=True)
-class GetStep(KeyStep):
+class GetStep(KeyStep, frozen=True, kw_only=True):
     """Read a key."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class DeleteStep(KeyStep):
+class DeleteStep(KeyStep, frozen=True, kw_only=True):
     """Delete a key."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class PutStep(KeyStep):
+class PutStep(KeyStep, frozen=True, kw_only=True):
     """Write a value."""
 
     value: str
@@ -112,8 +106,7 @@ class PutStep(KeyStep):
         return {"key": self.key, "value": self.value}
 
 
-@dataclass(frozen=True, kw_only=True)
-class CasStep(KeyStep):
+class CasStep(KeyStep, frozen=True, kw_only=True):
     """Write a value if the key holds the expected one."""
 
     expected: str
@@ -123,13 +116,11 @@ class CasStep(KeyStep):
         return {"key": self.key, "expected": self.expected, "value": self.value}
 
 
-@dataclass(frozen=True, kw_only=True)
-class PromoteStep(RequestStep):
+class PromoteStep(RequestStep, frozen=True, kw_only=True):
     """Make the target the leader."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class RawStep(RequestStep):
+class RawStep(RequestStep, frozen=True, kw_only=True):
     """Send bytes as they are. `send` is text that stands for them."""
 
     send: str

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from kvsim.client.exchange import Request
 from kvsim.client.side_by_side import side_by_side
@@ -37,6 +38,7 @@ from kvsim.history.run_record import CLOCK_GAP
 from kvsim.runner.context import PASSED, Context, StepResult, StepVerb, invalid
 from kvsim.runner.roles import leaders
 from kvsim.runner.storm import FaultTargets
+from kvsim.structs import to_dict
 from kvsim.text import did_you_mean
 from kvsim.timeouts import DefaultTimeout, timeout_usage
 from kvsim.waiting import Deadline, TimedOut, wait_until
@@ -54,8 +56,7 @@ DISPENSABLE = frozenset({"delete"})
 DEFAULT_MIX: Mapping[str, int] = MappingProxyType({"put": 50, "get": 50})
 
 
-@dataclass(frozen=True)
-class LoadMinima:
+class LoadMinima(Struct, frozen=True):
     """With fewer operations than these, the run is invalid. Each is 1, except where noted.
 
     `cas`: None is 1 where the mix has compare-and-sets.
@@ -69,11 +70,10 @@ class LoadMinima:
     cas: int | None = None
 
     def to_json(self) -> dict[str, int]:
-        return {name: count for name, count in asdict(self).items() if count is not None}
+        return {name: count for name, count in to_dict(self).items() if count is not None}
 
 
-@dataclass(frozen=True)
-class LoadRequirements:
+class LoadRequirements(Struct, frozen=True):
     """What the answered operations of a load must keep; None: not required.
 
     `rate` is in operations per second, of all clients together.
@@ -86,11 +86,10 @@ class LoadRequirements:
     rate: int | None = None
 
     def to_json(self) -> dict[str, float]:
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        return {name: value for name, value in to_dict(self).items() if value is not None}
 
 
-@dataclass(frozen=True, kw_only=True)
-class LoadStep(Step):
+class LoadStep(Step, frozen=True, kw_only=True):
     """Start a load of a name, or stop it. All other fields belong to the start.
 
     `at` and `reads` say where clients write and read. `rate` is in operations per second of all

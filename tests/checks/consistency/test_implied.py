@@ -8,9 +8,9 @@ import random
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from kvsim.checks.consistency import case as cases
 from kvsim.checks.consistency import linearizable

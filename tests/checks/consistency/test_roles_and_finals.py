@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from kvsim.checks.consistency.availability import available, recovers
 from kvsim.checks.consistency.case import Minima

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from kvsim.checks.consistency.ascii_timeline import draw_timeline
 from kvsim.checks.consistency.linearizable import linearizable

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import asdict
 
 import pytest
 
@@ -17,6 +16,7 @@ from kvsim.checks.run_record.elections import (
 )
 from kvsim.checks.run_record.leadership import terms_only_rise
 from kvsim.history.history import FaultTraits
+from kvsim.structs import to_dict
 from tests.checks.run_record.raft_model import RaftModel
 from tests.checks.run_record.run_builder import RunBuilder
 
@@ -230,7 +230,7 @@ def test_data_that_a_fault_damaged_accuse_nobody():
         fault="crash",
         nodes=["n2"],
         settings={},
-        traits=asdict(FaultTraits(ends_nodes="always", damages_data=True)),
+        traits=to_dict(FaultTraits(ends_nodes="always", damages_data=True)),
         required=True,
     )
     status(run, "n1", "leader", term="3", commit="9", last_index="9", applied="9", digest="aa")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import pytest
 
 from kvsim.checks.run_record.data import acknowledged_writes_survive
@@ -12,10 +10,11 @@ from kvsim.checks.verdict import Verdict
 from kvsim.history.history import FaultTraits
 from kvsim.history.outcome import Outcome, OutcomeKind, Reason
 from kvsim.history.run_record import FILES_BACK
+from kvsim.structs import to_dict
 from tests.checks.run_record.run_builder import RunBuilder
 
 OK = Outcome(OutcomeKind.OK)
-TRAITS = asdict(FaultTraits(ends_nodes="always", cuts_power=True, preloads=True))
+TRAITS = to_dict(FaultTraits(ends_nodes="always", cuts_power=True, preloads=True))
 LOST = {
     "file": "log-1",
     "what": "written",

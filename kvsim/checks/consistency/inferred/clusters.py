@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
+
+from msgspec import Struct, field
 
 from kvsim.checks.linearizability.decision import BEFORE
 from kvsim.history.operations import (
@@ -25,8 +26,7 @@ from kvsim.history.operations import (
 )
 
 
-@dataclass(eq=False)
-class LeaderClusters:
+class LeaderClusters(Struct, eq=False, dict=True):
     """The clusters of one key, by value number. `first` is the earliest return, `last` the latest
     call, `row` the write of each; `deletes` are the rows of deletes.
 

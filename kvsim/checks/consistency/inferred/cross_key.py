@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kvsim.checks.consistency.ascii_timeline import draw_first_timelines
 from kvsim.checks.consistency.incarnations import Incarnations
@@ -23,8 +24,7 @@ from kvsim.history.operations import CHANGES_KEY, NEVER, NOWHERE, Operations
 NO_FLOOR = -NEVER
 
 
-@dataclass(frozen=True, slots=True)
-class ShownValue:
+class ShownValue(Struct, frozen=True):
     """What real time proves of the value that a read showed.
 
     `written_ns` is when its write was called, `writer` that write's row (-1: it was there from the
@@ -38,8 +38,7 @@ class ShownValue:
     overwriter: int
 
 
-@dataclass(frozen=True, slots=True)
-class MissedWrite:
+class MissedWrite(Struct, frozen=True):
     """`read` does not show `overwriter`, which had completed before `writer` was called.
 
     `shown` is the read that had shown `writer` before, or `writer` itself where a client's own

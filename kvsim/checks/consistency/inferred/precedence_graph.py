@@ -12,8 +12,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from kvsim.checks.consistency.inferred.clusters import LeaderClusters
 from kvsim.history.operations import ABSENT, NEVER
@@ -35,8 +36,7 @@ class Observation(NamedTuple):
 Observations = Sequence[Observation]
 
 
-@dataclass(frozen=True)
-class Cycle:
+class Cycle(Struct, frozen=True):
     """Values that would each have to come before the next, and the last before the first.
 
     `pairs` are the rows of operations that prove it, without those that follow from real time.

@@ -8,8 +8,9 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import compress
+
+from msgspec import Struct
 
 from kvsim.checks.consistency.inferred import sessions_numpy
 from kvsim.checks.consistency.masks import both, mask_of, mask_of_rows, rows_in
@@ -21,8 +22,7 @@ BITS = {name: 1 << number for number, name in enumerate(SESSION_GUARANTEES)}
 ANSWERED = 1 << len(BITS)
 
 
-@dataclass(frozen=True)
-class ClientSessions:
+class ClientSessions(Struct, frozen=True):
     """The answered operations of clients, the rows in `mask`.
 
     `bound` has one byte an operation of the history: ANSWERED for those in `mask`, and a bit for
