@@ -95,7 +95,7 @@ def request_of(event: Event) -> RequestRecord:
 
 # The fields that an event leaves out when they are empty.
 OPTIONAL = ("phase", "unsolicited", "expected", "allowed_s", "status", "stderr")
-_REQUIRED = tuple(name for name in RequestRecord.__dataclass_fields__ if name not in OPTIONAL)
+_REQUIRED = tuple(name for name in RequestRecord.__struct_fields__ if name not in OPTIONAL)
 
 
 class StepRecord(Struct, frozen=True):
