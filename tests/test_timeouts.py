@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Struct
 
 from kvsim.config.cluster_loader import load_cluster
 from kvsim.config.scenario_loader import load_scenario
@@ -17,15 +17,13 @@ from kvsim.runner.steps.workload import LoadStep
 from kvsim.timeouts import DefaultTimeout, Timeouts, UserTimeout, timeout_usage, timeouts_for
 
 
-@dataclass(frozen=True)
-class Gate:
+class Gate(Struct, frozen=True):
     name: str
     within_s: float
     period_s: float = 0.5
 
 
-@dataclass(frozen=True)
-class House:
+class House(Struct, frozen=True):
     gates: tuple[Gate, ...]
     settings: dict[str, object]
 
