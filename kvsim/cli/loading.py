@@ -157,7 +157,7 @@ def load_cluster_with_bug(
     )
 
 
-class Case(NamedTuple):
+class ScenarioCase(NamedTuple):
     """A scenario (a cell) with the cluster that it runs on. `arguments` are those of the command,
     with the cluster of this case."""
 
@@ -168,7 +168,7 @@ class Case(NamedTuple):
 
 def load_cases(
     paths: Iterable[Path], arguments: argparse.Namespace, *, attached: bool = False
-) -> list[Case]:
+) -> list[ScenarioCase]:
     """Every scenario (every cell) of the files, with the cluster that the arguments choose.
 
     Everything is read and checked before anything is started. A scenario by name that suits every
@@ -176,7 +176,7 @@ def load_cases(
     files.
     """
     problems: list[Problem] = []
-    cases: list[Case] = []
+    cases: list[ScenarioCase] = []
     options = _collect(lambda: options_of(arguments), problems) or {}
     for name in paths:
         chosen = argparse.Namespace(**vars(arguments))
@@ -188,7 +188,7 @@ def load_cases(
         cluster = _collect(lambda: chosen.cluster and cluster_file(chosen.cluster), problems)  # noqa: B023
         found = read_cases(path, problems, cluster, chosen.program, options, attached=attached)
         of_cells = _collect(lambda: _choose(found, chosen.cell, path), problems)  # noqa: B023
-        cases += (Case(*case, chosen) for case in of_cells or ())
+        cases += (ScenarioCase(*case, chosen) for case in of_cells or ())
     if problems:
         raise FileProblems(list(dict.fromkeys(problems)))
     return cases

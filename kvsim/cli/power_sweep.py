@@ -7,12 +7,11 @@ import json
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from kvsim.checks.verdict import Verdict
 from kvsim.cli.arguments import chosen_seed
-from kvsim.cli.loading import Case
+from kvsim.cli.loading import ScenarioCase
 from kvsim.cli.output import show
 from kvsim.config.cluster import Cluster, NodeSpec
 from kvsim.config.scenario import Scenario
@@ -21,6 +20,7 @@ from kvsim.faults.power.disk_recording import DiskRecording
 from kvsim.runner.job import RunOptions
 from kvsim.runner.power_sweep import PowerSweep, is_read, leader_of, sweep_power, writes_of
 from kvsim.runner.run import run_scenario
+from kvsim.structs import to_dict
 from kvsim.text import plural
 from kvsim.timeouts import PLAIN
 from kvsim.trials.trial import worst_exit
@@ -29,7 +29,7 @@ FINDINGS_MAX = 10
 MOMENTS_MAX = 3
 
 
-def sweep_cases(arguments: argparse.Namespace, cases: Sequence[Case]) -> int:
+def sweep_cases(arguments: argparse.Namespace, cases: Sequence[ScenarioCase]) -> int:
     """Sweep each case; the worst exit status. Raises UsageError, RunInvalid."""
     seed = chosen_seed(arguments)
     print(f"seed {seed}", file=sys.stderr)
@@ -65,7 +65,7 @@ def _sweep(arguments: argparse.Namespace, scenario: Scenario, cluster: Cluster, 
     ]
     survives = {node.name: node.survives_power for node in cluster.nodes}
     if arguments.json:
-        rows = [asdict(result) for result in results]
+        rows = [to_dict(result) for result in results]
         print(json.dumps({"scenario": scenario.label, "seed": seed, "nodes": rows}))
     else:
         lines = (

@@ -30,7 +30,7 @@ from kvsim.cli.arguments import (
     write_output,
 )
 from kvsim.cli.batch_options import run_arguments
-from kvsim.cli.loading import Case, load_cases
+from kvsim.cli.loading import ScenarioCase, load_cases
 from kvsim.cli.output import show, text_width
 from kvsim.cli.progress import run_progress
 from kvsim.cli.run_many import (
@@ -140,7 +140,7 @@ def _how_to_begin() -> str:
     )
 
 
-def _require_attachable(arguments: argparse.Namespace, cases: Sequence[Case]) -> None:
+def _require_attachable(arguments: argparse.Namespace, cases: Sequence[ScenarioCase]) -> None:
     """Raises UsageError for what a cluster that is up already cannot do."""
     if arguments.jobs > 1:
         raise UsageError(
@@ -156,7 +156,7 @@ def _require_attachable(arguments: argparse.Namespace, cases: Sequence[Case]) ->
 
 
 def _run_in_turn(
-    arguments: argparse.Namespace, cases: Sequence[Case], seed: int
+    arguments: argparse.Namespace, cases: Sequence[ScenarioCase], seed: int
 ) -> list[CompletedRun]:
     """Run all, one after another, until one is interrupted."""
     options = RunOptions(

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from kvsim.checks.deviation import first_deviation
 from kvsim.cli.batch_options import run_arguments
-from kvsim.cli.loading import Case
+from kvsim.cli.loading import ScenarioCase
 from kvsim.cli.output import is_terminal, table, text_width
 from kvsim.config.scenario import Scenario
 from kvsim.config.yaml_nodes import display_path
@@ -47,7 +47,7 @@ class CompletedRun(Struct, frozen=True):
 
 
 def run_in_parallel(
-    cases: Sequence[Case],
+    cases: Sequence[ScenarioCase],
     arguments: argparse.Namespace,
     seed: int,
     on_result: Callable[[CompletedRun], None],
@@ -80,7 +80,7 @@ def run_in_parallel(
     return [completed[trial.key] for trial in trials if trial.key in completed]
 
 
-def _trial(case: Case, seed: int) -> Trial:
+def _trial(case: ScenarioCase, seed: int) -> Trial:
     scenario, _, arguments = case
     words = [*scenario.cell_arguments, *run_arguments(arguments)]
     words += [

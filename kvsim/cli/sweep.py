@@ -26,7 +26,7 @@ from kvsim.cli.arguments import (
     output_folder,
 )
 from kvsim.cli.batch_options import add_jobs, add_limit, batch_progress, run_arguments
-from kvsim.cli.loading import Case, load_cases
+from kvsim.cli.loading import ScenarioCase, load_cases
 from kvsim.cli.output import show
 from kvsim.config.scenario import Scenario
 from kvsim.config.scenario_writer import self_contained, text_of
@@ -130,7 +130,7 @@ def run(arguments: argparse.Namespace) -> int:
     return int(worst_exit(exits))
 
 
-def _require_durable(cases: Sequence[Case]) -> None:
+def _require_durable(cases: Sequence[ScenarioCase]) -> None:
     """Raises UsageError for a program whose data do not survive a restart."""
     for _, cluster, _ in cases:
         for node in cluster.nodes:

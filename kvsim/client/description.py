@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from kvsim.config.program import Program, Query, ReplyRule, Role, Speak
 from kvsim.errors import UsageError
@@ -55,8 +56,7 @@ NODE = JsonObject(
 FILE = JsonObject({"format": INT, "programs": JsonList(PROGRAM), "nodes": JsonMap(NODE)})
 
 
-@dataclass(frozen=True)
-class ClientDescription:
+class ClientDescription(Struct, frozen=True):
     """One node: its program, where clients reach it, and the names for its templates."""
 
     program: Program

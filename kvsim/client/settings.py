@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+from msgspec import Struct
 
 from kvsim.config.program import Speak
 from kvsim.config.protocol_schema import ProtocolLanguage
@@ -34,8 +35,7 @@ class BadSetting(UsageError):
     """A setting or a request in node.yaml that a protocol cannot use."""
 
 
-@dataclass(frozen=True)
-class ProtocolSetting(Generic[Value]):
+class ProtocolSetting(Struct, Generic[Value], frozen=True):
     """One setting of a protocol. `schema` reads it and makes the value.
 
     `default_text` is how the docs show the default.
@@ -164,8 +164,7 @@ class BytesPattern(Pattern):
         return re.compile(value.encode("utf-8", "surrogateescape"))
 
 
-@dataclass(frozen=True)
-class HandshakeRequest:
+class HandshakeRequest(Struct, frozen=True):
     """One request of a handshake, not yet compiled, and the pattern for its reply."""
 
     send: Any

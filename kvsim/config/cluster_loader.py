@@ -10,9 +10,11 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from kvsim.config.cluster import Cluster, Lag, NodeSpec
 from kvsim.config.names import known_names
@@ -138,8 +140,7 @@ def read_cluster_of(
     )
 
 
-@dataclass
-class _Reader:
+class _Reader(Struct):
     """Reads one cluster file. `programs` caches them, so that each is read once."""
 
     path: Path

@@ -6,8 +6,9 @@ Starts and stops nothing, and does not wait.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from kvsim.config.program import OUTPUT, Probe, Ready
 from kvsim.config.template import render_pattern
@@ -20,8 +21,7 @@ from kvsim.timeouts import PLAIN, Timeouts
 PROBE_KINDS: dict[str, ProbeKind] = discover(probes, ProbeKind)
 
 
-@dataclass
-class Readiness:
+class Readiness(Struct):
     """The readiness of one incarnation of a node.
 
     All probes of `ready.all_of` must pass, and one of `ready.any_of`. `evidence` and `observed`

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from kvsim.client.description import from_json
 from kvsim.client.outcomes import format_bytes, without_a_node
@@ -28,8 +30,7 @@ NO_REPLY = "no whole reply arrived"
 SLOW_PATTERN = "a pattern took too long"
 
 
-@dataclass
-class ClassifiedReplies:
+class ClassifiedReplies(Struct):
     """How many replies gave their outcome again, why others could not, and one line for each
     outcome that its reply does not give.
     """

@@ -7,8 +7,10 @@ one seed.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec.structs import replace
 
 PORT_OPTIONS = ("--port", "-p", "--listen", "--client-port", "-port", "--listen-port", "--bind")
 FOLDER_OPTIONS = ("--data-dir", "--dir", "-d", "--data", "--datadir", "--data_dir", "--storage")

@@ -11,10 +11,10 @@ import os
 import random
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from kvsim.doctor.discovery.candidates import client_candidates
 from kvsim.doctor.discovery.command import follower_forms, leader_forms

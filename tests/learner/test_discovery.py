@@ -7,7 +7,6 @@ import itertools
 import re
 import string
 import sys
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from kvsim.cli.loading import load_program
 from kvsim.client.exchange import Exchange

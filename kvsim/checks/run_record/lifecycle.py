@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from kvsim.checks.run_record.manners import allowed_by
 from kvsim.checks.run_record.run_check import run_check

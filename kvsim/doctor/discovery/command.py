@@ -8,9 +8,10 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from kvsim.doctor.discovery.draft import Draft, StartForm
 from kvsim.doctor.discovery.vocabulary import NAMES, Vocabulary

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from kvsim.client.connect import connect
 from kvsim.client.exchange import Client
@@ -26,8 +27,7 @@ LAST = 1_000
 Settings = Mapping[str, Any]
 
 
-@dataclass
-class ProbeContext:
+class ProbeContext(Struct):
     """The node that is probed, and what several tries share. `names` are its template names."""
 
     node: Node
@@ -55,8 +55,7 @@ class ProbeContext:
         return timeout_s
 
 
-@dataclass
-class ProbeResult:
+class ProbeResult(Struct):
     """One try: `evidence` when the probe passed, else what was `observed` instead.
 
     `unmatched`: what node.yaml describes, and what the node said does not match. It did what it was
@@ -71,8 +70,7 @@ class ProbeResult:
 Try = Callable[[ProbeContext, Settings], ProbeResult]
 
 
-@dataclass(frozen=True)
-class ProbeKind:
+class ProbeKind(Struct, frozen=True):
     """One kind of probe. `about`: when it passes. `order`: its position among the kinds.
 
     `schema`: its settings in node.yaml.

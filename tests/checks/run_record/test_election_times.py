@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import asdict
 
 import pytest
 
@@ -19,6 +18,7 @@ from kvsim.history.history import FaultTraits
 from kvsim.history.journal import Event
 from kvsim.history.outcome import Outcome, OutcomeKind
 from kvsim.history.run_record import RunRecord
+from kvsim.structs import to_dict
 from kvsim.text import even_members
 from tests.checks.run_record.run_builder import RunBuilder
 
@@ -66,7 +66,7 @@ class Timed:
         settings = {"flows": list(flows), "mode": mode} if flows else {}
         ends = sorted({end for flow in flows for end in flow.split("->")} - {"client"})
         key = f"1.{len(self.builder.events)}"
-        traits = asdict(FaultTraits())
+        traits = to_dict(FaultTraits())
         self.at(
             begin_s,
             "fault_plan",
