@@ -51,7 +51,7 @@ class Timeouts(Struct, frozen=True):
         return limit if factor == 1.0 else type(limit)(round(limit * factor, 3))
 
     def scaled(self, value: T) -> T:
-        """A frozen value (dataclasses, mappings, tuples) with every limit in it scaled.
+        """A frozen value (Structs, mappings, tuples) with every limit in it scaled.
 
         The same object where nothing in it changes.
         """

@@ -18,6 +18,7 @@ LAYERS = [
         "discovery",
         "errors",
         "file_formats",
+        "structs",
         "invocation",
         "ip_addresses",
         "prerequisites",

@@ -20,6 +20,7 @@ from kvsim.api.cluster import LiveCluster, LiveNode, Reply
 from kvsim.config.names import CLIENT, REQUEST_FIELDS
 from kvsim.config.program import Role
 from kvsim.config.target import parse_target
+from kvsim.config.template import NAME
 from kvsim.errors import NodeFailed, UsageError
 from kvsim.faults.network import LinkFault, partition_lines
 from kvsim.history.outcome import Reason
@@ -107,7 +108,7 @@ LINK_COMMANDS = ("partition", "heal")
 SETTLE = "5s"
 PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 YAML_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
-VARIABLE = re.compile(r"\{(\w+)\}")
+VARIABLE = re.compile(rf"\{{({NAME})\}}")
 
 
 class Recording(Struct):

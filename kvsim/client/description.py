@@ -6,7 +6,6 @@ classified, with everything filled in that the file takes over from others.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from kvsim.history.json_types import (
     OneOf,
     problem_text,
 )
+from kvsim.structs import to_dict
 
 # The format of the file.
 PROGRAMS_FORMAT = 1
@@ -103,7 +103,7 @@ def _node(entry: Mapping[str, Any], programs: list[Program], file: Path) -> Clie
 
 def _program_to_json(program: Program) -> dict[str, Any]:
     query = program.status
-    status = {"status": dataclasses.asdict(query)} if query else {}
+    status = {"status": to_dict(query)} if query else {}
     return {
         "name": program.name,
         "folder": str(program.folder),

@@ -25,6 +25,8 @@ TYPED = st.text(
 @example("on")
 @example("012")
 @example("{c}")
+@example("{0}")
+@example("{a-b.c}{{d}}")
 @example("a: b # c")
 @example("'\"\\")
 def test_a_value_is_read_again_as_it_was_typed(text):

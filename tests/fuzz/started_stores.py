@@ -7,9 +7,9 @@ one seed.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 PORT_OPTIONS = ("--port", "-p", "--listen", "--client-port", "-port", "--listen-port", "--bind")
@@ -52,8 +52,7 @@ REFUSALS = (
 )
 
 
-@dataclass(frozen=True)
-class StartStyle:
+class StartStyle(Struct, frozen=True):
     """How one store is started and asked.
 
     `given` says per kind (port, folder, role, leader) the option or variable; "" is positional or

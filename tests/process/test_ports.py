@@ -38,7 +38,7 @@ ROOT = str(Path(__file__).parents[2])
 
 
 def hold(count: int) -> tuple[subprocess.Popen[str], set[int]]:
-    argv = [sys.executable, "-I", "-S", "-c", HOLD, ROOT, str(count)]
+    argv = [sys.executable, "-I", "-c", HOLD, ROOT, str(count)]
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
     assert process.stdout
     return process, {int(port) for port in process.stdout.readline().split()}

@@ -294,7 +294,7 @@ time.sleep(60)
 def test_it_dies_with_us_even_when_we_are_killed(tmp_path, wrapper: str, dies: str) -> None:
     if wrapper == "setpriv" and not shutil.which("setpriv"):
         pytest.skip("needs setpriv")
-    argv = [sys.executable, "-I", "-S", "-c", HARNESS, ROOT, wrapper, dies, str(tmp_path)]
+    argv = [sys.executable, "-I", "-c", HARNESS, ROOT, wrapper, dies, str(tmp_path)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as harness:
         assert harness.stdout
         process = identity.identify(int(harness.stdout.readline()))

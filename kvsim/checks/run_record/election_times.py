@@ -219,11 +219,11 @@ def _terms(record: RunRecord, period: Period) -> list[tuple[float, int]]:
 @run_check(
     "While a link passes bytes one way only, a cluster serves (measured; Raft promises nothing)",
     subject=Subject.FAILOVER,
-    order=160,
+    order=161,
 )
 def one_way_links(record: RunRecord) -> tuple[int, list[Finding]]:
-    """Measures every fault in which bytes passed one way only between two nodes that elect. It
-    fails nothing: Raft promises no progress then.
+    """Judges every fault in which bytes passed one way only between two nodes that elect. It
+    measures, and fails nothing: Raft promises no progress then.
     """
     if not all("elects" in record.capabilities(node) for node in record.nodes):
         return 0, []
@@ -257,7 +257,7 @@ def _measured(record: RunRecord, fault: FaultRecord, begin_s: float, end_s: floa
     return warning(text, step=fault.id)
 
 
-@run_check("A cluster that elects has an odd number of nodes", subject=Subject.FAILOVER, order=161)
+@run_check("A cluster that elects has an odd number of nodes", subject=Subject.FAILOVER, order=162)
 def members_are_odd(record: RunRecord) -> tuple[int, list[Finding]]:
     """Judges the number of nodes where all of them elect. An even number is a warning."""
     if not all("elects" in record.capabilities(node) for node in record.nodes):
