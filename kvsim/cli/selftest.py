@@ -23,6 +23,7 @@ from kvsim.cli.arguments import Subcommand, add_json, chosen_seed, output_folder
 from kvsim.cli.loading import load_cluster_of, load_scenarios
 from kvsim.cli.output import show
 from kvsim.cli.waiting_line import waiting_for
+from kvsim.config.lint import reasons_to_skip
 from kvsim.config.scenario import Scenario, fault_kinds_of
 from kvsim.errors import Exit, UsageError
 from kvsim.faults.preload.build import NotBuilt, find_compiler
@@ -158,13 +159,19 @@ def _assess_all(
 
 
 def own_scenarios(bugs_file: BugsFile) -> list[Scenario]:
-    """The scenarios (every cell of each) whose cluster runs the correct store, and nothing else."""
-    return [
+    """The scenarios (every cell of each) that apply to their cluster, all of the correct store."""
+    scenarios = [
         scenario
         for path in sorted(bugs_file.scenarios.rglob("*.yaml"))
         for scenario in load_scenarios(path)
-        if all(node.program.folder == bugs_file.correct for node in load_cluster_of(scenario).nodes)
     ]
+    return [scenario for scenario in scenarios if _is_own(scenario, bugs_file)]
+
+
+def _is_own(scenario: Scenario, bugs_file: BugsFile) -> bool:
+    cluster = load_cluster_of(scenario)
+    own = all(node.program.folder == bugs_file.correct for node in cluster.nodes)
+    return own and not reasons_to_skip(scenario, cluster)
 
 
 def depends_on_timing(scenarios: Sequence[Scenario]) -> bool:

@@ -201,14 +201,12 @@ class Segment:
             self.synced = synced
 
     def loses_records(self, offset: int, data: bytes, start: int) -> bool:
-        """Whether a cut at `offset` loses more than what was never synced.
+        """Whether a cut at `offset` loses a whole record that was synced.
 
-        `data`: the end of the file, `start`: where `offset` is in it. A file that is not marked
-        loses something if a whole record follows.
+        `data`: the end of the file, `start`: where `offset` is in it. In a file that is not marked
+        every record counts as synced.
         """
-        if self.synced != NOT_MARKED:
-            return offset < self.synced
-        return has_record(data, start)
+        return offset < self.synced and has_record(data, start)
 
     def truncate(self, offset: int) -> None:
         """Cut the file at `offset`, the end of a record."""

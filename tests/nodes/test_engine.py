@@ -154,7 +154,7 @@ def test_damage_of_what_was_synced_stops_the_start(tmp_path):
     synced, now, _ = synced_then_unsynced(tmp_path)
     log = only_log(tmp_path)
     starts = [at for at in range(len(synced)) if synced[at : at + 4] == record.MAGIC]
-    for whole, start in [(synced, starts[0]), (synced, starts[1]), (now, starts[1])]:
+    for whole, start in [(synced, starts[0]), (now, starts[0]), (now, starts[1])]:
         damaged = bytearray(whole)
         damaged[start + 40] ^= 1
         log.write_bytes(damaged)

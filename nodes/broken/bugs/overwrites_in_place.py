@@ -4,22 +4,12 @@ import posix
 
 from kvstore import record
 from kvstore.engine import Engine
-from kvstore.log import RecordLog
 from kvstore.main import run as run_node
-
-
-class UnmarkedLog(RecordLog):
-    """Does not note up to where it is synced, so that a start cuts what an overwrite tore."""
-
-    def sync(self) -> None:
-        if self.segments:
-            posix.fdatasync(self.segments[-1].fd)
 
 
 class OverwritingEngine(Engine):
     """`last`: the key, offset and size of the last record, and the chain before it."""
 
-    log_class = UnmarkedLog
     last: "tuple[bytes, int, int, int] | None" = None
     last_key = b""
 

@@ -11,7 +11,7 @@ class SortingEngine(Engine):
         super().put(key, value)
         state = self.data
         assert isinstance(state, dict)
-        self.order = sorted(state)
+        self.order = sorted(sorted(state), key=bytes.hex)
 
 
 def run(argv: list[str]) -> int:
