@@ -8,7 +8,7 @@ import sys
 
 OLDEST = (3, 11)
 # Module → the package that has it.
-PACKAGES = {"yaml": "PyYAML", "rich": "rich", "shtab": "shtab"}
+PACKAGES = {"yaml": "PyYAML", "msgspec": "msgspec", "rich": "rich", "shtab": "shtab"}
 
 
 def unfit(version, platform, words):
