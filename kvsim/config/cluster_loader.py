@@ -422,7 +422,8 @@ def _check_no_fixed_roles(
     """A role in the file would say what no node is told: all are started in the same way."""
     for name, program in programs.items():
         elects = "elects" in program.capabilities and not uses_roles(program)
-        if elects and nodes[name].is_written("role"):
+        # Of a program without a status, the file may say who leads first.
+        if elects and program.status is not None and nodes[name].is_written("role"):
             message = (
                 f"nodes.{name}: program {program.name} elects its leader (capability `elects`), "
                 "and its start does not depend on a role: leave `role` out"

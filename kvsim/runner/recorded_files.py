@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from kvsim.config.cluster_loader import resize
+from kvsim.config.cluster_loader import resize, with_roles
 from kvsim.config.program import Role
 from kvsim.config.scenario import Expectation, Scenario, Step, walk_steps
 from kvsim.config.scenario_loader import read_recorded
@@ -131,7 +131,11 @@ def _cluster_problems(run: RunDirectory, record: RunRecord, count: int | None) -
     name = tree.get("cluster")
     if not isinstance(name, Scalar) or name.text != record.meta["cluster"]:
         yield f"{run.cluster}: `cluster` is not what {run.meta} states"
-    asked = _roles(resize(tree, count) if count is not None else tree)
+    if count is not None:
+        tree = resize(tree, count)
+    if record.meta["program_replaced"]:
+        tree = with_roles(tree)
+    asked = _roles(tree)
     recorded = {name: plan["role"] for name, plan in record.nodes.items()}
     if list(asked) != list(recorded):
         yield (
