@@ -341,7 +341,7 @@ def test_names_for_templates(folder: Path) -> None:
 
 ELECTS = """\
 cluster: electing
-program: {program: raft, start: [raft, "--name={name}"], capabilities: [elects]}
+program: {program: raft, start: [raft, "--name={name}"], capabilities: [elects], requests: {status: STATUS}, replies: {status: {ok: .}}, status: {role: $.role}}
 nodes:
   n1: {role: leader}
   n2: {role: follower}
