@@ -341,7 +341,9 @@ def test_names_for_templates(folder: Path) -> None:
 
 ELECTS = """\
 cluster: electing
-program: {program: raft, start: [raft, "--name={name}"], capabilities: [elects], requests: {status: STATUS}, replies: {status: {ok: .}}, status: {role: $.role}}
+program:
+  {program: raft, start: [raft, "--name={name}"], capabilities: [elects],
+  requests: {status: STATUS}, replies: {status: {ok: .}}, status: {role: $.role}}
 nodes:
   n1: {role: leader}
   n2: {role: follower}
@@ -355,7 +357,7 @@ def test_roles_are_not_fixed_for_a_program_that_elects(
     wrong = [
         f"cluster.yaml:{line}:14: nodes.{name}: program raft elects its leader (capability "
         "`elects`), and its start does not depend on a role: leave `role` out"
-        for line, name in ((4, "n1"), (5, "n2"))
+        for line, name in ((6, "n1"), (7, "n2"))
     ]
     assert problems_in(ELECTS) == wrong
 
