@@ -257,3 +257,33 @@ def test_tests_do_not_sleep():
                 pytest.fail(
                     f"{path}:{node.lineno}: wait for a condition with a deadline (kvsim.waiting)"
                 )
+
+
+def test_no_default_is_read_from_the_class_of_a_struct():
+    """`Limits.seconds` is a default of a dataclass, and a descriptor of a Struct."""
+    bases: dict[str, set[str]] = {}
+    fields: dict[str, set[str]] = collections.defaultdict(set)
+    trees = {path: ast.parse(path.read_text()) for path in (ROOT / "kvsim").rglob("*.py")}
+    for node in (node for tree in trees.values() for node in ast.walk(tree)):
+        if isinstance(node, ast.ClassDef):
+            bases[node.name] = {ast.unparse(base).partition("[")[0] for base in node.bases}
+            fields[node.name] |= {
+                item.target.id
+                for item in node.body
+                if isinstance(item, ast.AnnAssign)
+                and isinstance(item.target, ast.Name)
+                and "ClassVar" not in ast.unparse(item.annotation)
+            }
+    structs = {"Struct"}
+    while more := {name for name, of in bases.items() if of & structs} - structs:
+        structs |= more
+    read = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}"
+        for path, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in structs
+        and node.attr in fields[node.value.id]
+    ]
+    assert read == []

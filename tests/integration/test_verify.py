@@ -72,6 +72,15 @@ def test_an_unedited_run_is_valid(recorded):
     assert "the proof is valid" in finished.stdout
 
 
+def test_a_program_given_to_a_cluster_without_roles_is_no_edit(root: Path, tmp_path: Path):
+    scenario = str(root / "scenarios/elections/first_election.yaml")
+    program = ("--program", str(root / "nodes/kvstore/elect.yaml"))
+    done = kvsim("run", scenario, *program, "--out", str(tmp_path / "runs"), folder=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    finished = kvsim("verify", str(tmp_path / "runs/latest"), folder=tmp_path)
+    assert "the proof is valid" in finished.stdout
+
+
 # Of all forgeries, so many are tried in the fast stage.
 ONE_OF = 8
 
