@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kvsim.errors import RunInvalid, UsageError
+from kvsim.folders import find_paths
 from kvsim.waiting import Deadline, TimedOut, wait_until
 
 # The folder of run directories, in the working directory, for every command.
@@ -62,8 +63,8 @@ class RunDirectory:
     @property
     def loads(self) -> list[Path]:
         """The files of all loads, sorted by name: of a load that was killed, what it recorded."""
-        whole = set(self.path.glob(f"loads/*{HISTORY}"))
-        growing = self.path.glob(f"loads/*{HISTORY}{GROWING}")
+        whole = set(find_paths(self.path, f"loads/*{HISTORY}"))
+        growing = find_paths(self.path, f"loads/*{HISTORY}{GROWING}")
         cut = {path for path in growing if path.with_suffix("") not in whole}
         return sorted(whole | cut)
 
@@ -90,7 +91,7 @@ class RunDirectory:
 
     def remove_data(self) -> None:
         """Remove the data directories, which kvsim made; the rest of the run stays."""
-        for data in self.path.glob("nodes/*/data"):
+        for data in find_paths(self.path, "nodes/*/data"):
             remove_folder(data)
 
 

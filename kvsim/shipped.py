@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from kvsim.folders import find_paths
+
 _PACKAGE = Path(__file__).resolve().parent
 _INSTALLED = _PACKAGE / "share"
 # Contains nodes/, scenarios/, clusters/ and cluster.yaml.
@@ -37,5 +39,5 @@ def installed_scenario(path: Path) -> str | None:
 
 def shipped(folder: Path) -> dict[str, Path]:
     """Name → file, for all YAML files below one of the folders: `roles`, `storms/majority`."""
-    files = sorted(folder.rglob("*.yaml"), key=lambda path: (len(path.parts), path))
+    files = sorted(find_paths(folder, "**/*.yaml"), key=lambda path: (len(path.parts), path))
     return {path.relative_to(folder).with_suffix("").as_posix(): path for path in files}

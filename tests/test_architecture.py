@@ -18,6 +18,7 @@ LAYERS = [
         "discovery",
         "errors",
         "file_formats",
+        "folders",
         "structs",
         "invocation",
         "ip_addresses",
@@ -44,6 +45,7 @@ SAME_LAYER = {
     ("config", "history"),
     ("config", "patterns"),
     ("history", "run_directory"),
+    ("shipped", "folders"),
     ("user_files", "text"),
 }
 SOURCES = sorted((ROOT / "kvsim").rglob("*.py"))
@@ -257,6 +259,32 @@ def test_tests_do_not_sleep():
                 pytest.fail(
                     f"{path}:{node.lineno}: wait for a condition with a deadline (kvsim.waiting)"
                 )
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_folders_are_walked_by_what_survives_a_change(path):
+    """A folder that vanishes during `Path.glob` raises FileNotFoundError (Python before 3.13)."""
+    assert walks_in(parsed(path)) == [], "use kvsim.folders"
+
+
+def test_a_condition_that_is_waited_for_survives_a_change_of_the_folder():
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        functions = {
+            node.name: node for node in ast.walk(parsed(path)) if isinstance(node, ast.FunctionDef)
+        }
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "wait_until":
+                condition = functions.get(ast.unparse(node.args[0]), node.args[0])
+                assert walks_in(condition) == [], f"{path}:{node.lineno}: use kvsim.folders"
+
+
+def walks_in(tree: ast.AST) -> list[int]:
+    """The lines in which a folder is walked by pathlib or glob."""
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr in {"glob", "iglob", "rglob"}
+    ]
 
 
 def test_no_default_is_read_from_the_class_of_a_struct():

@@ -8,6 +8,7 @@ import zlib
 from pathlib import Path
 
 from kvsim.errors import UsageError
+from kvsim.folders import find_files
 
 # A larger run directory is not kept.
 PACKED_BYTES_MAX = 16 << 20
@@ -18,9 +19,8 @@ def pack(run: Path) -> bytes | None:
     """The folder as .tar.gz, or None when it is too large. Its name is the top of the archive."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=COMPRESSION) as tar:
-        for path in sorted(run.rglob("*")):
-            if path.is_file() and not path.is_symlink():
-                tar.add(path, f"{run.name}/{path.relative_to(run)}", recursive=False)
+        for path in find_files(run):
+            tar.add(path, f"{run.name}/{path.relative_to(run)}", recursive=False)
             if buffer.tell() > PACKED_BYTES_MAX:
                 return None
     return buffer.getvalue()

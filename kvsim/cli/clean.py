@@ -20,6 +20,7 @@ from kvsim.cli.arguments import Subcommand, add_json
 from kvsim.cli.output import show, table
 from kvsim.config.yaml_nodes import display_path
 from kvsim.errors import Exit, UsageError
+from kvsim.folders import find_paths, stat_files
 from kvsim.process import procfs
 from kvsim.process.environment import ProcessTag
 from kvsim.process.identity import Identity, from_stat
@@ -110,7 +111,9 @@ def _is_campaign(folder: Path) -> bool:
 
 def _runs_below(folder: Path) -> list[Path]:
     """The run directories of a folder: itself, or those one or two levels below."""
-    found = [path.parent for depth in ("", "*/", "*/*/") for path in folder.glob(f"{depth}{META}")]
+    found = [
+        path.parent for depth in ("", "*/", "*/*/") for path in find_paths(folder, f"{depth}{META}")
+    ]
     return [path for path in found if not path.is_symlink()]
 
 
@@ -146,9 +149,9 @@ def _in_use(folder: Path, open_files: set[str]) -> bool:
 
 
 def _old_run(folder: Path) -> OldRun:
-    files = [path for path in folder.rglob("*") if not path.is_symlink() and path.is_file()]
-    size = sum(path.stat().st_size for path in files)
-    newest = max((path.stat().st_mtime for path in files), default=folder.stat().st_mtime)
+    files = [found for _, found in stat_files(folder)]
+    size = sum(found.st_size for found in files)
+    newest = max((found.st_mtime for found in files), default=folder.stat().st_mtime)
     verdicts = [_verdict(path) for path in _runs_below(folder)]
     verdict = verdicts[0] if len(verdicts) == 1 else plural(len(verdicts), "run")
     return OldRun(folder, size, max(0.0, time.time() - newest), verdict)

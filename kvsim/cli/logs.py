@@ -20,6 +20,7 @@ from kvsim.cli.loading import load_running
 from kvsim.cli.output import uses_colour
 from kvsim.cli.streams import is_broken, trusted
 from kvsim.errors import UsageError
+from kvsim.folders import find_paths
 from kvsim.history.journal import ends
 from kvsim.history.run_record import read_meta, read_run_events
 from kvsim.logs.merge import Arrival, NodeLogs, dump, follow
@@ -116,7 +117,7 @@ class RunLogs:
         return was_over
 
     def logs(self) -> NodeLogs:
-        paths = self._run.path.glob("nodes/*/*.log")
+        paths = find_paths(self._run.path, "nodes/*/*.log")
         return [(path.parent.name, path) for path in sorted(paths, key=_start_of) if path.is_file()]
 
     def arrivals(self) -> list[Arrival]:

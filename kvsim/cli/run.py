@@ -49,6 +49,7 @@ from kvsim.config.lint import reasons_to_skip
 from kvsim.config.scenario import Scenario
 from kvsim.config.yaml_nodes import display_path
 from kvsim.errors import UsageError
+from kvsim.folders import find_paths
 from kvsim.proof.summary import headline
 from kvsim.report.write import write_reports_in_subprocess
 from kvsim.run_directory import RunDirectory
@@ -128,7 +129,7 @@ def _junit(runs: Sequence[CompletedRun]) -> str:
 
 def _how_to_begin() -> str:
     """What to type, for somebody who named no scenario."""
-    found = sorted(Path().glob("*/*.yaml"), key=lambda path: (path.stem != "roles", path))
+    found = sorted(find_paths(Path(), "*/*.yaml"), key=lambda path: (path.stem != "roles", path))
     scenarios = [str(path) for path in found if path.parent.name == "scenarios"]
     if scenarios:
         more = f"; there are also {', '.join(scenarios[1:4])}" if scenarios[1:] else ""

@@ -27,6 +27,7 @@ from kvsim.config.lint import reasons_to_skip
 from kvsim.config.scenario import Scenario, fault_kinds_of
 from kvsim.errors import Exit, UsageError
 from kvsim.faults.preload.build import NotBuilt, find_compiler
+from kvsim.folders import find_paths
 from kvsim.launcher.watchdog_guard import scratch
 from kvsim.selftest.assess import (
     AssessmentRow,
@@ -162,7 +163,7 @@ def own_scenarios(bugs_file: BugsFile) -> list[Scenario]:
     """The scenarios (every cell of each) that apply to their cluster, all of the correct store."""
     scenarios = [
         scenario
-        for path in sorted(bugs_file.scenarios.rglob("*.yaml"))
+        for path in find_paths(bugs_file.scenarios, "**/*.yaml")
         for scenario in load_scenarios(path)
     ]
     return [scenario for scenario in scenarios if _is_own(scenario, bugs_file)]

@@ -14,6 +14,7 @@ from kvsim.config.scenario import Scenario
 from kvsim.config.schema import Validation, Values
 from kvsim.config.yaml_nodes import Fields, Items, Scalar, is_file, quote, read_file
 from kvsim.errors import FileProblems, Problem
+from kvsim.folders import find_paths
 from kvsim.text import did_you_mean
 
 LoadScenarios = Callable[[Path], Sequence[Scenario]]
@@ -120,7 +121,7 @@ def _item(
 
 
 def _no_file(path: Path) -> str:
-    names = [file.name for file in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
+    names = [file.name for file in find_paths(path.parent, "*.yaml")]
     return f"no file {quote(str(path))}{did_you_mean(path.name, names)}"
 
 

@@ -36,6 +36,7 @@ from kvsim.config.yaml_nodes import (
     replace_text,
 )
 from kvsim.errors import Problem
+from kvsim.folders import find_paths
 from kvsim.text import did_you_mean
 
 FILE = "node.yaml"
@@ -203,7 +204,7 @@ def _programs_near(folder: Path) -> set[str]:
     start = folder.resolve()
     folders = (*(above / "nodes" for above in (start, *start.parents)), shipped.PROGRAMS)
     try:
-        found = [path for folder in folders for path in folder.glob(f"*/{FILE}")]
+        found = [path for folder in folders for path in find_paths(folder, f"*/{FILE}")]
     except OSError:
         return set()
     return {path.parent.name for path in found}

@@ -6,8 +6,10 @@ Recovery starts the nodes; the damage stays, because the node has to recover fro
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from kvsim.data_directory import NotInDirectory, is_inside, open_file
 from kvsim.faults.fault import Evidence, Fault, Recovery
 from kvsim.faults.node_handle import NodeHandle, evidence_of_end, names_of, start_again
 from kvsim.faults.registry import AT, BuildContext, FaultDeclaration
+from kvsim.folders import ANY_DEPTH, find_paths
 
 METHODS = {
     "cut": "bytes are cut off the end",
@@ -87,9 +90,13 @@ def newest(folder: Path, pattern: str) -> Path | None:
 
     A link that leads out of it is none of them.
     """
-    matches = (path for path in folder.rglob(pattern) if path.is_file())
-    files = [path for path in matches if is_inside(folder, path)]
-    return max(files, key=lambda path: (path.stat().st_mtime_ns, path.name), default=None)
+    found = []
+    for path in find_paths(folder, f"{ANY_DEPTH}/{pattern}"):
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            if stat.S_ISREG(status.st_mode) and is_inside(folder, path):
+                found.append((status.st_mtime_ns, path.name, path))
+    return max(found)[-1] if found else None
 
 
 def damage(descriptor: int, how: str, size: int, rng: random.Random) -> tuple[int, int]:

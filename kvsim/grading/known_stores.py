@@ -9,6 +9,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from kvsim.folders import find_paths
+
 # Store → names of its programs.
 COMMANDS = {
     "redis": ("redis-server", "redis-check-rdb", "redis-sentinel"),
@@ -68,9 +70,7 @@ def matches_in_usage(usage_file: Path) -> list[str]:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for number, path in enumerate(sorted(folder.rglob("*"))):
-        if number >= FILES_MAX:
-            return
+    for path in find_paths(folder, "**/*")[:FILES_MAX]:
         if path.is_file() and not path.is_symlink():
             yield path
 

@@ -15,6 +15,7 @@ from msgspec import Struct, field
 
 from kvsim.errors import UsageError
 from kvsim.file_formats import other_format
+from kvsim.folders import find_paths
 from kvsim.history.history import FaultTraits
 from kvsim.history.journal import Event, decode_json, read_events, to_bytes
 from kvsim.history.json_types import problem_text
@@ -517,7 +518,7 @@ def _problem_of(event: Event, meta: Mapping[str, Any], earlier: set[tuple[object
 def _read_log(run: RunDirectory, node: str, incarnation: int) -> str:
     """The output of one incarnation, then the log files that it wrote in its data directory."""
     path = run.log(node, incarnation)
-    return "".join(map(_head, (path, *sorted(path.parent.glob(f"{incarnation}-*.log")))))
+    return "".join(map(_head, (path, *find_paths(path.parent, f"{incarnation}-*.log"))))
 
 
 def _head(path: Path) -> str:

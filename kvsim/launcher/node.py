@@ -16,6 +16,7 @@ from msgspec import Struct, field
 from kvsim.config.cluster import NodeSpec
 from kvsim.config.program import Program
 from kvsim.errors import KvsimError
+from kvsim.folders import find_paths
 from kvsim.launcher.command_plan import PlannedStopStep
 from kvsim.logs.file_marks import NO_MARKS, FileMarks, mark_files
 from kvsim.logs.log_file import LogFile
@@ -213,7 +214,7 @@ class Node(Struct):
 
     def extra_log_paths(self) -> list[Path]:
         """The files in the data directory that are logs, as far as they exist now."""
-        found = {path for glob in self.program.log.extra for path in self.data.glob(glob)}
+        found = {path for glob in self.program.log.extra for path in find_paths(self.data, glob)}
         return sorted(path for path in found if path.is_file())
 
 

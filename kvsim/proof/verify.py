@@ -16,6 +16,7 @@ from typing import Any
 from kvsim.config.variables import draw
 from kvsim.errors import KvsimError, UsageError
 from kvsim.file_formats import other_format
+from kvsim.folders import find_paths
 from kvsim.history.journal import Journal, broken_links, read_events
 from kvsim.history.run_record import RunRecord
 from kvsim.logs.log_file import LogFile
@@ -146,7 +147,7 @@ def _redone_digests(run: RunDirectory, stated: Mapping[str, Digest]) -> list[str
 
 def _required_files(run: RunDirectory) -> set[str]:
     """The files of this run that a proof has to mention."""
-    logs = {str(path.relative_to(run.path)) for path in run.path.glob("nodes/*/*.log")}
+    logs = {str(path.relative_to(run.path)) for path in find_paths(run.path, "nodes/*/*.log")}
     loads = {str(path.relative_to(run.path)) for path in run.loads}
     optional = (PROGRAMS, run.replay.name, run.crash_report.name)
     others = {name for name in (*ALWAYS, *optional) if (run.path / name).is_file()}

@@ -14,6 +14,7 @@ from msgspec import Struct
 from kvsim.client.description import to_json
 from kvsim.config.scenario import fault_kinds_of
 from kvsim.errors import UsageError
+from kvsim.folders import find_paths
 from kvsim.history.journal import Journal
 from kvsim.launcher.background import Background
 from kvsim.launcher.launcher import Launcher
@@ -178,5 +179,5 @@ def attached(job: Job, journal: Journal, interrupts: Interrupts) -> Iterator[Run
 def _copy_logs(run: RunDirectory, launcher: Launcher) -> None:
     for node in launcher.nodes.values():
         run.node(node.name).mkdir(parents=True, exist_ok=True)
-        for log in node.folder.glob("*.log"):
+        for log in find_paths(node.folder, "*.log"):
             shutil.copyfile(log, run.node(node.name) / log.name)

@@ -18,6 +18,7 @@ from kvsim.config.program_loader import find_program
 from kvsim.config.schema import Choice, Field, MapOf, Pattern, Record, Text, Validation, Values
 from kvsim.config.yaml_nodes import SourceLocation, read_file
 from kvsim.errors import FileProblems, Problem, UsageError
+from kvsim.folders import find_paths
 from kvsim.text import did_you_mean
 
 NAME = r"[a-z][a-z0-9_]*"
@@ -172,7 +173,9 @@ def _check_files(bug: Bug, validation: Validation) -> None:
     scenarios = (bug.scenario, *(storm.scenario for storm in bug.storms))
     for file in (*scenarios, bug.program, bug.cluster):
         if file is not None and not file.is_file():
-            hint = did_you_mean(file.stem, (path.stem for path in file.parent.glob("*.yaml")))
+            hint = did_you_mean(
+                file.stem, (path.stem for path in find_paths(file.parent, "*.yaml"))
+            )
             message = f"bugs.{bug.name}: there is no file {relative(file)}{hint}"
             validation.report(bug.locations["bug"], message)
 

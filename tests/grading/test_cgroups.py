@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from kvsim.config.plan import ResourceLimits
+from kvsim.folders import find_paths
 from kvsim.grading.cgroups import ControlGroups, find_groups, number_in, own_folders
 from kvsim.grading.sandbox import Isolation, describe_limits
 from kvsim.waiting import Deadline, wait_until
@@ -137,12 +139,12 @@ def test_groups_of_a_killed_grading_are_removed_by_the_next(school, groups):
     process = subprocess.Popen(school.words(), cwd=school.folder, stderr=subprocess.DEVNULL)
 
     def made() -> list[Path]:
-        return [
-            path for path in groups.parents["pids"].iterdir() if f"-{process.pid}-" in path.name
-        ]
+        return find_paths(groups.parents["pids"], f"*-{process.pid}-*")
 
     def busy() -> bool:
-        return any((path / "cgroup.procs").read_text().split() for path in made() if path.exists())
+        with contextlib.suppress(FileNotFoundError):
+            return any((path / "cgroup.procs").read_text().split() for path in made())
+        return False
 
     wait_until(busy, Deadline.after(60), "a node in its group")
     os.kill(process.pid, signal.SIGKILL)

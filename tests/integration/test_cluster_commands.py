@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from kvsim.folders import find_paths
 from kvsim.process.identity import identify as identity_of
 from kvsim.waiting import Deadline, wait_until
 from tests.leftovers import can_listen
@@ -74,13 +75,12 @@ def test_an_up_that_is_killed_before_its_first_process_leaves_nothing(project, k
     if kept:
         project.run("up")
         project.run("down", "--keep")
-    before = sorted(path.relative_to(state) for path in state.rglob("*"))
+    before = find_paths(state, "**/*")
     killed = subprocess.run([sys.executable, "-c", KILLED_UP], cwd=project.folder, check=False)
     assert killed.returncode == -signal.SIGKILL
 
     def is_as_before() -> bool:
-        left = sorted(path.relative_to(state) for path in state.rglob("*"))
-        return left == before and state.exists() == kept
+        return find_paths(state, "**/*") == before and state.exists() == kept
 
     wait_until(is_as_before, Deadline.after(30), "the watchdog to clean up")
 

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from kvsim.folders import find_paths
 from kvsim.process.environment import ProcessTag
 from kvsim.waiting import Deadline, wait_until
 from tests import leftovers
@@ -66,7 +67,7 @@ def wait_until_gone(run: Path) -> None:
     deadline = Deadline.after(30)
     wait_until(lambda: not leftovers.find(tag), deadline, "every process of the run to be gone")
     wait_until(
-        lambda: not list(run.glob("nodes/*/data")), deadline, "the data directories to be gone"
+        lambda: not find_paths(run, "nodes/*/data"), deadline, "the data directories to be gone"
     )
 
 
@@ -183,7 +184,7 @@ def test_an_interrupt_stops_the_nodes_in_order_and_writes_the_run(project, numbe
     assert "the run did not finish: interrupted" in out
     exits = [event for event in events_of(run) if event["event"] == "exit"]
     assert [event["status"] for event in exits] == [0, 0, 0]
-    assert not list(run.glob("nodes/*/data"))
+    assert not find_paths(run, "nodes/*/data")
     assert project.run("verify", "runs/latest").returncode == 2
 
 

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from kvsim.cli.loading import load_scenarios
+from kvsim.folders import find_paths
 from kvsim.selftest.bugs_file import Bug, load_bugs
 from kvsim.waiting import Deadline, wait_until
 
@@ -164,7 +165,7 @@ def test_an_interrupt_ends_all_runs_and_leaves_nothing(tmp_path, number):
     )
     try:
         log = "*/*/nodes/n1/1.log"
-        wait_until(lambda: list(tmp_path.glob(log)), Deadline.after(30), "a run to have nodes")
+        wait_until(lambda: find_paths(tmp_path, log), Deadline.after(30), "a run to have nodes")
     finally:
         process.send_signal(number)
         out, err = process.communicate(timeout=60)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from kvsim.folders import find_paths
 from kvsim.process.identity import identify
 from kvsim.process.process_tree import Snapshot
 from kvsim.runner.power_sweep import WriteSpan, expected_at
@@ -79,8 +80,9 @@ def test_a_sweep_that_is_killed_leaves_no_folder_and_no_process(tmp_path):
         stderr=subprocess.DEVNULL,
         env={**os.environ, "TMPDIR": str(temporary)},
     ) as sweep:
-        folders = temporary.glob
-        wait_until(lambda: list(folders("kvsim-power-*/*")), Deadline.after(120), "a first node")
+        wait_until(
+            lambda: find_paths(temporary, "kvsim-power-*/*"), Deadline.after(120), "a first node"
+        )
         workers = Snapshot().with_descendants([sweep.pid])
         known = [found for pid in workers if (found := identify(pid)) is not None]
         sweep.kill()

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kvsim.folders import find_paths
 from kvsim.process import procfs
 from kvsim.process.child import reap_adopted
 from kvsim.process.process_tree import Snapshot
@@ -192,8 +193,8 @@ def _folders(work: Work) -> list[str]:
 def _kernel(work: Work, pid: int) -> list[str]:
     """Mounts, network namespaces, control groups and ports."""
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
-    names = Path("/run/netns").glob("*kvsim*")
-    groups = Path("/sys/fs/cgroup").glob(f"**/kvsim-*-{pid}-*")
+    names = find_paths(Path("/run/netns"), "*kvsim*")
+    groups = find_paths(Path("/sys/fs/cgroup"), f"**/kvsim-*-{pid}-*")
     return [
         *(f"mount {line}" for line in mounts if str(work.folder) in line),
         *(f"network namespace {path}" for path in names),

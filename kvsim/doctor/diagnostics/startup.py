@@ -16,6 +16,7 @@ from kvsim.doctor.program_under_test import ProgramUnderTest, RunningProgram
 from kvsim.doctor.raw_requests import why_not_serving
 from kvsim.doctor.registry import Diagnosis, diagnostic, error, ok, skipped, warning
 from kvsim.errors import NodeFailed
+from kvsim.folders import find_files
 from kvsim.ip_addresses import is_loopback
 from kvsim.launcher.node import Node
 from kvsim.launcher.prepare import prepare, start_plan
@@ -128,7 +129,7 @@ def honours_data_dir(program: ProgramUnderTest) -> Diagnosis:
         if program.supports("put"):
             running.ask("put", {"key": "doctor", "value": "stored"})
         data = running.node.data
-        inside = [path for path in data.rglob("*") if path.is_file()]
+        inside = find_files(data)
         names = running.launcher.names(running.node.name)
         running.launcher.stop_all()
         allowed = [render(glob, names) for glob in program.spec.allow.files]

@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 from kvsim.errors import UsageError
+from kvsim.folders import find_paths
 
 SOURCES = Path(__file__).with_name("library")
 COMPILERS = ("cc", "gcc", "clang")
@@ -35,7 +36,7 @@ def build_library(*folders: Path) -> Path:
     Built when it is not there as it was built. Raises NotBuilt.
     """
     compiler = find_compiler()
-    sources = sorted(SOURCES.glob("*.[ch]"))
+    sources = find_paths(SOURCES, "*.[ch]")
     digest = hashlib.sha256("\0".join((os.uname().machine, compiler, *OPTIONS)).encode())
     for source in sources:
         digest.update(source.read_bytes())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kvsim.config.program import OUTPUT
 from kvsim.config.schema import WORD, Choice, Field, Pattern, Record, Text
 from kvsim.config.template import NODE_SCOPE, render, render_pattern
+from kvsim.folders import find_paths
 from kvsim.launcher.node import Node
 from kvsim.launcher.probes.declaration import ProbeContext, ProbeResult, Settings, probe_kind
 from kvsim.logs.log_file import LogFile
@@ -58,7 +59,7 @@ def log(context: ProbeContext, settings: Settings) -> ProbeResult:
 
 def _files(context: ProbeContext, where: str) -> list[LogFile]:
     node = context.node
-    paths = sorted(node.data.glob(render(where, context.names).lstrip("/")))
+    paths = find_paths(node.data, render(where, context.names))
     return [node.log_at(path) for path in paths if path.is_file()]
 
 
