@@ -164,6 +164,8 @@ class PowerCut(Struct):
             reason = self.preload.why_not_recorded(handle.tree(), handle.data_dir)
             if reason:
                 found.append(_not_cut(handle.name, reason))
+            else:
+                self.preload.find_own_calls(handle.name, handle.tree(), handle.data_dir)
         return found
 
     def _cut_disk(self, handle: NodeHandle) -> Evidence:

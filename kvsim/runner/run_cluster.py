@@ -98,11 +98,13 @@ def private_cluster(job: Job, journal: Journal, interrupts: Interrupts) -> Itera
 
 def _not_recorded(launcher: Launcher, preload: PreloadControl) -> dict[str, list[str]]:
     """Why the record of what a node writes is not whole, by node that runs."""
-    return {
-        node.name: list(filter(None, [preload.why_not_recorded(node.tree(), node.data)]))
-        for node in launcher.nodes.values()
-        if node.up
-    }
+    found = {}
+    for node in launcher.nodes.values():
+        if node.up:
+            reason = preload.why_not_recorded(node.tree(), node.data)
+            found[node.name] = [reason] if reason else []
+            preload.find_own_calls(node.name, node.tree(), node.data)
+    return found
 
 
 def _temporary(job: Job) -> list[Path]:

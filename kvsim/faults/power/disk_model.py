@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from kvsim.faults.power.recorded_calls import SYNCS_ITSELF, RecordedCall
+from kvsim.faults.power.recorded_calls import FROM_MAP, SYNCS_ITSELF, RecordedCall
 
 SECTOR_BYTES = 512
 DEPTH_MAX = 64
@@ -122,6 +122,30 @@ def applied(content: bytes | bytearray, changes: Iterable[Change]) -> bytes:
     return bytes(result)
 
 
+def changed_part(content: bytes, at: int, data: bytes) -> tuple[int, bytes]:
+    """Of what a map holds, that which differs from a file, and where: it makes no file longer."""
+    old = content[at : at + len(data)]
+    data = data[: len(old)]
+    begin = common_prefix(old, data)
+    end = len(data) - common_prefix(old[begin:][::-1], data[begin:][::-1])
+    return at + begin, data[begin:end]
+
+
+def common_prefix(one: bytes, other: bytes) -> int:
+    """How many bytes at the beginning are equal."""
+    size = min(len(one), len(other))
+    if one[:size] == other[:size]:
+        return size
+    low = 0
+    while size - low > 1:
+        middle = (low + size) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            size = middle
+    return low
+
+
 Names = dict[int, dict[str, int]]
 
 
@@ -211,8 +235,12 @@ class DiskModel:
 
     def _written(self, entry: RecordedCall) -> None:
         file = self._file(entry.file)
-        data = entry.data[: entry.result]
-        file.changes.append(Change(entry.end, entry.at, data, time_ns=entry.time_ns))
+        at, data = entry.at, entry.data[: entry.result]
+        if entry.flags & FROM_MAP:
+            at, data = changed_part(file.content(), at, data)
+            if not data:
+                return
+        file.changes.append(Change(entry.end, at, data, time_ns=entry.time_ns))
         if entry.flags & SYNCS_ITSELF:
             self._sync(entry.file, entry.end + 1, entry.time_ns, data_only=True)
 

@@ -18,8 +18,15 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from kvsim.data_directory import write_file
-from kvsim.faults.power.disk_model import Change, DiskModel, DiskState, File
-from kvsim.faults.power.followed import is_clean, tells_dirty_pages
+from kvsim.faults.power.disk_model import (
+    Change,
+    DiskModel,
+    DiskState,
+    File,
+    changed_part,
+    common_prefix,
+)
+from kvsim.faults.power.followed import is_clean, is_dirty, write_unsynced
 from kvsim.faults.power.recorded_calls import Kind, RecordedCall, RecordFiles
 from kvsim.text import plural
 
@@ -33,6 +40,7 @@ class DiskRecording:
 
     With `keep_calls`, `calls` are all calls since the last power cut, for those who go through the
     moments of a run. `start`: what was there before the first one, by path: inode and content.
+    `own_calls`: the name of code in the node that calls the kernel by itself; "": none is known.
     """
 
     folder: Path
@@ -42,6 +50,7 @@ class DiskRecording:
     keep_calls: bool = False
     calls: list[RecordedCall] = field(default_factory=list)
     start: dict[str, tuple[int, bytes | None]] = field(default_factory=dict)
+    own_calls: str = ""
     _files: RecordFiles = field(init=False)
     _last: int = 0
     # The inode of the directory, and its path. They are needed when it is gone.
@@ -61,6 +70,8 @@ class DiskRecording:
             self.settle()
         yield
         self._adopt()
+        with contextlib.suppress(OSError):
+            write_unsynced(self._unsynced)
 
     def settle(self) -> DiskModel:
         """What is on the disk of a node that is down. `not_followed` says why it is not known."""
@@ -75,7 +86,7 @@ class DiskRecording:
         return disk
 
     def find_unseen_syncs(self) -> None:
-        """Find files that the kernel has written although no sync of them is known.
+        """Find files that may be on the disk although no sync of them is known.
 
         The node must be down, and the record settled.
         """
@@ -86,10 +97,29 @@ class DiskRecording:
             if disk.files[number].was_never_synced and not disk.files[number].written_early
         ]
         clean = [path for path in found if is_clean(self.data_dir / path)]
-        if clean and tells_dirty_pages(self.data_dir.parent):
+        if found and self.own_calls:
+            disk.not_followed.append(
+                f"no sync of {found[0]} was seen, but {self.own_calls} has instructions of its own "
+                "that call the kernel"
+            )
+        elif clean and self._kernel_tells():
             disk.not_followed.append(
                 f"the kernel has written {clean[0]} to the disk, and no sync of it was seen"
             )
+
+    @property
+    def _unsynced(self) -> Path:
+        return self.folder.with_suffix(".unsynced")
+
+    def _kernel_tells(self) -> bool:
+        """Whether it can be relied on that the kernel writes no file before it is synced: it has
+        not written that of kvsim, in the same file system, since the node started.
+        """
+        try:
+            device = self._unsynced.stat().st_dev
+        except OSError:
+            return False
+        return device == self.data_dir.stat().st_dev and is_dirty(self._unsynced)
 
     def put(self, state: DiskState) -> None:
         """Give the data directory this state. Raises OSError, NotInDirectory."""
@@ -174,7 +204,7 @@ class DiskRecording:
         if file.mapped and len(real) == len(known):
             # What a process stored in a map is written when the system likes.
             self._last += 1
-            file.changes.append(Change(self._last, 0, real))
+            file.changes.append(Change(self._last, *changed_part(known, 0, real)))
             return
         at = common_prefix(real, known)
         disk.not_followed.append(
@@ -239,14 +269,6 @@ def scan(folder: Path) -> dict[str, os.stat_result]:
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append((Path(entry.path), f"{path}/"))
     return found
-
-
-def common_prefix(one: bytes, other: bytes) -> int:
-    """How many bytes at the beginning are equal."""
-    size = min(len(one), len(other))
-    if one[:size] == other[:size]:
-        return size
-    return next(at for at in range(size) if one[at] != other[at])
 
 
 def inode_of(path: str) -> int:

@@ -37,8 +37,9 @@ class Kind(IntEnum):
     NOT_FOLLOWED = 15
 
 
-# Bits of `flags` of a write.
+# Bits of `flags` of a write. FROM_MAP: it is what a map holds, not only what was stored since.
 SYNCS_ITSELF = 1
+FROM_MAP = 4
 
 
 class RecordedCall(Struct, frozen=True):

@@ -19,7 +19,7 @@ from msgspec import Struct, field
 
 from kvsim.errors import RunInvalid
 from kvsim.faults.power.disk_recording import DiskRecording
-from kvsim.faults.power.followed import why_not_followed
+from kvsim.faults.power.followed import own_kernel_calls, why_not_followed
 from kvsim.faults.preload.build import build_library, cache_folder
 from kvsim.faults.preload.shared_memory import RECORD_BIT, SharedPage
 from kvsim.process.identity import Identity
@@ -73,6 +73,12 @@ class PreloadControl(Struct, frozen=True):
         processes = with_files(tree, data_dir)
         reasons = map(why_not_followed, (process.pid for process in processes))
         return self.why_unreachable(tree, data_dir) or next(filter(None, reasons), None)
+
+    def find_own_calls(self, name: str, tree: Sequence[Identity], data_dir: Path) -> None:
+        """Note for the record of a node which of its code calls the kernel by itself."""
+        processes = with_files(tree, data_dir)
+        found = (own_kernel_calls(process.pid) for process in processes)
+        self.recordings[name].own_calls = next(filter(None, found), "")
 
 
 NO_OWNERS: Mapping[str, int] = MappingProxyType({})

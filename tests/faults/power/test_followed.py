@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from kvsim.faults.power.disk_recording import DiskRecording
-from kvsim.faults.power.followed import has_sync, is_clean, tells_dirty_pages
+from kvsim.faults.power.followed import (
+    KERNEL_CALLS,
+    has_kernel_call,
+    has_sync,
+    is_clean,
+    is_dirty,
+    write_unsynced,
+)
 from kvsim.faults.preload.control import PreloadControl
 from kvsim.faults.preload.shared_memory import RECORD_BIT
 from kvsim.process.identity import identify
@@ -66,14 +73,22 @@ def recording(preloaded):
     return recording
 
 
+def kernel_tells(folder):
+    """Whether the kernel says which files it has still to write, in this file system."""
+    write_unsynced(folder / "unsynced")
+    return is_dirty(folder / "unsynced")
+
+
 @contextmanager
-def running(preloaded, words):
+def running(preloaded, words, control=None):
     """The program, which has said that it is ready; why its power cannot be cut."""
     process = subprocess.Popen([*words, preloaded.data], env=preloaded.env, text=True, **PIPES)
-    control = PreloadControl(Path(preloaded.env["LD_PRELOAD"]), {})
+    control = control or PreloadControl(Path(preloaded.env["LD_PRELOAD"]), {})
     try:
         assert process.stdout.readline() == "ready\n"
         found = identify(process.pid)
+        if control.recordings:
+            control.find_own_calls("n1", [found], preloaded.data)
         yield control.why_not_recorded([found], preloaded.data)
     finally:
         process.kill()
@@ -91,14 +106,34 @@ def test_a_sync_by_the_program_itself_is_found_before_the_power_is_cut(preloaded
 
 
 def test_a_sync_that_is_not_found_in_the_code_is_found_in_the_cache(preloaded, recording, tmp_path):
-    if not tells_dirty_pages(tmp_path):
+    if not kernel_tells(tmp_path):
         pytest.skip("the kernel does not tell which pages are not written")
     program = preloaded.program(source(RAW_SYNC, CALLED), tmp_path, "-O0", "-w")
     with running(preloaded, [program]) as why:
         assert why is None
     disk = recording.settle()
+    if not recording._kernel_tells():
+        pytest.skip("something has synced the whole file system meanwhile")
     recording.find_unseen_syncs()
     assert disk.not_followed == ["the kernel has written f to the disk, and no sync of it was seen"]
+
+
+@pytest.mark.parametrize(("how", "is_followed"), [(CALLED, False), (None, True)])
+def test_a_file_without_a_sync_is_not_followed_where_code_calls_the_kernel_by_itself(
+    preloaded, recording, tmp_path, how, is_followed
+):
+    code = 'write(fd, "abc", 3);' if how is None else RAW_SYNC
+    text = source(code, how or CALLED)
+    if how is None:
+        text = text[: text.index("#ifdef __x86_64__")] + text[text.index("int main") :]
+    program = preloaded.program(text, tmp_path, "-O0", "-w")
+    control = PreloadControl(Path(preloaded.env["LD_PRELOAD"]), {}, {"n1": recording})
+    with running(preloaded, [program], control) as why:
+        assert why is None
+    disk = recording.settle()
+    recording.find_unseen_syncs()
+    assert (disk.not_followed == []) is is_followed
+    assert is_followed or "has instructions of its own that call the kernel" in disk.not_followed[0]
 
 
 @pytest.mark.parametrize("sync", ["", "fsync(fd);", "fsync(fd); write(fd, words, 3);"])
@@ -180,6 +215,14 @@ def test_a_go_program_is_found_before_the_power_is_cut(preloaded, tmp_path):
 )
 def test_a_sync_is_a_number_and_soon_after_it_the_call(code, machine, found):
     assert has_sync(code, machine) is found
+
+
+@pytest.mark.parametrize("machine", sorted(KERNEL_CALLS))
+def test_an_instruction_that_calls_the_kernel_is_known_by_what_is_around_it(machine):
+    call = {"x86_64": b"\x0f\x05\x48\x3d\x01\xf0\xff\xff", "aarch64": b"\x01\x00\x00\xd4"}
+    assert has_kernel_call(b"\x90" + call[machine], machine)
+    assert not has_kernel_call(b"\x90\x0f\x05\x00", machine)
+    assert has_kernel_call(b"", "riscv64")
 
 
 def test_a_file_that_is_not_there_tells_nothing(tmp_path):

@@ -144,6 +144,76 @@ def test_streams_and_maps_are_in_the_record(preloaded, recording, tmp_path):
     assert b"called" in everything.values()
 
 
+UNUSUAL = r"""
+#define _GNU_SOURCE
+#include <aio.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(int count, char **words) {
+    if (chdir(words[1]) != 0) return 1;
+    int fd = open("replaced", O_RDWR | O_CREAT, 0644);
+    write(fd, "1", 1);
+    int other = open("replaced", O_RDWR | O_DSYNC | O_APPEND);
+    dup2(other, fd);
+    write(fd, "2", 1);
+    dprintf(open("printed", O_RDWR | O_CREAT | O_DSYNC, 0644), "%s %d", "printed", 1);
+    FILE *stream = fdopen(open("stream", O_RDWR | O_CREAT | O_DSYNC, 0644), "w");
+    fputs("text", stream);
+    fflush(stream);
+    fd = open("called", O_RDWR | O_CREAT, 0644);
+    write(fd, "called", 6);
+    syscall(SYS_syncfs, fd);
+    /* A map of a file that grows, shrinks and is moved. */
+    fd = open("mapped", O_RDWR | O_CREAT, 0644);
+    char *memory = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    ftruncate(fd, 4096);
+    memcpy(memory + 4090, "grown", 5);
+    msync(memory, 1 << 20, MS_SYNC);
+    ftruncate(fd, 8192);
+    memory = mremap(memory, 1 << 20, 2 << 20, MREMAP_MAYMOVE);
+    memcpy(memory + 5000, "moved", 5);
+    msync(memory, 2 << 20, MS_SYNC);
+    ftruncate(fd, 6000);
+    memcpy(memory + 5990, "lost", 4);
+    fdatasync(open("printed", O_RDWR));
+    struct aiocb request = {.aio_fildes = fd};
+    if (count > 2) aio_fsync(O_SYNC, &request);
+    munmap(memory, 2 << 20);
+    return 0;
+}
+"""
+
+
+def test_unusual_ways_to_sync_are_in_the_record(preloaded, recording, tmp_path):
+    built = preloaded.program(UNUSUAL, tmp_path, "-w")
+    subprocess.run([built, preloaded.data], env=preloaded.env, check=True, timeout=30)
+    disk = settled(recording)
+    content = kept(disk)
+    assert [content[name] for name in ("replaced", "printed", "stream", "called")] == [
+        b"12",
+        b"printed 1",
+        b"text",
+        b"called",
+    ]
+    mapped = content["mapped"]
+    assert (len(mapped), mapped[4090:4095], mapped[5000:5005]) == (8192, b"grown", b"moved")
+    (lost,) = [change for change in disk.lost(disk.legal("none", random.Random(0))) if change.data]
+    assert (lost.path, lost.at, lost.data) == ("mapped", 5990, b"lost")
+    assert disk.now().files["mapped"][5990:5994] == b"lost"
+
+
+def test_a_sync_of_which_it_is_not_known_when_it_ends_is_not_followed(
+    preloaded, recording, tmp_path
+):
+    built = preloaded.program(UNUSUAL, tmp_path, "-w")
+    subprocess.run([built, preloaded.data, "aio"], env=preloaded.env, check=True, timeout=30)
+    assert recording.settle().not_followed == ["a change that is not followed: aio_fsync"]
+
+
 def test_what_is_written_without_the_library_is_noticed(preloaded, recording):
     (preloaded.data / "f").write_bytes(b"abc")
     (reason,) = recording.settle().not_followed

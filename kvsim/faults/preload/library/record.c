@@ -31,8 +31,9 @@ enum {
     NOTHING = 1, WRITTEN, UNSEEN, SYNCED, DATA_SYNCED, ALL_SYNCED, RESIZED, ALLOCATED, CREATED,
     FOLDER_MADE, LINKED, RENAMED, REMOVED, MAPPED, NOT_FOLLOWED
 };
-/* Bits of `flags`: the write syncs itself; it is at the position of the file. */
-enum { SYNCS_ITSELF = 1, AT_POSITION = 2 };
+/* Bits of `flags`: the write syncs itself; it is at the position of the file; it is what a map holds,
+ * perhaps with zeros behind the end of the file. */
+enum { SYNCS_ITSELF = 1, AT_POSITION = 2, FROM_MAP = 4 };
 
 struct entry {
     uint32_t size;
@@ -176,7 +177,7 @@ void record_done(struct entry *entry, int64_t result) {
 /* --- which file a descriptor is ---------------------------------------------------------------- */
 
 /* What was found out of the file of a descriptor; `file` 0: nothing. */
-static struct slot { dev_t device; ino_t file; int is_data, syncs; } slots[SLOTS];
+static struct slot { dev_t device; ino_t file; int is_data; } slots[SLOTS];
 
 static int find_out(int fd) {
     char link[32], path[PATH_MAX];
@@ -187,25 +188,28 @@ static int find_out(int fd) {
     return below_data(path) || !strcmp(path, page->data_dir);
 }
 
-/* Whether a descriptor is of a file or folder of the data directory; its status. `syncs`: each
- * write to it syncs. */
-static int is_recorded(int fd, struct stat *status, int *syncs) {
+/* Whether a descriptor is of a file or folder of the data directory; its status. */
+static int is_recorded(int fd, struct stat *status) {
     int saved = errno, is_data = 0;
     if (fd >= 0 && fstat(fd, status) == 0 &&
         (S_ISREG(status->st_mode) || S_ISDIR(status->st_mode))) {
         struct slot *slot = fd < SLOTS ? &slots[fd] : NULL;
         if (slot && slot->file == status->st_ino && slot->device == status->st_dev) {
             is_data = slot->is_data;
-            *syncs = slot->syncs;
         } else {
-            int flags = fcntl(fd, F_GETFL);
             is_data = find_out(fd);
-            *syncs = flags >= 0 && (flags & O_DSYNC);
-            if (slot) *slot = (struct slot){status->st_dev, status->st_ino, is_data, *syncs};
+            if (slot) *slot = (struct slot){status->st_dev, status->st_ino, is_data};
         }
     }
     errno = saved;
     return is_data;
+}
+
+/* How a descriptor was opened: O_APPEND, O_DSYNC. Not kept: dup2 puts another one at its number. */
+static int flags_of(int fd) {
+    int saved = errno, flags = fcntl(fd, F_GETFL);
+    errno = saved;
+    return flags < 0 ? 0 : flags;
 }
 
 static void forget(int fd) {
@@ -222,18 +226,51 @@ static void hold(void) {
 
 /* --- mapped files ------------------------------------------------------------------------------ */
 
+#define MAP_PAGE 4096
+#define PAGES_AT_ONCE 256
+
 static struct map { char *memory; size_t size; ino_t file; off_t at; } maps[MAPS];
 static int maps_count;
 
+static void not_followed(uint64_t file) { record_done(simple(NOT_FOLLOWED, file, 0, 0), 0); }
+
+/* Copy what a map holds, up to the end of its file: a load behind it would end the process. Returns
+ * the bytes; -1 where the kernel does not do that. */
+static ssize_t copy_map(char *to, char *from, size_t size) {
+    struct iovec parts[PAGES_AT_ONCE];
+    size_t done = 0;
+    while (done < size) {
+        size_t planned = 0;
+        int count = 0;
+        while (count < PAGES_AT_ONCE && done + planned < size) {
+            char *at = from + done + planned;
+            size_t part = MAP_PAGE - (uintptr_t)at % MAP_PAGE;
+            if (part > size - done - planned) part = size - done - planned;
+            parts[count++] = (struct iovec){at, part};
+            planned += part;
+        }
+        struct iovec into = {to + done, planned};
+        long got = syscall(SYS_process_vm_readv, (long)getpid(), &into, 1L, parts, (long)count, 0L);
+        if (got < 0) return errno == EFAULT ? (ssize_t)done : -1;
+        done += (size_t)got;
+        if ((size_t)got < planned) break;
+    }
+    return (ssize_t)done;
+}
+
 /* Record what a part of a map holds now. */
 static void record_map(const struct map *map, char *from, size_t size) {
+    int saved = errno;
     struct entry *entry = reserve(size);
     if (!entry) return;
-    memcpy(payload_of(entry), from, size);
+    ssize_t held = copy_map(payload_of(entry), from, size);
+    if (held < 0) COUNT(not_recorded, 1);
     entry->file = map->file;
     entry->at = map->at + (from - map->memory);
-    entry->length = (int64_t)size;
-    record_done(publish(entry, WRITTEN), (int64_t)size);
+    entry->length = held;
+    entry->flags = FROM_MAP;
+    record_done(publish(entry, held > 0 ? WRITTEN : NOTHING), held);
+    errno = saved;
 }
 
 static void record_maps_of(ino_t file) {
@@ -241,62 +278,96 @@ static void record_maps_of(ino_t file) {
         if (maps[i].size && maps[i].file == file) record_map(&maps[i], maps[i].memory, maps[i].size);
 }
 
+static void set_size(struct map *map, size_t size) {
+    pthread_mutex_lock(&lock);
+    if (!size) maps_count--;
+    map->size = size;
+    pthread_mutex_unlock(&lock);
+}
+
+/* How many bytes of a map are in a range of memory; from where. */
+static size_t overlap(const struct map *map, char *at, size_t size, char **from) {
+    char *begin = at > map->memory ? at : map->memory;
+    char *end = at + size, *map_end = map->memory + map->size;
+    if (map_end < end) end = map_end;
+    *from = begin;
+    return map->size && end > begin ? (size_t)(end - begin) : 0;
+}
+
 void *mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset) {
     REAL(mmap);
     void *memory = real(at, size, protection, flags, fd, offset);
     struct stat status;
-    int syncs, shared = (flags & MAP_TYPE) == MAP_SHARED || (flags & MAP_TYPE) == MAP_SHARED_VALIDATE;
+    int shared = (flags & MAP_TYPE) == MAP_SHARED || (flags & MAP_TYPE) == MAP_SHARED_VALIDATE;
     if (!on(RECORD) || memory == MAP_FAILED || !shared || !(protection & PROT_WRITE) || fd < 0 ||
-        (flags & MAP_ANONYMOUS) || !is_recorded(fd, &status, &syncs))
+        (flags & MAP_ANONYMOUS) || !is_recorded(fd, &status))
         return memory;
     int free = 0;
-    /* Pages behind the end of the file cannot be read. */
-    size_t used = offset >= status.st_size ? 0 : (size_t)(status.st_size - offset);
-    if (used > size) used = size;
     pthread_mutex_lock(&lock);
     while (free < MAPS && maps[free].size) free++;
     int fits = free < MAPS && size <= MAPPED_BYTES_MAX;
     if (fits) {
-        maps[free] = (struct map){memory, used ? used : 1, status.st_ino, offset};
+        maps[free] = (struct map){memory, size, status.st_ino, offset};
         maps_count++;
     }
     pthread_mutex_unlock(&lock);
-    record_done(simple(fits && used ? MAPPED : NOT_FOLLOWED, status.st_ino, offset, (int64_t)used), 0);
+    record_done(simple(fits ? MAPPED : NOT_FOLLOWED, status.st_ino, offset, (int64_t)size), 0);
     return memory;
 }
 
 int munmap(void *at, size_t size) {
     REAL(munmap);
-    if (maps_count && on(RECORD)) {
-        for (int i = 0; i < MAPS; i++) {
-            struct map *map = &maps[i];
-            if (!map->size || map->memory < (char *)at || map->memory >= (char *)at + size) continue;
-            record_map(map, map->memory, map->size);
-            pthread_mutex_lock(&lock);
-            map->size = 0;
-            maps_count--;
-            pthread_mutex_unlock(&lock);
-        }
+    char *from;
+    for (int i = 0; maps_count && on(RECORD) && i < MAPS; i++) {
+        struct map *map = &maps[i];
+        if (!overlap(map, at, size, &from)) continue;
+        record_map(map, map->memory, map->size);
+        if (overlap(map, at, size, &from) < map->size) not_followed(map->file);
+        set_size(map, 0);
     }
     return real(at, size);
 }
 
+void *mremap(void *old, size_t old_size, size_t size, int flags, ...) {
+    REAL(mremap);
+    va_list more;
+    va_start(more, flags);
+    void *wanted = flags & MREMAP_FIXED ? va_arg(more, void *) : NULL;
+    va_end(more);
+    struct map *found = NULL;
+    char *from;
+    for (int i = 0; maps_count && on(RECORD) && i < MAPS; i++) {
+        if (!overlap(&maps[i], old, old_size, &from)) continue;
+        record_map(&maps[i], maps[i].memory, maps[i].size);
+        if (maps[i].memory == old && maps[i].size == old_size && size <= MAPPED_BYTES_MAX)
+            found = &maps[i];
+        else
+            not_followed(maps[i].file);
+    }
+    void *memory = real(old, old_size, size, flags, wanted);
+    if (found && memory != MAP_FAILED) {
+        found->memory = memory;
+        set_size(found, size);
+    }
+    return memory;
+}
+
 int msync(void *at, size_t size, int flags) {
     REAL(msync);
-    struct entry *entry = NULL;
+    struct entry *entries[MAPS];
+    int count = 0;
+    char *from;
     if (maps_count && on(RECORD) && (flags & MS_SYNC)) {
-        for (int i = 0; i < MAPS && !entry; i++) {
-            struct map *map = &maps[i];
-            if (!map->size || (char *)at < map->memory || (char *)at >= map->memory + map->size)
-                continue;
-            size_t left = map->size - (size_t)((char *)at - map->memory);
-            record_map(map, at, size < left ? size : left);
-            entry = simple(SYNCED, map->file, 0, 0);
-        }
         hold();
+        for (int i = 0; i < MAPS; i++) {
+            size_t part = overlap(&maps[i], at, size, &from);
+            if (!part) continue;
+            record_map(&maps[i], from, part);
+            entries[count++] = simple(SYNCED, maps[i].file, 0, 0);
+        }
     }
     int result = real(at, size, flags);
-    record_done(entry, result);
+    while (count) record_done(entries[--count], result);
     return result;
 }
 
@@ -311,9 +382,9 @@ static void leave_position(void) {
 }
 
 /* Where a write at the position of a file is going to be. */
-static off_t position_of(int fd, off_t at, const struct stat *status) {
+static off_t position_of(int fd, off_t at, int flags, const struct stat *status) {
     int saved = errno;
-    if (fcntl(fd, F_GETFL) & O_APPEND) at = status->st_size;
+    if (flags & O_APPEND) at = status->st_size;
     else if (at < 0) at = lseek(fd, 0, SEEK_CUR);
     errno = saved;
     return at;
@@ -332,11 +403,10 @@ static void settle_position(struct entry *entry, int fd, int64_t size) {
 /* Before a write at `at`; -1: at the position of the file. `record_written` ends it. */
 struct entry *record_write(int fd, off_t at, const struct iovec *parts, int count, int flags) {
     struct stat status;
-    int syncs = 0;
-    if (!on(RECORD) || !is_recorded(fd, &status, &syncs)) return NULL;
+    if (!on(RECORD) || !is_recorded(fd, &status)) return NULL;
     size_t size = 0;
     for (int i = 0; i < count; i++) size += parts[i].iov_len;
-    syncs = syncs || (flags & (RWF_SYNC | RWF_DSYNC));
+    int opened = flags_of(fd), syncs = (opened & O_DSYNC) || (flags & (RWF_SYNC | RWF_DSYNC));
     if (syncs) { hold(); record_maps_of(status.st_ino); }
     struct entry *entry = reserve(size);
     if (!entry) return NULL;
@@ -349,7 +419,7 @@ struct entry *record_write(int fd, off_t at, const struct iovec *parts, int coun
     entry->length = (int64_t)size;
     entry->flags = (uint16_t)((syncs ? SYNCS_ITSELF : 0) | (at < 0 ? AT_POSITION : 0));
     if (at < 0) take_position();
-    entry->at = position_of(fd, at, &status);
+    entry->at = position_of(fd, at, opened, &status);
     return publish(entry, WRITTEN);
 }
 
@@ -362,14 +432,15 @@ void record_written(struct entry *entry, int fd, int64_t result) {
 /* Before a write whose bytes this library does not see; it begins at `at`. */
 struct entry *record_unseen(int fd, off_t at) {
     struct stat status;
-    int syncs = 0;
-    if (!on(RECORD) || !is_recorded(fd, &status, &syncs)) return NULL;
+    if (!on(RECORD) || !is_recorded(fd, &status)) return NULL;
+    int opened = flags_of(fd);
+    if (opened & O_DSYNC) hold();
     struct entry *entry = reserve(0);
     if (!entry) return NULL;
     entry->file = status.st_ino;
-    entry->flags = at < 0 ? AT_POSITION : 0;
+    entry->flags = (uint16_t)((opened & O_DSYNC ? SYNCS_ITSELF : 0) | (at < 0 ? AT_POSITION : 0));
     if (at < 0) take_position();
-    entry->at = position_of(fd, at, &status);
+    entry->at = position_of(fd, at, opened, &status);
     return publish(entry, UNSEEN);
 }
 
@@ -396,6 +467,7 @@ void record_read_back(struct entry *unseen, int fd, int64_t size) {
             entry->file = unseen->file;
             entry->at = unseen->at;
             entry->length = size;
+            entry->flags = unseen->flags & SYNCS_ITSELF;
             int whole = read_file(fd, payload_of(entry), (size_t)size, unseen->at) == size;
             if (!whole) COUNT(not_recorded, 1);
             record_done(publish(entry, whole ? WRITTEN : NOTHING), size);
@@ -408,8 +480,7 @@ void record_read_back(struct entry *unseen, int fd, int64_t size) {
 
 struct entry *record_sync(int fd, int data_only) {
     struct stat status;
-    int syncs;
-    if (!on(RECORD) || !is_recorded(fd, &status, &syncs)) return NULL;
+    if (!on(RECORD) || !is_recorded(fd, &status)) return NULL;
     hold();
     record_maps_of(status.st_ino);
     return simple(data_only ? DATA_SYNCED : SYNCED, status.st_ino, 0, 0);
@@ -417,15 +488,13 @@ struct entry *record_sync(int fd, int data_only) {
 
 struct entry *record_size(int fd, off_t size) {
     struct stat status;
-    int syncs;
-    if (!on(RECORD) || !is_recorded(fd, &status, &syncs)) return NULL;
+    if (!on(RECORD) || !is_recorded(fd, &status)) return NULL;
     return simple(RESIZED, status.st_ino, 0, size);
 }
 
 struct entry *record_allocate(int fd, int mode, off_t at, off_t size) {
     struct stat status;
-    int syncs;
-    if (!on(RECORD) || !is_recorded(fd, &status, &syncs)) return NULL;
+    if (!on(RECORD) || !is_recorded(fd, &status)) return NULL;
     struct entry *entry = simple(ALLOCATED, status.st_ino, at, size);
     if (entry) entry->flags = (uint16_t)mode;
     return entry;
@@ -660,9 +729,27 @@ long syscall(long number, ...) {
         if (number == SYS_write) return write((int)a[0], (void *)a[1], (size_t)a[2]);
         if (number == SYS_pwrite64) return pwrite((int)a[0], (void *)a[1], (size_t)a[2], a[3]);
         if (number == SYS_ftruncate) return ftruncate((int)a[0], a[1]);
+        if (number == SYS_syncfs) return syncfs((int)a[0]);
+        if (number == SYS_msync) return msync((void *)a[0], (size_t)a[1], (int)a[2]);
+        if (number == SYS_sync) { sync(); return 0; }
     }
     return real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
+
+/* The C library syncs in threads of its own: when such a sync began and ended is not known. */
+#define SYNCS_UNSEEN(name, parameters, arguments)                                   \
+    int name parameters {                                                           \
+        REAL(name);                                                                 \
+        if (on(RECORD)) record_done(named(NOT_FOLLOWED, 0, #name, NULL), 0);        \
+        return real arguments;                                                      \
+    }
+
+struct aiocb;
+struct iocb;
+SYNCS_UNSEEN(aio_fsync, (int kind, struct aiocb *request), (kind, request))
+SYNCS_UNSEEN(aio_fsync64, (int kind, struct aiocb *request), (kind, request))
+SYNCS_UNSEEN(io_submit, (unsigned long context, long count, struct iocb **requests),
+             (context, count, requests))
 
 #if defined(__LP64__) && defined(__GLIBC__)
 void *mmap64(void *, size_t, int, int, int, off_t) __attribute__((alias("mmap")));

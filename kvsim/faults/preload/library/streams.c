@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio_ext.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifdef __GLIBC__
 /* _IO_ERR_SEEN: what ferror reads. */
@@ -226,6 +228,42 @@ int __fprintf_chk(FILE *file, int flag, const char *format, ...) {
     (void)flag;
     va_start(values, format);
     int size = printed(file, format, values);
+    va_end(values);
+    return size;
+}
+
+/* By descriptor: formatted here, then written as everything else is. */
+static int printed_to(int fd, const char *format, va_list values) {
+    REAL(vdprintf);
+    char *text;
+    if (!on(DISK | WATCH | RECORD)) return real(fd, format, values);
+    int size = vasprintf(&text, format, values);
+    ssize_t done = 0, part = 0;
+    while (done < size && (part = write(fd, text + done, (size_t)(size - done))) >= 0) done += part;
+    if (size >= 0) free(text);
+    return part < 0 ? -1 : size;
+}
+
+int vdprintf(int fd, const char *format, va_list values) { return printed_to(fd, format, values); }
+
+int __vdprintf_chk(int fd, int flag, const char *format, va_list values) {
+    (void)flag;
+    return printed_to(fd, format, values);
+}
+
+int dprintf(int fd, const char *format, ...) {
+    va_list values;
+    va_start(values, format);
+    int size = printed_to(fd, format, values);
+    va_end(values);
+    return size;
+}
+
+int __dprintf_chk(int fd, int flag, const char *format, ...) {
+    va_list values;
+    (void)flag;
+    va_start(values, format);
+    int size = printed_to(fd, format, values);
     va_end(values);
     return size;
 }
