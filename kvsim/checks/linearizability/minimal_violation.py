@@ -42,6 +42,9 @@ NO_WRITE = frozenset({ViolationReason.NEVER_WRITTEN, ViolationReason.REFUSED_WRI
 # Kinds after which nothing is left of what the key held.
 REPLACES_VALUE = CHANGES_KEY - {APPEND}
 EXPLANATION_BUDGET = Budget(seconds=5.0)
+# The share of the time for a set with the first kind of relaxation, and of what is then left for
+# one with the second kind. The rest finds the operation that cannot happen and an order.
+FIRST_SHARE, SECOND_SHARE = 0.5, 0.7
 # One question to the deciders: seconds and configurations.
 TEST_SECONDS_MAX = 1.0
 TEST_CONFIGURATIONS = 20_000
@@ -83,14 +86,14 @@ def find_minimal_violation(
         at = tuple(_reads_of(register, decision.values[0])[:1])
         if at:
             return MinimalViolation(at, reason, True, blocked=at[0])
-    free = _Minimizer(register, decision, join, meter)
+    free = _Minimizer(register, decision, join, meter.share(FIRST_SHARE))
     kept = free.minimize()
     if not kept or len(kept) > READABLE_OPERATIONS:
-        cut = _Minimizer(register, decision, join, meter, before=True)
+        cut = _Minimizer(register, decision, join, meter.share(SECOND_SHARE), before=True)
         fewer = cut.minimize()
         if fewer and (not kept or len(fewer) < len(kept)):
-            return cut.explained(cut.with_writer(fewer))
-    return free.explained(kept) if kept else MinimalViolation((), reason, False)
+            return cut.explained(fewer, meter)
+    return free.explained(kept, meter) if kept else MinimalViolation((), reason, False)
 
 
 def _reads_of(register: Register, value: int) -> list[int]:
@@ -118,7 +121,7 @@ class _Minimizer:
         before: bool = False,
     ) -> None:
         self.register, self.decision, self.join, self.meter = register, decision, join, meter
-        self.before = before
+        self.before, self.minimal = before, False
         self.reason = decision.reason or ViolationReason.NO_ORDER
         self.end = self._first_impossible_return() if before else NEVER
         self.positions: Sequence[int] = [
@@ -149,6 +152,7 @@ class _Minimizer:
                 # read.
                 kept.sort(key=lambda at: self.register.kind[at] not in ONLY_OBSERVES)
                 smallest = ddmin(kept, self._contradict, self._expired)
+                self.minimal = not self._expired()
                 # For the reason of what is left.
                 self._contradict(smallest)
                 return smallest
@@ -241,7 +245,7 @@ class _Minimizer:
 
     # What a reader wants to know of it.
 
-    def with_writer(self, kept: list[int]) -> list[int]:
+    def _with_writer(self, kept: list[int]) -> list[int]:
         """The set with the last write of what its last operation had to find, when it has none."""
         register = self.register
         blocked = self._blocked(kept)
@@ -263,26 +267,36 @@ class _Minimizer:
     def _blocked(self, kept: Sequence[int]) -> int | None:
         """The operation with the first return before which no order is possible.
 
-        Where the search cannot tell, the last to return of those that observe something: as the set
-        is minimal, the others have an order without it.
+        Where the search cannot tell, the last to return of those that observe something: when the
+        set is minimal, the others have an order without it. None: that is not known.
         """
         part, optional = self._relaxed(kept)
         result = search(part, self._test_meter(), self.join, optional, lookahead=False)
         if result.found is False and result.blocked is not None:
             return part.index[result.blocked]
-        observing = [at for at in kept if self.register.kind[at] in OBSERVES]
-        return max(observing, key=self.register.until.__getitem__, default=None)
+        register = self.register
+        observing = [
+            at for at in kept if register.kind[at] in OBSERVES and register.until[at] != NEVER
+        ]
+        if not self.minimal:
+            return None
+        return max(observing, key=register.until.__getitem__, default=None)
 
-    def explained(self, kept: list[int]) -> MinimalViolation:
-        """The set with the operation that cannot happen and the order of the others."""
-        minimal = not self._expired()
+    def explained(self, kept: list[int], meter: Meter) -> MinimalViolation:
+        """The set with the operation that cannot happen and the order of the others.
+
+        `meter` is for finding these two.
+        """
+        self.meter = meter
+        if self.before:
+            kept = self._with_writer(kept)
         relaxed = len(set(self._relevant(kept)) - set(kept))
         blocked = self._blocked(kept)
         at = tuple(sorted(kept, key=self.register.call.__getitem__))
         order = None if blocked is None else self._order_without(kept, blocked)
         states = () if order is None or blocked is None else self._states(order, kept, blocked)
         return MinimalViolation(
-            at, self.reason, minimal, relaxed, self.before, blocked, tuple(order or ()), states
+            at, self.reason, self.minimal, relaxed, self.before, blocked, tuple(order or ()), states
         )
 
     def _order_without(self, kept: Sequence[int], blocked: int) -> list[int] | None:
