@@ -3,7 +3,8 @@
 A run is judged by its program's guarantees. A file is judged by the guarantees that --guarantee
 names, or as one linearizable store. It may be a history of another tool, such as Jepsen's
 history.edn, history.txt, jepsen.log and test.jepsen, Maelstrom's, Porcupine's operations, those of
-MIT's 6.5840 and of etcd's robustness tests. The format is guessed from the content and printed.
+MIT's 6.5840 and of etcd's robustness tests, also compressed by gzip. The format is guessed from
+the content and printed.
 --report draws the file as a page: every operation on one clock, with the violation marked.
 Exit status: that of the verdict.
 """
@@ -78,8 +79,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=Seconds(),
         default=Budget().seconds,
         metavar="SECONDS",
-        help="the time for all searches and explanations together; keys that are not decided by "
-        f"then are reported as undecided (default: {Budget().seconds:g})",
+        help="the processor time for all searches and explanations together; keys that are not "
+        f"decided by then are reported as undecided (default: {Budget().seconds:g})",
     )
     parser.add_argument(
         "--export",

@@ -3,13 +3,14 @@
 It reads line by line, so that a history of any size needs the memory of one operation. Strings,
 integers, floats, nil, true and false are Python's; decimals, ratios, keywords, symbols, characters,
 regular expressions, sets and tagged values are those of `typed_values`. A list is a vector. A map
-is a dict where its keys are keywords that are written once, and Pairs otherwise. Comments, what
+is a dict where its keys are keywords, and Pairs otherwise. Comments, what
 `#_` discards and metadata are left out. The names of Jepsen's and Knossos' records are dropped.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal, InvalidOperation
@@ -26,6 +27,7 @@ from kvsim.history.typed_values import (
     RegularExpression,
     Symbol,
     Tagged,
+    literal,
 )
 
 TOKEN = re.compile(
@@ -46,6 +48,14 @@ TOKEN = re.compile(
 # Integers, nil, plain strings without a nil in them, and vectors of these. An integer is taken
 # whole: tried in all its parts, a long number would take for ever.
 SIMPLE = re.compile(r"""(?:[\[\]\s-]|[0-9]{1,18}+(?![0-9])|nil|"(?:(?!nil)[A-Za-z0-9_.:/-])*")*""")
+# Numbers, as Clojure reads them: decimal, hexadecimal, octal, or with a radix up to 36.
+DECIMAL = re.compile(r"[+-]?(?:0|[1-9][0-9]*)")
+INTEGER = re.compile(
+    r"([+-]?)(?:(0|[1-9][0-9]*)|0[xX]([0-9A-Fa-f]+)|0([0-7]+)|([1-9][0-9]?)[rR]([0-9A-Za-z]+))N?"
+)
+RATIO = re.compile(r"[+-]?[0-9]+/[0-9]+")
+FLOAT = re.compile(r"(?![+-]?[0-9]+\Z)([+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?)(M?)")
+SPECIAL_FLOATS = {"##Inf": math.inf, "##-Inf": -math.inf, "##NaN": math.nan}
 SEPARATORS = re.compile(r"[\s,]+")
 # A whole line that is a map of keywords to plain values, as nearly all lines are: keywords,
 # integers, nil, true, false, strings without escapes, vectors of vectors of anything plain.
@@ -53,7 +63,7 @@ PLAIN_STRING = r'"[^"\\]*"'
 PLAIN_KEYWORD = r":[A-Za-z][A-Za-z0-9_.*!?/-]*"
 PLAIN_ITEMS = rf'(?:[^\[\]"\\{{}}()#;^]|{PLAIN_STRING})*'
 PLAIN_VECTOR = rf"\[{PLAIN_ITEMS}(?:\[{PLAIN_ITEMS}\]{PLAIN_ITEMS})*\]"
-PLAIN_WORD = rf"{PLAIN_KEYWORD}|-?[0-9]{{1,18}}|nil|true|false"
+PLAIN_WORD = rf"{PLAIN_KEYWORD}|-?(?:0|[1-9][0-9]{{0,17}})|nil|true|false"
 PLAIN_VALUE = rf"(?:{PLAIN_WORD}|{PLAIN_STRING}|{PLAIN_VECTOR})(?=[\s,}}])"
 PLAIN_MAP = re.compile(rf"[\s,]*\{{(?:{PLAIN_KEYWORD}\s+{PLAIN_VALUE}[\s,]*)+\}}[\s,]*")
 PLAIN_PAIR = re.compile(rf"({PLAIN_KEYWORD})\s+({PLAIN_VALUE})")
@@ -233,7 +243,10 @@ def _closed(stack: list[_Collection], token: str, line: int) -> tuple[Any, int]:
         raise EdnError(line, "a tag or a discard has no value")
     if frame.opener == "{":
         return _map(frame), frame.line
-    return Members(frame.items) if frame.opener == "#{" else frame.items, frame.line
+    if frame.opener != "#{":
+        return frame.items, frame.line
+    _different(frame.items, frame.line, "a set has an item twice")
+    return Members(frame.items), frame.line
 
 
 def _map(frame: _Collection) -> dict[Keyword, Any] | Pairs:
@@ -242,9 +255,17 @@ def _map(frame: _Collection) -> dict[Keyword, Any] | Pairs:
         raise EdnError(frame.line, "a map has a key without a value")
     if all(type(key) is Keyword for key in keys):
         found = dict(zip(keys, items, strict=True))
-        if len(found) == len(keys):
-            return found
+        if len(found) < len(keys):
+            raise EdnError(frame.line, "a map has a key twice")
+        return found
+    _different(keys, frame.line, "a map has a key twice")
     return Pairs(list(zip(keys, items, strict=True)))
+
+
+def _different(items: list[Any], line: int, what: str) -> None:
+    """Raise EdnError when two items are equal."""
+    if len(set(map(literal, items))) < len(items):
+        raise EdnError(line, what)
 
 
 def _prefixed(pending: list[str | None], value: Any, line: int) -> tuple[Any, bool]:
@@ -298,29 +319,44 @@ def _joined(match: re.Match[str]) -> str:
 
 def _character(token: str, line: int) -> Character:
     name = token[1:]
-    if re.fullmatch(r"u[0-9A-Fa-f]{4}", name):
-        character = chr(int(name[1:], 16))
-        return Character(character if character.isprintable() else name)
-    return Character(CHARACTERS.get(name, name))
+    if len(name) == 1 or name in CHARACTERS:
+        return Character(CHARACTERS.get(name, name))
+    code = re.fullmatch(r"u([0-9A-Fa-f]{4})|o([0-3]?[0-7]{1,2})", name)
+    if code is None:
+        raise EdnError(line, f"{token} is not a character")
+    character = chr(int(code[1], 16) if code[1] else int(code[2], 8))
+    return Character(character if character.isprintable() else f"u{ord(character):04x}")
 
 
 def _number(token: str, line: int) -> Any:
-    """An integer, a float, a decimal or a ratio. Whatever else begins with a digit is a symbol."""
+    """An integer, a float, a decimal or a ratio. Raises EdnError for anything else."""
     if len(token) > DIGITS_MAX:
         raise EdnError(line, f"a number of {len(token)} characters")
+    if DECIMAL.fullmatch(token):
+        return int(token)
     try:
-        return int(token.removesuffix("N"))
-    except ValueError:
-        pass
-    try:
-        if token.endswith("M"):
-            return Decimal(token[:-1])
-        if "/" in token:
-            ratio = Fraction(token)
-            return ratio.numerator if ratio.denominator == 1 else ratio
-        return int(token, 16) if token[:2] == "0x" else float(token)
-    except (ValueError, ZeroDivisionError, InvalidOperation):
-        return Symbol(token)
+        return _other_number(token)
+    except (ValueError, ZeroDivisionError, InvalidOperation) as error:
+        raise EdnError(line, f"{token} is not a number") from error
+
+
+def _other_number(token: str) -> Any:
+    """A number that is not written as a plain integer. Raises ValueError, ZeroDivisionError."""
+    if integer := INTEGER.fullmatch(token):
+        sign, decimal, hexadecimal, octal, radix, digits = integer.groups()
+        if radix:
+            value = int(digits, int(radix))
+        elif octal:
+            value = int(octal, 8)
+        else:
+            value = int(hexadecimal, 16) if hexadecimal else int(decimal)
+        return -value if sign == "-" else value
+    if RATIO.fullmatch(token):
+        ratio = Fraction(token)
+        return ratio.numerator if ratio.denominator == 1 else ratio
+    if not (real := FLOAT.fullmatch(token)):
+        raise ValueError(token)
+    return Decimal(real[1]) if real[2] else float(real[1])
 
 
 def _keyword(token: str, line: int) -> Keyword:
@@ -337,5 +373,5 @@ PARSERS: dict[str, Callable[[str, int], Any]] = {
     "number": _number,
     "character": _character,
     "symbol": _symbol,
-    "special": lambda token, line: Symbol(token),
+    "special": lambda token, line: SPECIAL_FLOATS.get(token, Symbol(token)),
 }

@@ -38,6 +38,7 @@ INVOKE = ":invoke"
 # Operations of other models, and what those are.
 OTHER_MODELS = {
     ":txn": "transactions (list-append or rw-register)",
+    ":broadcast": "a broadcast",
     ":transfer": "a bank",
     ":add": "a set or a counter",
     ":remove": "a set",
@@ -95,6 +96,8 @@ class JepsenEvents:
         # The first read of a collection: what it is, and the line. And whether any is written.
         self._collection_read: tuple[str, int] | None = None
         self._collection_written = False
+        # Process → the value of its invocation, without the key.
+        self._invoked: dict[int, Any] = {}
 
     def add_map(self, entry: Any, line: int) -> None:
         """An event that is a map with :process, :type, :f and :value. Raises FormatError.
@@ -193,8 +196,11 @@ class JepsenEvents:
             new, expected = self._value_and_expected(kind, value, event.line)
             self._collection_written |= _collection_name(new) is not None
             self._pairing.begin(paired, new, expected)
+            self._invoked[event.process] = value
             return
         outcome = OUTCOMES[event.type]
+        if outcome == "ok" and event.process in self._invoked:
+            self._check_completed(event, kind, self._invoked[event.process], value)
         if kind == "get" and outcome == "ok" and self._collection_read is None:
             name = _collection_name(value)
             self._collection_read = None if name is None else (name, event.line)
@@ -204,6 +210,20 @@ class JepsenEvents:
         if failed and _is_pair(value) and self.fails_are_mismatches:
             operations = self._pairing.operations
             operations.kind[row], operations.outcome[row] = CAS_MISSED, OK
+
+    def _check_completed(self, event: JepsenEvent, kind: str, invoked: Any, value: Any) -> None:
+        """Raise FormatError where an operation completes with another value than it was invoked
+        with: a write returns nothing that a register has, and a read is not of a value.
+        """
+        stated = invoked if kind == "get" else value
+        if stated is None or invoked is value or literal(invoked) == literal(value):
+            return
+        returns = "the value may be a key" if kind == "get" else "that may be a version or a result"
+        what = (
+            f"{event.f} is invoked with {literal(invoked)} and completes with {literal(value)}: "
+            f"{returns}, which is not judged"
+        )
+        raise FormatError(self.file, event.line, what)
 
     def _key_and_value(self, event: JepsenEvent) -> tuple[Any, Any]:
         """The key and the value of [key value].
@@ -240,6 +260,8 @@ def _name(value: Any) -> str:
 
 def _unknown(name: str) -> str:
     model = OTHER_MODELS.get(name)
+    if name == "nil":
+        return "an operation has no :f, as those of transactions (Elle); kvsim judges registers"
     if model is None:
         return f"{name} is not an operation on a register; known are {', '.join(KINDS)}"
     return (

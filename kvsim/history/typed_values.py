@@ -9,8 +9,9 @@ makes no two values equal. Equal maps and sets have one literal, in any order of
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from fractions import Fraction
 
 from msgspec import Struct
@@ -83,9 +84,9 @@ def literal(value: object) -> str:
         return "nil"
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, Decimal):
-        return f"{value}M"
-    if isinstance(value, int | float | Fraction):
+    if isinstance(value, Decimal | float):
+        return _real(value)
+    if isinstance(value, int | Fraction):
         return str(value)
     if isinstance(value, Symbol):
         return f"'{value.text}"
@@ -96,6 +97,17 @@ def literal(value: object) -> str:
     if isinstance(value, bytes):
         return f'#bytes "{value.hex()}"'
     return _collection(value)
+
+
+def _real(value: Decimal | float) -> str:
+    """A decimal or float; equal ones have one literal: `0.0` and `-0.0`, `1.0M` and `1.00M`."""
+    if isinstance(value, Decimal):
+        digits = len(value.as_tuple().digits)
+        exact = Context(prec=digits, Emax=MAX_EMAX, Emin=MIN_EMIN, clamp=0)
+        return f"{value.normalize(exact) or Decimal(0)}M"
+    if not math.isfinite(value):
+        return "##NaN" if math.isnan(value) else "##Inf" if value > 0 else "##-Inf"
+    return str(value or 0.0)
 
 
 def _collection(value: object) -> str:

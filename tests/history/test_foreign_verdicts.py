@@ -5,6 +5,7 @@ Each case is a way in which a reader can be wrong: what is read is judged, and t
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from kvsim.checks.consistency.linearizable import linearizable
 from kvsim.checks.consistency.written_values import read_values_were_written
 from kvsim.checks.verdict import Verdict
-from kvsim.history import formats
+from kvsim.history import binary_file, formats
 from kvsim.history.history import History
 from kvsim.history.pairing import FormatError
 
@@ -62,6 +63,12 @@ def edn(written: str, read: str, *more: str) -> str:
         ("99999999999999999999", "99999999999999999999N", True),
         ('""', '""', True),
         ('""', "nil", False),
+        ("010", "8", True),
+        ("010", "10", False),
+        ("2r101", "0x5", True),
+        ("1.0M", "1.00M", True),
+        ("1M", "1", False),
+        ("-0.0", "0.0", True),
     ],
 )
 def test_values_of_edn(tmp_path: Path, written: str, read: str, same: bool) -> None:
@@ -119,6 +126,21 @@ def test_a_compare_and_set_that_failed_with_an_error_is_no_mismatch(tmp_path: Pa
     for place in (":timed-out", 'Exception: "oops'):
         cas = ("1 :invoke :cas [1 2]", f"1 :fail :cas {place}")
         assert judge(tmp_path, log("", *WRITE_1, *cas, *read))[1]
+
+
+def test_numbers_of_logs_are_those_of_clojure(tmp_path: Path) -> None:
+    for read, passes in (("8", True), ("10", False)):
+        events = ("0 :invoke :write 010", "0 :ok :write 8")
+        text = log("", *events, "0 :invoke :read nil", f"0 :ok :read {read}")
+        assert judge(tmp_path, text) == ("jepsen-log", passes)
+
+
+def test_values_of_invocations_that_were_completed_later(tmp_path: Path) -> None:
+    """Knossos writes what a read returned into its invocation, too."""
+    for read, passes in (("1", True), ("2", False)):
+        text = edn("1", read).replace(":value nil", f":value {read}")
+        assert judge(tmp_path, text) == ("jepsen-edn", passes)
+    assert judge(tmp_path, edn("1", "1").replace(":ok :f :write :value 1", ":ok :f :write"))[1]
 
 
 def porcupine(*operations: str) -> str:
@@ -230,6 +252,16 @@ def etcd_range(found: str, more: str = "") -> str:
         # A response of which only the existence is known shows nothing.
         ([etcd_put('{"Value":"a"}'), etcd_range("", ',"Persisted":true')], True),
         ([etcd_put('{"Value":"a"}'), etcd_range("", ',"Error":"timed out"')], True),
+        # Without a response it is not known whether a write happened.
+        ([etcd_put('{"Value":"a"}').replace('{"Txn":{}}', "{}"), etcd_range("")], True),
+        ([etcd_put('{"Value":"a"}').replace('{"Txn":{}}', '{"Error":"e"}'), etcd_range("")], True),
+        (
+            [
+                etcd_put('{"Value":"a"}').replace('{"Txn":{}}', '{"Persisted":true}'),
+                etcd_range(""),
+            ],
+            False,
+        ),
     ],
 )
 def test_etcds_model(tmp_path: Path, operations: list[str], passes: bool) -> None:
@@ -377,6 +409,66 @@ WRONG = {
         1,
         "an operation on a register has no :process",
     ),
+    "a version in the value": (
+        "{:process 0 :type :invoke :f :write :value [1 [nil 3]]}\n"
+        "{:process 0 :type :ok :f :write :value [1 [1 3]]}",
+        2,
+        r":write is invoked with \[nil 3\] and completes with \[1 3\]",
+    ),
+    "a key in the value of a read": (
+        "{:process 0 :type :invoke :f :read :value :x}\n{:process 0 :type :ok :f :read :value 5}",
+        2,
+        "the value may be a key",
+    ),
+    "a delete that returns what it removed": (
+        "{:process 0 :type :invoke :f :delete}\n{:process 0 :type :ok :f :delete :value 4}",
+        2,
+        "may be a version or a result",
+    ),
+    "no function": (
+        "{:process 0 :type :ok :value [[:append :x 1]]}",
+        1,
+        "has no :f, as those of transactions",
+    ),
+    "a log that ends inside a line": (
+        log("", *WRITE_1, "0 :invoke :read nil", "0 :ok :read").rstrip("\n"),
+        6,
+        "ends before the value of :read",
+    ),
+    "an operation behind a prefix that is not known": (
+        log("", *WRITE_1) + "node1 0\t:invoke\t:read\tnil\n",
+        5,
+        "like an operation, behind something that is not known",
+    ),
+    "a field beside the operation": (
+        porcupine(PUT_A).replace('"Return"', '"Error":"timeout","Return"'),
+        1,
+        "the operation has the field 'error'",
+    ),
+    "a field in two cases": (
+        porcupine(PUT_A).replace('"Return"', '"return":7,"Return"'),
+        1,
+        "a field is there twice",
+    ),
+    "a put that does not happen": (
+        porcupine(etcd_put('{"Value":"a"}').replace("OnSuccess", "OnFailure")),
+        1,
+        "a transaction of several steps or with conditions",
+    ),
+    "a delete of many keys": (
+        porcupine(
+            etcd_put("1")
+            .replace("put-", "delete-")
+            .replace('"Put":', '"Delete":{"End":"z"},"Put":')
+        ),
+        1,
+        "the delete has the field 'End'",
+    ),
+    "a range that returns another key": (
+        porcupine(etcd_range('{"Key":"other","Value":{"Value":"a"}}')),
+        1,
+        "a range of one key returns other keys",
+    ),
     "bytes that are no text": ("{:process 0 :type :invoke :f :read}\n\udcff", 2, "UTF-8"),
 }
 
@@ -392,6 +484,22 @@ def test_what_cannot_be_read_is_an_error_with_its_line(tmp_path: Path, name: str
         return
     with pytest.raises(FormatError, match=f"h:{line}: .*{message}"):
         formats.read_guessed(path)
+
+
+def test_a_compressed_file_is_read_as_what_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "h"
+    for read, passes in (("1", True), ("2", False)):
+        path.write_bytes(gzip.compress(edn("1", read).encode()))
+        name, found = formats.read_guessed(path)
+        assert name == "jepsen-edn" and bool(linearizable(found).findings) is not passes
+    whole = path.read_bytes()
+    binary_file.save(found, path)
+    path.write_bytes(gzip.compress(path.read_bytes()))
+    assert list(formats.read("kvsim", path).operations) == list(found.operations)
+    for damaged in (whole[:-9], whole + b"more", whole[:3]):
+        path.write_bytes(damaged)
+        with pytest.raises(formats.UsageError, match=r"h(:5)?: cannot be decompressed"):
+            formats.read_guessed(path)
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,15 @@ A new file is a new format: `my_format.py` here is the format `my-format`. It ha
 `read(lines, file)` that returns Operations or a History and raises FormatError; `lines` are the
 lines of the file, with their newlines. A binary format has `read_bytes(data, file)` instead. A
 function `matches(head)` says whether a file that begins so (64 KiB as text) has this format.
-kvsim's own binary format is no module here; it is in `kvsim.history.binary_file`.
+kvsim's own binary format is no module here; it is in `kvsim.history.binary_file`. A file of each
+format may be compressed by gzip, whatever its name.
 """
 
 from __future__ import annotations
 
+import gzip
 import io
+import zlib
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -26,6 +29,9 @@ from kvsim.history.pairing import FormatError
 BINARY = "kvsim"
 # How much of a file its format is guessed from.
 HEAD_BYTES = 1 << 16
+GZIP_MAGIC = b"\x1f\x8b"
+# What Python raises where a compressed file is damaged, or ends too early.
+DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile)
 
 
 class PeekableFile(Protocol):
@@ -74,8 +80,15 @@ def read_open(name: str | None, file: PeekableFile, path: str) -> tuple[str, His
 
     `name` None: the format is guessed. Raises UsageError, OSError.
     """
-    found = name or _guess(file.peek(HEAD_BYTES), path)
-    return found, _read(found, file, path)
+    in_place = isinstance(file, io.BufferedReader) and file.seekable()
+    if file.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC):
+        in_place, unpacked = False, gzip.GzipFile(fileobj=file, mode="rb")  # type: ignore[call-overload]
+        file = io.BufferedReader(unpacked, HEAD_BYTES)
+    try:
+        found = name or _guess(file.peek(HEAD_BYTES), path)
+        return found, _read(found, file, path, in_place=in_place)
+    except DAMAGED as error:
+        raise UsageError(f"{path}: cannot be decompressed: {error}") from error
 
 
 def _guess(head: bytes, path: str) -> str:
@@ -95,10 +108,11 @@ def _guess(head: bytes, path: str) -> str:
     )
 
 
-def _read(name: str, file: PeekableFile, path: str) -> History:
+def _read(name: str, file: PeekableFile, path: str, *, in_place: bool) -> History:
+    """`in_place`: neither a pipe nor compressed."""
     if name == BINARY:
-        # Not a pipe: its columns are read one by one, and the file is never in memory as a whole.
-        if isinstance(file, io.BufferedReader) and file.seekable():
+        # The columns are read one by one, and the file is never in memory as a whole.
+        if in_place and isinstance(file, io.BufferedReader):
             return binary_file.read(file, path)
         return binary_file.parse(file.read(), path)
     module = _module(name)
@@ -116,9 +130,20 @@ def _module(name: str) -> ModuleType:
 
 def _lines(file: PeekableFile, path: str) -> Iterator[str]:
     """The lines of a text in UTF-8. Raises FormatError at the first line that is not."""
-    for number, line in enumerate(file, 1):
+    for number, line in enumerate(_decompressed(file, path), 1):
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
             what = f"is not text in UTF-8 ({error.reason} at byte {error.start} of the line)"
             raise FormatError(path, number, what) from error
+
+
+def _decompressed(file: PeekableFile, path: str) -> Iterator[bytes]:
+    """The lines of a file that may be compressed. Raises FormatError where it is damaged."""
+    number = 0
+    try:
+        for line in file:
+            number += 1
+            yield line
+    except DAMAGED as error:
+        raise FormatError(path, number + 1, f"cannot be decompressed: {error}") from error

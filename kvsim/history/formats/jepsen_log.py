@@ -5,7 +5,8 @@
     2026-01-01 12:00:00,123{GMT}  INFO  [jepsen worker 0] jepsen.util: 0  :invoke  :write  2
     0  :invoke  :write  2
 
-Lines of other kinds are left out. An error may stand behind the value.
+Lines of other kinds are left out; one that is like an operation in another form is an error. The
+error of an operation may stand behind its value.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from kvsim.history.jepsen_events import INVOKE, JepsenEvent, JepsenEvents
 from kvsim.history.pairing import FormatError
 
 LINE = re.compile(
-    r"(?:.*\bjepsen\.[\w.]+:?(?:\s+-)?\s+)?(-?\d+|:[^\s]+)\s+"
+    r"(?:.*\bjepsen\.[\w.]+:?(?:\s+-)?\s+)?(-?[0-9]+|:[^\s]+)\s+"
     r"(:invoke|:ok|:fail|:info)\s+(:[^\s]+)(?:[ \t]+(.*?))?\s*$"
 )
+# What is like an operation, on a line that is none in a form that is known.
+LIKE_OPERATION = re.compile(r"[0-9]\s+(?::invoke|:ok|:fail|:info)\s+:[a-z]")
 # Most values: read without the parser.
-INTEGER = re.compile(r"-?[0-9]{1,18}")
+INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 LOG = re.compile(r"[^\n]*\bINFO\b[^\n]*\bjepsen\b")
 
 
@@ -43,6 +46,9 @@ def read(lines: Iterable[str], file: str = "jepsen.log") -> History:
     for number, line in enumerate(lines, 1):
         match = LINE.match(line) if ":" in line else None
         if match is None:
+            if ":" in line and LIKE_OPERATION.search(line):
+                what = "like an operation, behind something that is not known"
+                raise FormatError(file, number, what)
             continue
         found += 1
         process, type_, f, rest = match.groups()
@@ -51,6 +57,9 @@ def read(lines: Iterable[str], file: str = "jepsen.log") -> History:
         value, has_error = _value(rest or "", type_, number, file)
         if len(process) > 18:
             raise FormatError(file, number, f"the process {process} is not in the range of 62 bits")
+        if rest is None and (type_ == ":ok" or line[-1:] != "\n"):
+            what = f"it ends before the value of {f}; a value that is not there is nil"
+            raise FormatError(file, number, what)
         events.add(JepsenEvent(number, int(process), type_, f, value, has_error=has_error))
     if not found:
         what = f"none of its {number} lines is an operation: process, type, function and value"

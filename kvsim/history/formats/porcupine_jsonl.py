@@ -49,6 +49,8 @@ KINDS = {
 }
 OPERATION = ("clientid", "input", "call", "output", "return")
 FIELDS = frozenset(OPERATION)
+# What users note of an operation, for Porcupine's pictures.
+NOTES = frozenset({"metadata"})
 INPUT_FIELDS = frozenset({"op", "key", "value", "version"})
 OUTPUT_FIELDS = frozenset({"value", "version", "err"})
 # Those of an operation without a version and without an error.
@@ -58,6 +60,13 @@ APPEND_NAME = KIND_NAMES[APPEND]
 NOT_FOUND = "ErrNoKey"
 # Requests of etcd that write no key.
 NO_WRITE = frozenset({"leaseGrant", "defragment", "compact"})
+ETCD_REQUEST = frozenset(
+    {"Type", "Range", "Txn", "LeaseGrant", "LeaseRevoke", "Defragment", "Compact"}
+)
+ETCD_TRANSACTION = frozenset({"Conditions", "OperationsOnSuccess", "OperationsOnFailure"})
+ETCD_STEP = frozenset({"Type", "Range", "Put", "Delete"})
+ETCD_RANGE = frozenset({"Start", "End", "Limit", "Revision"})
+ETCD_PUT, ETCD_DELETE = frozenset({"Key", "Value", "LeaseID"}), frozenset({"Key"})
 HEAD = re.compile(r"\s*[\[{]")
 CLIENT = re.compile(r'"client_?id"\s*:', re.IGNORECASE)
 
@@ -137,6 +146,7 @@ class _OperationsReader:
         fields = self._lowered(entry)
         if not fields.keys() >= FIELDS:
             raise self._error("an operation has ClientId, Input, Call, Output and Return")
+        self._only(fields, FIELDS | NOTES, "operation")
         request = self._lowered(fields["input"])
         if self.entries > 1 and self.is_etcd is not ("type" in request):
             raise self._error("some operations are of etcd's model, and others are not")
@@ -255,6 +265,7 @@ class _OperationsReader:
 
     def _add_etcd(self, fields: dict[str, Any]) -> None:
         request, output = fields["input"], self._object(fields["output"])
+        self._known(request, ETCD_REQUEST, "request")
         failed = bool(output.get("Error") or output.get("ClientError"))
         kind = str(request.get("Type"))
         if kind == "range":
@@ -263,20 +274,28 @@ class _OperationsReader:
             if not failed and not partial and output.get("Range") is not None:
                 self._add_range(fields, self._object(request.get("Range")), output["Range"])
         elif kind == "txn":
-            self._add_transaction(fields, self._object(request.get("Txn")), failed)
+            # Without a response it is not known whether it happened.
+            is_known = output.get("Txn") is not None or output.get("Persisted")
+            self._add_transaction(
+                fields, self._object(request.get("Txn")), failed=failed or not is_known
+            )
         elif kind not in NO_WRITE:
             raise self._error(f"a {kind} may delete keys, which this reader cannot follow")
 
     def _add_range(self, fields: dict[str, Any], request: dict[str, Any], answer: Any) -> None:
+        self._known(request, ETCD_RANGE, "range")
         if request.get("End") or request.get("Limit") or request.get("Revision"):
             return
         found = self._list(self._object(answer).get("KVs"))
+        if len(found) > 1 or (found and self._object(found[0]).get("Key") != request.get("Start")):
+            raise self._error("a range of one key returns other keys")
         value = self._etcd_value(self._object(found[0]).get("Value")) if found else None
         self._add_etcd_operation(fields, request.get("Start"), "get", value)
 
     def _add_transaction(
-        self, fields: dict[str, Any], request: dict[str, Any], failed: bool
+        self, fields: dict[str, Any], request: dict[str, Any], *, failed: bool
     ) -> None:
+        self._known(request, ETCD_TRANSACTION, "transaction")
         steps = [
             self._object(step)
             for name in ("OperationsOnSuccess", "OperationsOnFailure")
@@ -285,7 +304,9 @@ class _OperationsReader:
         writes = [step for step in steps if step.get("Type") != "range-operation"]
         if not writes:
             return
-        if len(steps) != 1 or request.get("Conditions"):
+        self._known(writes[0], ETCD_STEP, "step")
+        never = request.get("OperationsOnFailure")
+        if len(steps) != 1 or request.get("Conditions") or never:
             raise self._error(
                 "a transaction of several steps or with conditions is not on one register: "
                 "kvsim does not judge that model yet"
@@ -293,10 +314,12 @@ class _OperationsReader:
         write, outcome = writes[0], "unknown" if failed else "ok"
         if write.get("Type") == "put-operation":
             put = self._object(write.get("Put"))
+            self._known(put, ETCD_PUT, "put")
             value = self._etcd_value(put.get("Value"))
             self._add_etcd_operation(fields, put.get("Key"), "put", value, outcome)
         elif write.get("Type") == "delete-operation":
             delete = self._object(write.get("Delete"))
+            self._known(delete, ETCD_DELETE, "delete")
             self._add_etcd_operation(fields, delete.get("Key"), "delete", None, outcome)
         else:
             raise self._error(f"a step of the type {write.get('Type')!r} is not known")
@@ -321,6 +344,10 @@ class _OperationsReader:
 
     # What a line holds, or an error.
 
+    def _known(self, fields: dict[str, Any], known: frozenset[str], name: str) -> None:
+        """As `_only`, of fields that say nothing where they are null, empty or 0."""
+        self._only({name: None for name, value in fields.items() if value}, known, name)
+
     def _only(self, fields: dict[str, Any], known: frozenset[str], name: str) -> None:
         if not fields.keys() <= known:
             unknown = sorted(fields.keys() - known)
@@ -342,7 +369,10 @@ class _OperationsReader:
         """An object with its names in lower case, because Go writes `ClientId` by default."""
         if not isinstance(entry, dict):
             raise self._error(f"an object is expected, not {json.dumps(entry)[:40]}")
-        return {str(name).lower(): value for name, value in entry.items()}
+        lowered = {str(name).lower(): value for name, value in entry.items()}
+        if len(lowered) < len(entry):
+            raise self._error("a field is there twice, in upper and lower case")
+        return lowered
 
     def _object(self, value: Any) -> dict[str, Any]:
         """An object of etcd; null is an empty one."""
