@@ -119,6 +119,7 @@ STATUS_FIELDS = (
     "last_index",
     "last_term",
     "log_digest",
+    "members",
     "pid",
 )
 

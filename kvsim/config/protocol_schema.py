@@ -303,6 +303,7 @@ STATUS = Record(
         "log_digest": Field(
             FieldPath(), "a digest of its log from the first entry to the last one"
         ),
+        "members": Field(FieldPath(), "the names of the nodes that vote"),
     },
     others=Field(FieldPath(), "any other field to record"),
     result=make_query,

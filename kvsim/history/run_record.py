@@ -310,6 +310,24 @@ class RunRecord:
         role: str | None = report.get("role")
         return role
 
+    def term_at(self, node: str, at_s: float) -> str:
+        """The term that a node had last reported at a time; empty: it had reported none."""
+        report = self._last_report(node, at_s)
+        return str(report["fields"].get("term", "")) if report and report["fields"] else ""
+
+    def led_throughout(self, node: str, begin_s: float, end_s: float) -> bool:
+        """Whether a node reported that it leads before a period, and next after it again, in the
+        same term and by the same process.
+        """
+        before = self._last_report(node, begin_s)
+        after = next((e for e in self._role_events.get(node, ()) if e.at_s >= end_s), None)
+        if before is None or after is None:
+            return False
+        same = all(report.get("role") == "leader" for report in (before, after))
+        terms = {report["fields"].get("term", "") for report in (before, after)}
+        ended = self._ended_between(node, before.at_s, after.at_s)
+        return same and len(terms) == 1 and not ended
+
     def leader_at(self, at_s: float) -> str | None:
         """The node that had last reported at a time that it leads; None: no node, or several."""
         leaders = [node for node in self._role_events if self.role_at(node, at_s) == "leader"]

@@ -105,13 +105,17 @@ class ElectedMember(ClusterMember):
         return self.timeout_s * (1 + int.from_bytes(posix.urandom(4), "little") / 2**32)
 
     def wait_for_timeout(self) -> None:
+        """Check at the end of each election timeout whether a leader was heard."""
+        self.check_timeout()
+        wait_s = max(self.deadline_s - monotonic(), 0.001)
+        self.server.timers.after(wait_s, self.wait_for_timeout)
+
+    def check_timeout(self) -> None:
         """Ask for votes if this node has heard of no leader for its election timeout."""
         if monotonic() >= self.deadline_s:
             self.restart_timeout()
             if self.leader is None and self.election is None:
                 self.on_timeout()
-        wait_s = max(self.deadline_s - monotonic(), 0.001)
-        self.server.timers.after(wait_s, self.wait_for_timeout)
 
     def on_timeout(self) -> None:
         """This node has heard of no leader for its election timeout."""
@@ -132,7 +136,10 @@ class ElectedMember(ClusterMember):
 
     def retry_soon(self) -> None:
         """Ask again before a whole election timeout: a pre-vote that failed has changed nothing."""
-        self.deadline_s = monotonic() + self.random_timeout_s() - RETRY_EARLIER * self.timeout_s
+        wait_s = self.random_timeout_s() - RETRY_EARLIER * self.timeout_s
+        self.deadline_s = monotonic() + wait_s
+        # `wait_for_timeout` waits for the end of the timeout before this one
+        self.server.timers.after(wait_s, self.check_timeout)
 
     def on_leader_heard(self, leader: "Address") -> None:
         """The leader of the current term has sent something."""

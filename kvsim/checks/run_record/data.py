@@ -129,10 +129,14 @@ def _may_be_gone(record: RunRecord, read: ReadBack) -> bool:
 
 
 class Acknowledged(Struct, frozen=True):
-    """An acknowledged write, and the node and incarnation that must have it: the leader's."""
+    """An acknowledged write, and the node and incarnation that must have it: the leader's.
+
+    `term`: the one that the node had reported; empty where it reports none.
+    """
 
     write: RequestRecord
     holder: tuple[str, int]
+    term: str = ""
 
     @property
     def forwarded(self) -> bool:
@@ -145,10 +149,13 @@ class ReadBack(Struct, frozen=True):
     read: RequestRecord
     acknowledged: Acknowledged
     allowed: frozenset[str | None]
+    term: str = ""
 
     @property
     def restarted_between(self) -> bool:
-        return (self.read.node, self.read.incarnation) != self.acknowledged.holder
+        """Whether another incarnation shows it, or another leader: of another node or term."""
+        here = (self.read.node, self.read.incarnation)
+        return here != self.acknowledged.holder or self.term != self.acknowledged.term
 
     @property
     def shows_the_write(self) -> bool:
@@ -191,12 +198,14 @@ def read_backs(record: RunRecord) -> Iterator[ReadBack]:
             if holder is None or request.missed:
                 continue
             if request.outcome.kind is OutcomeKind.OK:
-                last[key] = Acknowledged(request, holder)
+                term = record.term_at(holder[0], request.invoked_s)
+                last[key] = Acknowledged(request, holder, term)
                 allowed[key] = {request.value}
             elif request.outcome.kind is OutcomeKind.UNKNOWN and key in last:
                 allowed[key].add(request.value)
         elif key in last and _reads_back(record, request, last[key]):
-            yield ReadBack(request, last[key], frozenset(allowed[key]))
+            term = record.term_at(request.node, request.invoked_s)
+            yield ReadBack(request, last[key], frozenset(allowed[key]), term)
 
 
 def _holder(
@@ -204,22 +213,31 @@ def _holder(
 ) -> tuple[str, int] | None:
     """The node and incarnation that must have the write if it is acknowledged.
 
-    None for a write at a follower that does not forward it.
+    None for a write at a follower that does not forward it. Where nodes elect, one that has
+    acknowledged a write may have become the leader since it was asked for its role.
     """
+    capabilities = record.capabilities(write.node)
     if record.role_at(write.node, write.invoked_s) == "leader":
         return write.node, write.incarnation
-    if "forwards" not in record.capabilities(write.node):
-        return None
+    if "forwards" not in capabilities:
+        return (write.node, write.incarnation) if "elects" in capabilities else None
     leader = record.leader_at(write.invoked_s)
     return (leader, incarnations.get(leader, 1)) if leader else None
 
 
 def _reads_back(record: RunRecord, request: RequestRecord, acknowledged: Acknowledged) -> bool:
-    """Whether the request is an answered get at a leader that must show the acknowledged write."""
+    """Whether the request is an answered get at a leader that must show the acknowledged write.
+
+    Where nodes elect, a leader may have stepped down since it was asked: it has to say before and
+    after the get that it leads the same term.
+    """
     if request.verb != "get" or request.outcome.kind is not OutcomeKind.OK:
         return False
-    in_transit = acknowledged.forwarded and request.step == acknowledged.write.step
-    return not in_transit and record.role_at(request.node, request.invoked_s) == "leader"
+    if acknowledged.forwarded and request.step == acknowledged.write.step:
+        return False
+    if "elects" in record.capabilities(request.node):
+        return record.led_throughout(request.node, request.invoked_s, request.completed_s)
+    return record.role_at(request.node, request.invoked_s) == "leader"
 
 
 def cut_between(record: RunRecord, read: ReadBack) -> FaultRecord | None:

@@ -72,7 +72,7 @@ def _reported_votes(record: RunRecord) -> tuple[int, list[Finding]]:
     """By STATUS: a vote of a term stays what it was."""
     first: dict[Hashable, StatusFact] = {}
     judged, findings = 0, []
-    for fact in _facts(record, ("term", "vote")):
+    for fact in status_facts(record, ("term", "vote")):
         on_disk = (record.nodes[fact.node].get("elections") or {}).get("on_disk", ())
         kept = "vote" in on_disk and data_last(record)
         key = (fact.node, fact.fields["term"], 0 if kept else fact.incarnation)
@@ -188,10 +188,11 @@ class StatusFact(Struct, frozen=True):
 )
 def leader_completeness(record: RunRecord) -> tuple[int, list[Finding]]:
     """Judges every STATUS of a leader with its term and `last_index`, by the `commit` index that
-    any node reported in an earlier term. What was acknowledged to clients is judged by
-    `acknowledged_writes_survive` and `lost_writes`.
+    any node reported in an earlier term: it was in that term, and its log ended with an entry of
+    no later one. What was acknowledged to clients is judged by `acknowledged_writes_survive` and
+    `lost_writes`.
     """
-    facts = _facts(record, ("term", "commit", "last_index"))
+    facts = status_facts(record, ("term", "commit", "last_index", "last_term"))
     if not data_last(record):
         return 0, []
     committed = _highest_commits(facts)
@@ -220,7 +221,7 @@ def _highest_commits(facts: Iterable[StatusFact]) -> dict[int, StatusFact]:
     found: dict[int, StatusFact] = {}
     for fact in facts:
         term, commit = fact.number("term"), fact.number("commit")
-        if term is None or commit is None:
+        if term is None or commit is None or (fact.number("last_term") or 0) > term:
             continue
         if term not in found or commit > (found[term].number("commit") or 0):
             found[term] = fact
@@ -273,7 +274,7 @@ def _agree(
         return 0, []
     first: dict[tuple[str, ...], StatusFact] = {}
     judged, findings = 0, []
-    for fact in _facts(record, names):
+    for fact in status_facts(record, names):
         if not all(fact.fields.get(name) for name in names):
             continue
         other = first.setdefault(tuple(fact.fields[name] for name in same), fact)
@@ -283,6 +284,26 @@ def _agree(
         if other.fields[compared] != fact.fields[compared]:
             told = [f"{each} {says.format(**each.fields)}" for each in (other, fact)]
             findings.append(Finding("; ".join(told), fact.event["step"], fact.node))
+    return judged, findings[:FINDINGS_MAX]
+
+
+@run_check(
+    "No node has an entry of a later term than the one that it is in: it accepts entries only from "
+    "the leader of its own term",
+    subject=Subject.FAILOVER,
+    order=151,
+)
+def entries_are_not_of_later_terms(record: RunRecord) -> tuple[int, list[Finding]]:
+    """Judges every STATUS with a term and the term of the last entry (`last_term`)."""
+    judged, findings = 0, []
+    for fact in status_facts(record, ("term", "last_term")):
+        term, last_term = fact.number("term"), fact.number("last_term")
+        if term is None or last_term is None:
+            continue
+        judged += 1
+        if last_term > term:
+            text = f"{fact} is in term {term}, and its log ends with an entry of term {last_term}"
+            findings.append(Finding(text, fact.event["step"], fact.node))
     return judged, findings[:FINDINGS_MAX]
 
 
@@ -326,7 +347,7 @@ def _answers(record: RunRecord) -> Iterator[tuple[int, Event]]:
             yield incarnations.get(event["node"], 1), event
 
 
-def _facts(record: RunRecord, names: Sequence[str]) -> list[StatusFact]:
+def status_facts(record: RunRecord, names: Sequence[str]) -> list[StatusFact]:
     """What the answers say of these fields, as far as it holds together."""
     found = []
     last: dict[str, StatusFact] = {}
