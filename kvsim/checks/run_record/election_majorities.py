@@ -97,10 +97,8 @@ def _members(record: RunRecord, fact: StatusFact) -> frozenset[str]:
     """The names of the nodes that a status calls members; empty: it calls a name of no node."""
     if "members" not in fact.fields:
         return frozenset(record.nodes)
-    names = {record.node_named(word) for word in fact.fields["members"].split(",") if word}
-    return (
-        frozenset(name for name in names if name) if names <= record.nodes.keys() else frozenset()
-    )
+    names = {record.node_named(word) or word for word in MEMBER.findall(fact.fields["members"])}
+    return frozenset(names) if names <= record.nodes.keys() else frozenset()
 
 
 def _was_out(outages: Sequence[Period], name: str, earlier: StatusFact, fact: StatusFact) -> bool:
