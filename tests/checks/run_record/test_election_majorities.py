@@ -1,4 +1,4 @@
-"""Checks by who could vote and by who acknowledged: what they find, and whom they must not accuse."""
+"""Checks by who could vote and by who acknowledged: what they find, whom they must not accuse."""
 
 from __future__ import annotations
 
