@@ -433,11 +433,13 @@ def _check_no_fixed_roles(
 
 def uses_roles(program: Program) -> bool:
     """Whether a node of the program is started in another way as leader than as follower."""
-    texts = [*program.start[Role.LEADER], *program.env.values(), *program.files.values()]
+    env = program.env[Role.LEADER]
+    texts = [*program.start[Role.LEADER], *env.values(), *program.files.values()]
     commands = [*program.init, *program.after_start]
     texts += [word for command in commands for word in command.argv]
     return (
         program.start[Role.LEADER] != program.start[Role.FOLLOWER]
+        or env != program.env[Role.FOLLOWER]
         or any(len(command.roles) < len(Role) for command in commands)
         or any(name in text for text in texts for name in ("{role", "{leader", "{followers"))
     )

@@ -89,7 +89,8 @@ def _missing(where: str, command: Tree, values: Values, folder: Path) -> Iterato
         return
     if "/" not in name:
         # A PATH of the program's own is not searched.
-        if "PATH" not in (values.get("env") or {}) and shutil.which(name) is None:
+        own = [values.get(key) or {} for key in ("env", "env_leader", "env_follower")]
+        if not any("PATH" in env for env in own) and shutil.which(name) is None:
             yield word.location.problem(f"{where}: there is no program {quote(name)} in PATH")
         return
     tried = [folder / name, *([Path(name)] if where.startswith("requests.") else [])]

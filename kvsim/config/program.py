@@ -228,7 +228,8 @@ class Survives(Struct, frozen=True):
 class Program(Struct, frozen=True):
     """Everything kvsim knows of a program. Templates are unfilled; see `names` for their names.
 
-    `folder` is that of node.yaml, `{program_dir}`. `start` is the whole command of each role.
+    `folder` is that of node.yaml, `{program_dir}`. `start` and `env` are the whole command and
+    all variables of each role.
     `role_words`: what `{role}` becomes. `ports` are the names of extra ports. `order`:
     leader_first | followers_first | together. `requests` maps a verb to its template (for http and
     command a mapping), `replies` a verb, or `any`, to its rules. `options` are names that templates
@@ -242,7 +243,9 @@ class Program(Struct, frozen=True):
     start: Mapping[Role, Argv]
     role_words: Mapping[Role, str] = field(default_factory=dict)
     cwd: str | None = None
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[Role, Mapping[str, str]] = field(
+        default_factory=lambda: {role: {} for role in Role}
+    )
     env_inherit: bool = False
     user: str | None = None
     files: Mapping[str, str] = field(default_factory=dict)

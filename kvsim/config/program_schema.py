@@ -235,6 +235,9 @@ def make_program(
     start: Argv | Mapping[Role, Argv],
     start_leader: Argv,
     start_follower: Argv,
+    env: Mapping[str, str],
+    env_leader: Mapping[str, str],
+    env_follower: Mapping[str, str],
     role_words: Mapping[Role, str],
     replies: Mapping[str, tuple[ReplyRule, ...]],
     requests: Mapping[str, object],
@@ -252,6 +255,7 @@ def make_program(
         role: (*(start[role] if isinstance(start, Mapping) else start), *more[role])
         for role in Role
     }
+    own_env = {Role.LEADER: env_leader, Role.FOLLOWER: env_follower}
     if status is None and "status" in requests:
         status = Query("status")
     return Program(
@@ -259,6 +263,7 @@ def make_program(
         folder=folder.resolve(),
         missing=tuple(missing),
         start=commands,
+        env={role: {**env, **own_env[role]} for role in Role},
         role_words=role_words,
         replies=replies,
         requests=requests,
@@ -718,6 +723,8 @@ FIELDS: dict[str, Field] = {
         default_text="the node's run folder",
     ),
     "env": Field(ENV, "environment variables to set", default={}, default_text="none"),
+    "env_leader": Field(ENV, "set besides `env` for a leader", default={}, default_text="none"),
+    "env_follower": Field(ENV, "set besides `env` for a follower", default={}, default_text="none"),
     "env_inherit": Field(
         Flag(), "pass kvsim's whole environment to the node", default=False, default_text="false"
     ),

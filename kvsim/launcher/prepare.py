@@ -163,7 +163,7 @@ def environment_of(node: Node, names: Names) -> dict[str, str]:
 
 
 def _variables_of(node: Node, names: Names) -> dict[str, str]:
-    variables = {**node.program.env, **node.spec.env}
+    variables = {**node.program.env[node.spec.role], **node.spec.env}
     return {name: render(text, names) for name, text in variables.items()}
 
 

@@ -94,6 +94,19 @@ def options_of(arguments, start):
     if start == "environment":
         get = os.environ.get
         return int(get("PORT", "0")), get("DATA_DIR", "."), get("ROLE", ""), get("LEADER", "")
+    if start == "url":
+        get = os.environ.get
+        leader = get("LEADER_URL", "")
+        if leader and not leader.startswith("http://"):
+            sys.exit(f"LEADER_URL: no URL: {leader}")
+        role = "follower" if leader else "leader"
+        return int(get("PORT", "0")), get("DATA_DIR", "."), role, leader
+    if start == "subcommand":
+        if not arguments or arguments[0] not in ("dump", "serve"):
+            sys.exit("argument command: invalid choice (choose from 'dump', 'serve')")
+        if "--help" in arguments:
+            sys.exit("usage: serve --listen HOST:PORT --store FOLDER [--replica-of HOST:PORT]")
+        arguments = arguments[1:]
     known = STARTS[start]
     values = {}
     rest = list(arguments)
@@ -111,7 +124,8 @@ def options_of(arguments, start):
     role = values.get("role") or ("follower" if values.get("leader") else "leader")
     if role not in ROLES:
         sys.exit(f"invalid role {role}")
-    return int(values["port"]), values.get("data", "."), ROLES[role], values.get("leader", "")
+    port = values["port"].rpartition(":")[2]
+    return int(port), values.get("data", "."), ROLES[role], values.get("leader", "")
 
 
 ROLES = {"leader": "leader", "follower": "follower"}
@@ -138,6 +152,11 @@ STARTS = {
         "--port": ("port", "separate"),
         "--dir": ("data", "separate"),
         "--replicaof": ("leader", "separate"),
+    },
+    "subcommand": {
+        "--listen": ("port", "separate"),
+        "--store": ("data", "separate"),
+        "--replica-of": ("leader", "separate"),
     },
     "flag": {
         "--port": ("port", "equals"),

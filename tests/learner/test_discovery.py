@@ -26,9 +26,10 @@ from kvsim.doctor.discovery.command import (
     as_written,
     follower_forms,
     leader_forms,
-    rejected_words,
+    rejected_options,
     rejects_role_word,
     role_pairs,
+    subcommands,
     with_role_words,
 )
 from kvsim.doctor.discovery.draft import Draft, StartForm
@@ -379,9 +380,9 @@ def test_a_follower_is_given_its_leader_as_address_port_and_name():
 
 def test_only_the_option_that_is_called_unknown_is_rejected():
     words = ("--port={port}", "--dir", "{data_dir}", "--role={role}")
-    assert rejected_words("unknown option --dir", words) == {"--dir"}
-    assert rejected_words("unrecognized arguments: --port=9001", words) == {"--port={port}"}
-    assert rejected_words("usage: store --port N", words) == set()
+    assert rejected_options("unknown option --dir", words) == {"--dir"}
+    assert rejected_options("unrecognized arguments: --port=9001", words) == {"--port="}
+    assert rejected_options("usage: store --port N", words) == set()
 
 
 # --- the file -----------------------------------------------------------------------------------
@@ -433,10 +434,70 @@ def test_a_leader_is_given_as_an_option_and_as_a_variable_in_turn():
     vocabulary = Vocabulary()
     vocabulary.add("starting as LEADER", is_code=True)
     forms = itertools.islice(follower_forms(StartForm(("--role={role}",)), vocabulary), 2)
-    assert [(form.follower, form.env) for form in forms] == [
+    assert [(form.follower, form.env_follower) for form in forms] == [
         (("--leader={leader.addr}",), ()),
         ((), (("LEADER", "{leader.addr}"),)),
     ]
+
+
+def test_a_variable_alone_makes_a_follower():
+    """It is set for followers only: a leader with it would be none."""
+    vocabulary = Vocabulary("const leader = process.env.LEADER_URL; require('http')")
+    form = StartForm(env=(("PORT", "{port}"),))
+    first = next(iter(follower_forms(form, vocabulary)))
+    assert (first.env, first.env_follower) == (
+        (("PORT", "{port}"),),
+        (("LEADER_URL", "http://{leader.addr}"),),
+    )
+    assert first.names_role
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("--leader-port", "{leader.port}"),
+        ("--leader-url http", "http://{leader.addr}"),
+        ("--leader-name", "{leader.name}"),
+        ("--leader", "{leader.addr}"),
+    ],
+)
+def test_the_name_of_an_option_says_what_it_holds(text, value):
+    form = StartForm(("--port={port}",))
+    found = next(iter(follower_forms(form, Vocabulary(f"--port follower {text}"))))
+    assert found.follower == (f"{text.split()[0]}={value}",)
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "kv.py: error: argument c: invalid choice: '--port=1' (choose from 'dump', 'serve')",
+        "kv.py: error: argument c: invalid choice: '--port=1' (choose from dump, serve)",
+        "usage: kv.py [-h] {dump,serve} ...",
+        "usage: kv <dump|serve> [options]",
+        "A store\n\nUsage: kv [command]\n\nAvailable Commands:\n  dump  all\n  serve  a node\n",
+        "Usage: kv <COMMAND>\n\nCommands:\n  dump   all keys\n  serve  a node\n  help   more\n",
+        "expected 'dump' or 'serve' subcommands",
+    ],
+)
+def test_a_subcommand_that_starts_a_node_is_read_from_the_output(output):
+    assert subcommands(output) == ["serve"]
+
+
+@pytest.mark.parametrize(
+    "output",
+    ["cannot start the server", "unknown option --port; run with --help", "node [n1] is down", ""],
+)
+def test_a_sentence_names_no_subcommand(output):
+    assert subcommands(output) == []
+
+
+def test_a_host_before_an_address_names_no_leader():
+    """The program puts its host before what it was given: it wanted the port alone."""
+    for text in ("MOVED localhost:127.0.0.1:9001", "leader is http://http://127.0.0.1:9001/"):
+        refusal = read_refusal(text, leader=("9001", "n1"))
+        assert refusal.says_so and not refusal.true_leader
+    assert read_refusal("MOVED localhost:9001", leader=("9001", "n1")).true_leader
+    assert read_refusal("not leader:127.0.0.1:9001", leader=("9001", "n1")).true_leader
 
 
 def test_a_text_has_its_options_all_or_none():

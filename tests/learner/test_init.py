@@ -131,6 +131,8 @@ STARTS = {
     "replicaof": ('"--port", "{port}", "--dir", "{data_dir}"]', '"--replicaof", '),
     "flag": ('"--port={port}"]', "--leader-addr="),
     "positional": ('"{port}", "{data_dir}", "{role}"', '["{leader.'),
+    "url": ('env_follower: {LEADER_URL: "http://{leader.addr}"}', 'DATA_DIR: "{data_dir}"'),
+    "subcommand": ('"serve", "--listen", ', '"--store", "{data_dir}"', '"--replica-of", '),
     "environment": ('PORT: "{port}", DATA_DIR: "{data_dir}", ROLE: "{role}"', 'LEADER: "{leader.'),
 }
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,7 +30,16 @@ R = TypeVar("R")
 LeaderForm = tuple[tuple[str, ...], tuple[tuple[str, str], ...]]
 ROLE_NAMES = frozenset(itertools.chain(*ROLE_PAIRS))
 USUAL_OPTIONS = 8
+LEADER_OPTIONS_MAX = 6
 FOLLOWER_NAMES = frozenset(follower for _, follower in ROLE_PAIRS)
+LEADER_VALUES = ("{leader.addr}", "{leader.port}", "{leader.name}")
+LEADER_URL = "http://{leader.addr}"
+# Names of options that say which of these they hold.
+VALUE_NAMES = {
+    LEADER_URL: re.compile(r"ur[li]", re.IGNORECASE),
+    "{leader.port}": re.compile("port", re.IGNORECASE),
+    "{leader.name}": re.compile(r"name|[-_]id$", re.IGNORECASE),
+}
 ADDRESS_OPTION = re.compile(r"addr|listen|bind", re.IGNORECASE)
 PORT_NUMBER = re.compile(r"\d{2,5}")
 ADDRESS = re.compile(r"(?:[\w.-]+|\[[\da-fA-F:]+\])?:(\d{2,5})")
@@ -53,6 +62,8 @@ INTERPRETERS = {
     ".pl": ("perl",),
     ".jar": ("java", "-jar"),
 }
+# Subcommands that start a node.
+SERVING = ("serve", "server", "start", "run", "node", "daemon", "listen")
 REJECTING = re.compile(
     r"unknown|unrecogni[sz]ed|invalid|unexpected|illegal|bad|not a valid|no such|unsupported"
     r"|not defined|extra",
@@ -349,14 +360,14 @@ def follower_forms(form: StartForm, vocabulary: Vocabulary) -> Iterator[StartFor
         yield from (replace(short, follower=words) for words, _ in options[:2] if words)
     if form.names_role:
         for (words, variables), pair in _in_turn(options, _pairs_for(form, vocabulary)):
-            yield replace(form, role_words=pair, follower=words, env=(*form.env, *variables))
+            yield replace(form, role_words=pair, follower=words, env_follower=variables)
         if any(name in vocabulary.flags for name in vocabulary.options("role")):
             return
-    for (words, _), (leader, follower) in _in_turn(options, _role_flags(vocabulary)):
-        yield replace(form, leader=leader, follower=(*follower, *words))
+    for (words, variables), (leader, follower) in _in_turn(options, _role_flags(vocabulary)):
+        yield replace(form, leader=leader, follower=(*follower, *words), env_follower=variables)
     for words, variables in options:
-        if words and not variables:
-            yield replace(form, follower=words)
+        if words or variables:
+            yield replace(form, follower=words, env_follower=variables)
 
 
 Words = tuple[str, ...]
@@ -389,24 +400,26 @@ def _pairs_for(form: StartForm, vocabulary: Vocabulary) -> list[tuple[str, str]]
 
 def _leader_options(form: StartForm, vocabulary: Vocabulary) -> Iterator[LeaderForm]:
     """How a follower may be given its leader: words, or variables. The last one: not at all."""
-    values = ("{leader.addr}", "{leader.port}", "{leader.name}")
     # `--follower` makes a follower; it names no leader.
     names = [name for name in vocabulary.options("leader") if name[2:] not in FOLLOWER_NAMES]
-    names = names[:3] or ["--leader"]
+    names = names[:LEADER_OPTIONS_MAX] or ["--leader"]
     positional = bool(form.words) and not any(word.startswith("-") for word in form.words)
     variables: list[LeaderForm] = [
-        ((), ((name, value),)) for name in vocabulary.environment("leader")[:2] for value in values
+        ((), ((name, value),))
+        for name in vocabulary.environment("leader")[:2]
+        for value in _leader_values(name, vocabulary)
     ]
     has_options = any(name in vocabulary.flags for name in names)
     if form.env:
         yield from variables
     if positional:
-        yield from (((value,), ()) for value in values)
+        yield from (((value,), ()) for value in LEADER_VALUES)
     separate = any(word.startswith("-") and "=" not in word for word in form.words)
     options: list[LeaderForm] = []
-    for value in values:
-        for name in names:
-            styles = list(option_words(name, value))
+    of_names = [[(name, value) for value in _leader_values(name, vocabulary)] for name in names]
+    for pair in itertools.chain(*itertools.zip_longest(*of_names)):
+        if pair is not None:
+            styles = list(option_words(*pair))
             ordered = reversed(styles) if separate and len(styles) > 1 else styles
             options += [(words, ()) for words in ordered]
     if form.env or has_options:
@@ -418,15 +431,48 @@ def _leader_options(form: StartForm, vocabulary: Vocabulary) -> Iterator[LeaderF
     yield (), ()
 
 
-def rejected_words(output: str, words: Sequence[str]) -> set[str]:
-    """The options of a failed try that its output calls unknown."""
+def _leader_values(name: str, vocabulary: Vocabulary) -> list[str]:
+    """What an option or a variable of this name may hold of the leader, the most likely first."""
+    speaks_http = vocabulary.has("http")
+    values = [*LEADER_VALUES, *([LEADER_URL] if speaks_http else [])]
+    return sorted(values, key=lambda value: not _fits(name, value))
+
+
+def _fits(name: str, value: str) -> bool:
+    """Whether the name of an option says that it holds a value of this kind."""
+    said = VALUE_NAMES.get(value)
+    return said is not None and said.search(name) is not None
+
+
+def subcommands(output: str) -> list[str]:
+    """The words that start a node, where an output lists subcommands: `{serve,dump}`,
+    `choose from 'serve', 'dump'`, or one a line below `Commands:`."""
+    lists = re.findall(r"[{(<\[]([\w-]+(?:\s?[,|]\s?[\w-]+)*)[})>\]]", output)
+    lists += re.findall(
+        r"(?:choose from|one of|possible values:?|expected|subcommands?:?) (.*)", output
+    )
+    heading = re.search(
+        r"^[^\n]*\bcommands\b[^\n]*:[ \t]*\n((?:[ \t]+.*\n?|\n)+)", output, re.I | re.M
+    )
+    lists += re.findall(r"^[ \t]+([\w-]+)", heading[1], re.MULTILINE) if heading else []
+    words = re.findall(r"[\w-]+", " ".join(lists))
+    return [word for word in SERVING if word in words]
+
+
+def spellings(words: Iterable[str]) -> set[str]:
+    """The options among the words, each as it is spelled: `--port`, or `--port=` with a value."""
+    parts = (word.partition("=") for word in words if word.startswith("-"))
+    return {flag + equals for flag, equals, _ in parts}
+
+
+def rejected_options(output: str, words: Sequence[str]) -> set[str]:
+    """The spellings of options of a failed try that its output calls unknown."""
     lines = [line for line in output.splitlines() if REJECTING.search(line)]
-    flags = {word.partition("=")[0] if "{" not in word else word for word in words}
     rejected = set()
-    for flag in flags:
-        shown = re.escape(flag.partition("=")[0]) + ("=" if "=" in flag else r"(?![\w=-])")
-        if flag.startswith("-") and any(re.search(rf"(?<![\w-]){shown}", line) for line in lines):
-            rejected.add(flag)
+    for option in spellings(words):
+        shown = re.escape(option) + ("" if option.endswith("=") else r"(?![\w=-])")
+        if any(re.search(rf"(?<![\w-]){shown}", line) for line in lines):
+            rejected.add(option)
     return rejected
 
 

@@ -13,12 +13,15 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from kvsim.doctor.discovery.command import (
+    SERVING,
     anchored,
     as_written,
     leader_forms,
     mentions_roles,
-    rejected_words,
+    rejected_options,
     rejects_role_word,
+    spellings,
+    subcommands,
     with_role_words,
 )
 from kvsim.doctor.discovery.draft import Draft, StartForm
@@ -143,12 +146,15 @@ class Discovery:
         """The drafts that listen on their port when they are started as a leader alone."""
         rejected: set[str] = set()
         asked_help = ignores_options = False
+        wanted = set(SERVING) - set(draft.command)
         deadline = Deadline.after(SEARCH_S * self.timeouts.default_factor)
         pending = [form] if form else leader_forms(self.vocabulary)
         done: set[StartForm] = set()
         while pending and not deadline.passed() and len(done) < TRIES_MAX:
             candidate = with_role_words(pending.pop(0), self.vocabulary, self.rejected_roles)
-            if candidate is None or candidate in done or rejected & set(candidate.words):
+            if candidate is None or candidate in done:
+                continue
+            if rejected & spellings(candidate.words):
                 continue
             if not asked_help and not form and not self.vocabulary.flags:
                 asked_help = True
@@ -163,7 +169,14 @@ class Discovery:
                 if candidate.role_words[0] in self.rejected_roles:
                     pending.insert(0, candidate)
                 continue
-            rejected |= rejected_words(tried.output, candidate.words)
+            serving = next((word for word in subcommands(tried.output) if word in wanted), "")
+            if serving and not form:
+                # Its options are those of a subcommand.
+                inner = replace(draft, command=(*draft.command, serving))
+                self.vocabulary.add(try_folder.help_text(inner))
+                yield from self._starting(inner, form, try_folder)
+                return
+            rejected |= rejected_options(tried.output, candidate.words)
             ignored = tried.end is not End.ENDED and not ignores_options
             ignores_options = ignores_options or ignored
             if (self.vocabulary.add(tried.output) or ignored) and not form:

@@ -32,7 +32,8 @@ STOP_TIMEOUT_S = 3.0
 class StartForm(Struct, frozen=True):
     """How a program takes its options: the words of every node, and those of each role.
 
-    `role_words` are leader's and follower's word for `{role}`. `env` are variables.
+    `role_words` are leader's and follower's word for `{role}`. `env` are variables of every node,
+    `env_follower` those of a follower besides.
     """
 
     words: tuple[str, ...] = ()
@@ -40,16 +41,23 @@ class StartForm(Struct, frozen=True):
     follower: tuple[str, ...] = ()
     role_words: tuple[str, str] = ("leader", "follower")
     env: tuple[tuple[str, str], ...] = ()
+    env_follower: tuple[tuple[str, str], ...] = ()
 
     @property
     def names_role(self) -> bool:
         """Whether a leader and a follower are started differently."""
         texts = (*self.words, *(text for _, text in self.env))
-        return any("{role}" in text for text in texts) or bool(self.leader or self.follower)
+        return any("{role}" in text for text in texts) or bool(
+            self.leader or self.follower or self.env_follower
+        )
 
     def words_of(self, role: Role) -> tuple[str, ...]:
         """The words of a node of this role."""
         return (*self.words, *(self.leader if role is Role.LEADER else self.follower))
+
+    def env_of(self, role: Role) -> dict[str, str]:
+        """The variables of a node of this role."""
+        return dict((*self.env, *(() if role is Role.LEADER else self.env_follower)))
 
 
 class Draft(Struct, frozen=True):
@@ -105,7 +113,7 @@ def program_of(draft: Draft, folder: Path, timeouts: Timeouts = PLAIN) -> Progra
         folder=folder,
         start={role: (*draft.command, *form.words_of(role)) for role in Role},
         role_words=dict(zip((Role.LEADER, Role.FOLLOWER), form.role_words, strict=True)),
-        env=dict(form.env),
+        env={role: form.env_of(role) for role in Role},
         ready=Ready(
             all_of=(Probe("port", {"state": "owned"}),),
             within_s=READY_TIMEOUT_S * timeouts.default_factor,

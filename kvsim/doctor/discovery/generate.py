@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from kvsim.config.program import ReplyRule
 from kvsim.doctor.discovery.draft import STOP_TIMEOUT_S, Draft
@@ -61,8 +61,14 @@ def _start_lines(draft: Draft) -> list[str]:
         words = f"{{leader: {_quoted(leader)}, follower: {_quoted(follower)}}}"
         lines.append(f"role_words: {words}     # what {{role}} becomes")
     if form.env:
-        lines.append(f"env: {_mapping({name: _quoted(text) for name, text in form.env})}")
+        lines.append(f"env: {_variables(form.env)}")
+    if form.env_follower:
+        lines.append(f"env_follower: {_variables(form.env_follower)}     # besides, for followers")
     return lines
+
+
+def _variables(pairs: Sequence[tuple[str, str]]) -> str:
+    return _mapping({name: _quoted(text) for name, text in pairs})
 
 
 def _log_lines(draft: Draft) -> list[str]:

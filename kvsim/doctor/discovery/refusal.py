@@ -36,6 +36,9 @@ NAMED_PORT = re.compile(
     r"[^\d\n]{0,3}(\d{2,5})\b|[\w.\]]:(\d{2,5})\b",
     re.IGNORECASE,
 )
+# The program puts a host before what it was given: it wanted a port, and has an address.
+_HOST = r"(?:localhost|(?:\d{1,3}\.){3}\d{1,3})"
+DOUBLED_HOST = re.compile(rf"{_HOST}:{_HOST}:\d+|https?://https?://\S+")
 REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308, 421})
 
 
@@ -66,6 +69,9 @@ def read_refusal(
     location = {name.lower(): value for name, value in (headers or {}).items()}.get("location", "")
     whole = f"{text} {location}".strip()
     named = next((word for word in leader if _has_word(word, whole)), "")
+    doubled = DOUBLED_HOST.search(whole)
+    if doubled:
+        return Refusal(says_so=True, leader=doubled.group())
     if named:
         return Refusal(says_so=True, leader=named, true_leader=True)
     redirected = status in REDIRECT_STATUSES

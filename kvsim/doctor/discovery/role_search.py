@@ -13,7 +13,12 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from kvsim.client.exchange import Exchange
-from kvsim.doctor.discovery.command import follower_forms, mentions_roles, rejected_words
+from kvsim.doctor.discovery.command import (
+    follower_forms,
+    mentions_roles,
+    rejected_options,
+    spellings,
+)
 from kvsim.doctor.discovery.draft import Draft
 from kvsim.doctor.discovery.measurements import LOG_LINES
 from kvsim.doctor.discovery.probe import StartedDraft, started
@@ -26,6 +31,7 @@ from kvsim.process.executable import SpawnError
 from kvsim.process.sockets import LOOPBACK
 from kvsim.text import truncate
 from kvsim.timeouts import Timeouts
+from kvsim.waiting import Deadline
 
 LEADER, FOLLOWER = "n1", "n2"
 ROLE_KEY = "kvsim-init-role-key"
@@ -36,6 +42,8 @@ ROLE_WORDS = {
 }
 # How many forms of a follower are tried, once there is one that refuses a write or only starts.
 AFTER_REFUSAL, AFTER_START = 4, 12
+# How long they are tried; a try that is under way is not cut short.
+SEARCH_S = 20.0
 UNPROVEN = "does this refuse the write because the node is a follower? then call it read_only"
 
 
@@ -72,19 +80,22 @@ class RoleSearch(Struct):
         draft = self.learned.draft
         best = RoleFindings(draft)
         left = AFTER_START
+        deadline = Deadline.after(SEARCH_S * self.timeouts.default_factor)
         for candidate in self._candidates(draft):
             try:
                 with started(candidate, self.folder, self.timeouts, followers=1) as probe:
                     found = observe_roles(self.learned, candidate, probe)
             except (NodeFailed, SpawnError) as error:
                 self._reject(candidate, str(error))
+                if deadline.passed():
+                    break
                 continue
             if found.score > best.score or (not best.draft.form.follower and not best.differs):
                 best = found
             if found.complete:
                 break
             left = min(left - 1, AFTER_REFUSAL) if found.differs else left - 1
-            if not left:
+            if not left or deadline.passed():
                 break
         return best
 
@@ -93,12 +104,12 @@ class RoleSearch(Struct):
         if not mentions_roles(self.vocabulary) and not draft.form.names_role:
             return
         for form in follower_forms(draft.form, self.vocabulary):
-            if not self._rejected & {*form.follower, *form.leader}:
+            if not self._rejected & spellings((*form.follower, *form.leader)):
                 yield replace(draft, form=form)
 
     def _reject(self, candidate: Draft, message: str) -> None:
         form = candidate.form
-        self._rejected |= rejected_words(message, (*form.leader, *form.follower))
+        self._rejected |= rejected_options(message, (*form.leader, *form.follower))
         words = " ".join((*form.words, *form.follower))
         self.starts.append(f"a follower: {words}: {truncate(message.splitlines()[-1], 160)}")
 

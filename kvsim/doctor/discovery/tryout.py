@@ -87,7 +87,8 @@ class TryFolder:
             render(word, names)
             for word in (*draft.command, *draft.form.words_of(Role.LEADER), *extra)
         ]
-        variables = {name: render(text, names) for name, text in draft.form.env}
+        env = draft.form.env_of(Role.LEADER)
+        variables = {name: render(text, names) for name, text in env.items()}
         plan = SpawnPlan(
             argv=(beside(self._folder, words[0]), *words[1:]),
             cwd=folder,

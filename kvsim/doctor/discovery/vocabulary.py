@@ -19,7 +19,7 @@ PATH = re.compile(r"[\"'`](/[a-z][a-z0-9_/-]*/?)")
 # How the names of options of each kind are recognized.
 KINDS = {
     "port": re.compile(r"port|listen|bind|addr", re.IGNORECASE),
-    "data_dir": re.compile(r"dir|data|path|storage|folder|db", re.IGNORECASE),
+    "data_dir": re.compile(r"dir|data|path|(?<![a-z])stor(?:e|age)|folder|db", re.IGNORECASE),
     "role": re.compile(r"role|mode", re.IGNORECASE),
     "leader": re.compile(
         r"leader|primary|master|replica-?of|follow|upstream|join|peer", re.IGNORECASE
