@@ -19,10 +19,12 @@ from kvsim.history.json_types import (
     ANY,
     COUNT,
     INT,
+    NUMBER,
     TEXT,
     JsonList,
     JsonMap,
     JsonObject,
+    Maybe,
     OneOf,
     problem_text,
 )
@@ -51,18 +53,26 @@ PROGRAM = JsonObject(
     closed=True,
 )
 NODE = JsonObject(
-    {"program": COUNT, "host": TEXT, "port": COUNT, "names": JsonMap(ANY)}, closed=True
+    {"program": COUNT, "host": TEXT, "port": COUNT, "names": JsonMap(ANY)},
+    {"start": JsonList(TEXT), "ready_within_s": Maybe(NUMBER)},
+    closed=True,
 )
 FILE = JsonObject({"format": INT, "programs": JsonList(PROGRAM), "nodes": JsonMap(NODE)})
 
 
 class ClientDescription(Struct, frozen=True):
-    """One node: its program, where clients reach it, and the names for its templates."""
+    """One node: its program, where clients reach it, and the names for its templates.
+
+    `start` are the words of its start command, filled in, but no paths found; `ready_within_s` is
+    the time in which it has to be ready. Both are empty for a node that kvsim did not start.
+    """
 
     program: Program
     host: str
     port: int
     names: Mapping[str, Any]
+    start: tuple[str, ...] = ()
+    ready_within_s: float | None = None
 
 
 def to_json(nodes: Mapping[str, ClientDescription]) -> dict[str, Any]:
@@ -78,6 +88,8 @@ def to_json(nodes: Mapping[str, ClientDescription]) -> dict[str, Any]:
             "host": node.host,
             "port": node.port,
             "names": dict(node.names),
+            "start": list(node.start),
+            "ready_within_s": node.ready_within_s,
         }
     return {**format_fields(PROGRAMS_FORMAT), "programs": programs, "nodes": entries}
 
@@ -97,7 +109,12 @@ def _node(entry: Mapping[str, Any], programs: list[Program], file: Path) -> Clie
     if entry["program"] >= len(programs):
         raise UsageError(f"{file}: there is no program {entry['program']}")
     return ClientDescription(
-        programs[entry["program"]], entry["host"], entry["port"], entry["names"]
+        programs[entry["program"]],
+        entry["host"],
+        entry["port"],
+        entry["names"],
+        tuple(entry.get("start", ())),
+        entry.get("ready_within_s"),
     )
 
 

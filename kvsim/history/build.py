@@ -42,7 +42,7 @@ def _build(record: RunRecord) -> History | None:
         return None
     # Before anything is appended: the operations of a single load are not copied.
     missing = incomplete_loads(record)
-    histories = [*record.built(_histories).values()]
+    histories = [*record.built(histories_of).values()]
     operations = join(history.operations for history in histories)
     # Of what an unrecorded operation wrote, nothing follows.
     final_reads = [
@@ -66,7 +66,7 @@ def _build(record: RunRecord) -> History | None:
     )
 
 
-def _histories(record: RunRecord) -> Mapping[str, History]:
+def histories_of(record: RunRecord) -> Mapping[str, History]:
     """Load → its history, of every load that was started and whose file is there."""
     started = {event["name"] for event in record.of_kind("load_start")}
     return {name: load(path) for path in record.loads if (name := load_name(path)) in started}
@@ -78,7 +78,7 @@ def incomplete_loads(record: RunRecord) -> list[str]:
 
 
 def _incomplete_loads(record: RunRecord) -> list[str]:
-    histories = record.built(_histories)
+    histories = record.built(histories_of)
     counts = {event["name"]: event["counts"] for event in record.of_kind("load_stop")}
     return [
         event["name"]

@@ -162,6 +162,18 @@ def broken_links(path: Path) -> list[int]:
     return [*broken, len(lines) + 1] if incomplete else broken
 
 
+def last_link(path: Path) -> str:
+    """The link of the last line: a digest of everything before it. Empty where it has none.
+
+    Raises UsageError when the journal cannot be read.
+    """
+    lines = read_file(path).rpartition(b"\n")[0]
+    link = lines[-LINK_SIZE:]
+    if not (link.startswith(LINK_BEGIN) and link.endswith(LINK_END)):
+        return ""
+    return link[len(LINK_BEGIN) : -len(LINK_END)].decode("latin-1")
+
+
 def _refuse_constant(text: str) -> None:
     raise ValueError(f"{text} is no number of JSON")
 

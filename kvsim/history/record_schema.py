@@ -146,7 +146,15 @@ DIGESTS = JsonMap(DIGEST)
 
 INCARNATION: Mapping[str, JsonType] = {"node": TEXT, "incarnation": POSITIVE}
 LOG_LINE = JsonObject({"line": POSITIVE, "offset": COUNT, "text": TEXT}, {"file": TEXT})
-READY = JsonObject({**INCARNATION, "probes": JsonObject({}, {"log": LOG_LINE})})
+PROBES = JsonObject(
+    {},
+    {
+        "log": LOG_LINE,
+        "port": JsonObject({"port": COUNT}, {"pid": Maybe(INT)}, closed=True),
+        "ping": JsonObject({}, {"sent": BYTES, "received": BYTES}, closed=True),
+    },
+)
+READY = JsonObject({**INCARNATION, "probes": PROBES})
 TRAITS = JsonObject(
     {
         "ends_nodes": OneOf(("no", "may", "always")),
@@ -264,7 +272,6 @@ EVENTS: Mapping[str, JsonObject] = {
             "node": TEXT,
             "role": Maybe(ROLE),
             "how": TEXT,
-            "leader": Maybe(TEXT),
             "fields": JsonMap(TEXT),
         }
     ),
@@ -283,7 +290,7 @@ EVENTS: Mapping[str, JsonObject] = {
     "step_target": JsonObject({"id": TEXT, "targets": JsonList(TEXT), "resolved": TEXT}),
     "step_end": JsonObject({"id": TEXT, "result": RESULT, "why": TEXT}),
     # --- faults -------------------------------------------------------------------------------
-    "storm": JsonObject({"id": TEXT, "schedule": JsonList(TEXT)}),
+    "storm": JsonObject({"id": TEXT}),
     "fault_plan": JsonObject(
         {
             "id": TEXT,
@@ -323,7 +330,7 @@ EVENTS: Mapping[str, JsonObject] = {
             "timeout_s": SECONDS,
             "minima": JsonMap(Maybe(COUNT)),
         },
-        {"without": JsonList(TEXT)},
+        {"without": JsonList(TEXT), "reconnect": ANY, "require": JsonMap(ANY)},
     ),
     "load_made": JsonObject({"name": NAME, "made": COUNT}),
     "load_stop": JsonObject({"name": NAME, "counts": JsonMap(NUMBER)}),

@@ -17,7 +17,7 @@ from kvsim.errors import UsageError
 from kvsim.file_formats import other_format
 from kvsim.folders import find_paths
 from kvsim.history.history import FaultTraits
-from kvsim.history.journal import Event, decode_json, read_events, to_bytes
+from kvsim.history.journal import Event, decode_json, last_link, read_events, to_bytes
 from kvsim.history.json_types import problem_text
 from kvsim.history.node_lookup import NodeIdentifiers, node_at
 from kvsim.history.outcome import Outcome, OutcomeKind
@@ -190,7 +190,8 @@ class RunRecord:
     """Everything recorded of one run.
 
     `logs` maps (node, incarnation) to the text of that log. `loads` are the files of the loads'
-    histories.
+    histories. `digest` is the last link of the journal's chain: of two runs, or of a run before and
+    after an edit, it is not the same.
     """
 
     def __init__(
@@ -199,11 +200,13 @@ class RunRecord:
         events: list[Event],
         logs: Mapping[tuple[str, int], str],
         loads: Sequence[Path] = (),
+        digest: str = "",
     ) -> None:
         self.meta = meta
         self.events = events
         self.logs = logs
         self.loads = loads
+        self.digest = digest
         self._built: dict[object, Any] = {}
 
     @classmethod
@@ -216,7 +219,7 @@ class RunRecord:
         events = _checked_events(run, meta)
         starts = [(e["node"], e["incarnation"]) for e in events if e.kind == "spawn"]
         logs = {start: _read_log(run, *start) for start in starts}
-        return cls(meta, events, logs, run.loads)
+        return cls(meta, events, logs, run.loads, last_link(run.journal))
 
     def built(self, build: Callable[[RunRecord], Built]) -> Built:
         """`build(self)`, computed by the first call and kept."""

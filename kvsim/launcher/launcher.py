@@ -17,6 +17,7 @@ from kvsim.config.cluster import Cluster
 from kvsim.config.names import CLIENT
 from kvsim.history.node_lookup import NodeIdentifiers, node_at
 from kvsim.launcher.node import Node, Note
+from kvsim.launcher.prepare import start_words
 from kvsim.launcher.start import NodeStarter
 from kvsim.launcher.start_errors import PortLost
 from kvsim.launcher.state import LauncherState
@@ -143,8 +144,14 @@ class Launcher:
 
     def describe_client(self, name: str) -> ClientDescription:
         """What a client of a node is made of."""
-        program, address = self.nodes[name].program, self.client_address(name)
-        return ClientDescription(program, *address, names=self.client_names(name))
+        node = self.nodes[name]
+        return ClientDescription(
+            node.program,
+            *self.client_address(name),
+            names=self.client_names(name),
+            start=start_words(node, self._state.names(name)),
+            ready_within_s=node.program.ready.within_s,
+        )
 
     def client_address(self, name: str) -> tuple[str, int]:
         """Where kvsim's clients reach a node."""
@@ -175,7 +182,7 @@ class Launcher:
         """Which process listens on a node's port, by the kernel's tables.
 
         `owned`: the node does, and no other process; `pid`: its process; `foreign`: another process
-        does; `description`: one sentence.
+        does; `description`: one sentence on who has it, empty where `owned`.
         """
         node = self.nodes[name]
         host, port = node.address.host_port
@@ -194,7 +201,7 @@ class Launcher:
             "owned": owned.owned,
             "pid": owned.own[0].pid if owned.own else None,
             "foreign": bool(owned.conflicting),
-            "description": owned.describe(),
+            "description": "" if owned.owned else owned.describe(),
         }
 
     @property

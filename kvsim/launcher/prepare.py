@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from kvsim.config.cluster import NodeSpec
 from kvsim.config.command_words import fill_words
 from kvsim.config.program import Command
-from kvsim.config.template import render
+from kvsim.config.template import render, render_words
 from kvsim.data_directory import NotInDirectory, write_file
 from kvsim.errors import NodeFailed, UsageError
 from kvsim.launcher.command_plan import CommandPlan, PlannedStopStep
@@ -103,6 +103,12 @@ def _may_enter(folder: Path, user: pwd.struct_passwd) -> bool:
 
 
 # --- commands -------------------------------------------------------------------------------------
+
+
+def start_words(node: Node, names: Names) -> tuple[str, ...]:
+    """The words of a node's start command, filled in; no paths are looked up."""
+    argv = (*node.program.start.get(node.spec.role, ()), *node.spec.args)
+    return tuple(word for template in argv for word in render_words(template, names))
 
 
 def start_plan(node: Node, names: Names, *, die_with_parent: bool = True) -> SpawnPlan:

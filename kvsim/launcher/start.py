@@ -81,8 +81,9 @@ class NodeStarter(Struct, frozen=True):
         self.state.presence.may_run(node.name)
         node.process, node.known = spawn(plan), []
         node.end_requested = node.end_noted = node.flooded = False
-        self.state.watch_logs(node)
+        # Before its log is watched: what the watcher notes is of a start that is noted.
         self.note_spawn(node, list(plan.argv))
+        self.state.watch_logs(node)
         return Readiness.of(node, names, node.program.ready, self.state.timeouts)
 
     def note_spawn(self, node: Node, argv: list[str], *, attached: bool = False) -> None:

@@ -88,11 +88,11 @@ class LogFile(Struct):
                 found += _as_list(follower.partial())
             yield from (shown(line) for line in found if line.begins)
 
-    def line_at(self, offset: int) -> str | None:
-        """The text of the line that begins at an offset; None: there is none."""
+    def line_at(self, offset: int) -> LogLine | None:
+        """The line that begins at an offset; None: there is none."""
         follower = Follower(self.path, offset=offset)
         lines = follower.read() + _as_list(follower.partial())
-        return _text(lines[0].data) if lines and lines[0].offset == offset else None
+        return shown(lines[0]) if lines and lines[0].offset == offset else None
 
     def last(self, count: int) -> list[str]:
         """The last `count` lines, as far as they are in the last END_BYTES."""

@@ -46,6 +46,7 @@ def render(proof: Proof, record: RunRecord) -> str:
 def _lines(proof: Proof, record: RunRecord) -> Iterator[str]:
     yield f"kvsim proof · {proof.scenario}: {proof.title}"
     yield f"seed {proof.seed} · {record.meta['when']} · kvsim {record.meta['kvsim']}"
+    yield f"record {record.digest}: the last link of the chain of its events"
     yield ""
     yield "NODES, as they reported when asked"
     for node in proof.nodes:

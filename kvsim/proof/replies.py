@@ -6,6 +6,7 @@ protocol that is not kvsim's own), the outcome stands as it was recorded, and th
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,15 +14,16 @@ from typing import Any
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from kvsim.client.description import from_json
+from kvsim.client.description import ClientDescription, from_json
 from kvsim.client.outcomes import format_bytes, without_a_node
 from kvsim.client.recorded_replies import NotDecodable, RecordedExchange, ReplyClassifier
 from kvsim.config.program import Program
 from kvsim.errors import UsageError
-from kvsim.history.journal import Event, decode_json
-from kvsim.history.outcome import Outcome, Reason
+from kvsim.history.journal import Event, decode_json, to_bytes
+from kvsim.history.outcome import Outcome, OutcomeKind, Reason
 from kvsim.history.run_record import RequestRecord, RunRecord, request_of
 from kvsim.patterns import PatternTooSlow, may_be_too_slow
+from kvsim.proof.recorded_starts import wrong_starts
 from kvsim.run_directory import RunDirectory, read_file
 
 # Why nothing follows from the bytes of a request.
@@ -47,7 +49,8 @@ def classify_replies(run: RunDirectory, record: RunRecord) -> ClassifiedReplies:
     if not run.programs.exists():
         found.undecided[NO_DESCRIPTION] = len(requests)
         return found
-    classifiers = _classifiers(run)
+    nodes = read_descriptions(run)
+    classifiers = {name: ReplyClassifier(node) for name, node in nodes.items()}
     for line, request in requests:
         classifier = classifiers.get(request.node)
         if classifier is None:
@@ -62,7 +65,12 @@ def classify_replies(run: RunDirectory, record: RunRecord) -> ClassifiedReplies:
         else:
             found.problems.append(f"{run.journal}:{line}: {_contradiction(request, classifier)}")
     found.problems += [
-        f"{run.journal}:{line}: {problem}" for line, problem in _roles(record, classifiers)
+        f"{run.journal}:{line}: {problem}"
+        for line, problem in (
+            *_roles(record, classifiers),
+            *_pings(record, classifiers),
+            *wrong_starts(record, nodes),
+        )
     ]
     return found
 
@@ -84,6 +92,23 @@ def _roles(
                 continue
             if problem := _wrong_role(event, classifier, reply, record.nodes[event["node"]]):
                 yield line, problem
+
+
+def _pings(
+    record: RunRecord, classifiers: Mapping[str, ReplyClassifier]
+) -> Iterator[tuple[int, str]]:
+    """The reply to a ping that made a node ready must be one that makes it ready."""
+    for line, event in enumerate(record.events, 1):
+        ping = event["probes"].get("ping") if event.kind == "ready" else None
+        classifier = classifiers.get(event.get("node", ""))
+        if not ping or classifier is None:
+            continue
+        exchange = RecordedExchange(
+            "ping", to_bytes(ping.get("sent", "")), to_bytes(ping.get("received", ""))
+        )
+        with contextlib.suppress(NotDecodable, PatternTooSlow):
+            if classifier.classify(exchange).outcome.kind is not OutcomeKind.OK and exchange.whole:
+                yield line, f"the reply to the ping of {event['node']} does not make it ready"
 
 
 def _wrong_role(
@@ -121,13 +146,13 @@ def _numbered_requests(record: RunRecord) -> Iterator[tuple[int, RequestRecord]]
     )
 
 
-def _classifiers(run: RunDirectory) -> Mapping[str, ReplyClassifier]:
+def read_descriptions(run: RunDirectory) -> Mapping[str, ClientDescription]:
+    """What the run kept of each node's program. Raises UsageError when it cannot be read."""
     try:
         content = decode_json(read_file(run.programs))
     except ValueError as error:
         raise UsageError(f"{run.programs}: is not JSON: {error}") from error
-    nodes = from_json(content, run.programs)
-    return {name: ReplyClassifier(node) for name, node in nodes.items()}
+    return from_json(content, run.programs)
 
 
 def _agrees(request: RequestRecord, classifier: ReplyClassifier) -> bool:

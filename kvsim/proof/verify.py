@@ -238,8 +238,10 @@ def _missing_ready_lines(run: RunDirectory, record: RunRecord) -> list[str]:
             continue
         path = run.log(event["node"], event["incarnation"])
         found = LogFile(path).line_at(line["offset"])
-        if found is None or line["text"] not in found:
-            problems.append(f"{path}: does not contain the line that made the node ready")
+        if found is None or line["text"] not in found.text or line["line"] != found.number:
+            problems.append(
+                f"{run.journal}: {path} does not contain the line that made the node ready"
+            )
     return problems
 
 

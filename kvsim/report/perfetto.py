@@ -47,6 +47,7 @@ def trace(record: RunRecord, history: History | None = None) -> dict[str, Any]:
         *(load.events() if load else ()),
     ]
     about = {name: record.meta[name] for name in ("scenario", "seed", "kvsim")}
+    about["record"] = record.digest
     about["load"] = load.summary() if load else ""
     return {"traceEvents": events, "displayTimeUnit": "ms", "otherData": about}
 

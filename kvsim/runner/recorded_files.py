@@ -17,14 +17,18 @@ from kvsim.config.template import TemplateError
 from kvsim.config.variables import draw
 from kvsim.config.yaml_nodes import Fields, Scalar, read_file
 from kvsim.errors import FileProblems, Problem, UsageError
+from kvsim.faults.registry import fault_kinds
 from kvsim.history.journal import Event
 from kvsim.history.run_record import RunRecord
 from kvsim.run_directory import RunDirectory
 from kvsim.runner.job import checks_of
+from kvsim.runner.recorded_loads import edited_loads
 from kvsim.runner.registry import REGISTRY
 from kvsim.runner.runner import describe_step
+from kvsim.runner.steps.faults import FaultStep
 from kvsim.runner.steps.requests import fill_expectation
 from kvsim.runner.storm import StormStep
+from kvsim.structs import to_dict
 
 # Of a run that a test in Python made, scenario.yaml is that test.
 PYTHON = ".py"
@@ -70,6 +74,9 @@ def _scenario_problems(run: RunDirectory, record: RunRecord, scenario: Scenario)
 def _step_problems(run: RunDirectory, record: RunRecord, scenario: Scenario) -> Iterator[str]:
     """A step that was recorded otherwise, that no scenario asked for, or that was left out."""
     asked = dict(_described(scenario))
+    steps = {name: step for name, (step, _) in asked.items()}
+    yield from edited_loads(run, record, steps)
+    yield from _edited_faults(run, record, steps)
     variables = draw(scenario.variables, record.meta["seed"])
     drawn = tuple(
         f"{step.id}." for step in walk_steps(scenario.steps) if isinstance(step, StormStep)
@@ -93,6 +100,22 @@ def _step_problems(run: RunDirectory, record: RunRecord, scenario: Scenario) -> 
                     f"{run.scenario}:{step.location.line}: step {step_id} is asked for, and "
                     f"{run.journal} does not record it"
                 )
+
+
+def _edited_faults(
+    run: RunDirectory, record: RunRecord, steps: Mapping[str, Step]
+) -> Iterator[str]:
+    """A fault whose kind or importance is not that of its step; storms draw theirs."""
+    for line, event in enumerate(record.events, 1):
+        if event.kind != "fault_plan":
+            continue
+        kind, step = fault_kinds().get(event["fault"]), steps.get(event["id"])
+        wrong = kind is not None and event["traits"] != to_dict(kind.traits)
+        if isinstance(step, FaultStep):
+            wrong |= event["required"] != (step.evidence == "required")
+            wrong |= event["fault"] != step.kind.name
+        if wrong:
+            yield f"{run.journal}:{line}: is not the fault of step {event['id']}"
 
 
 def _described(scenario: Scenario) -> Iterator[tuple[str, tuple[Step, Mapping[str, object]]]]:

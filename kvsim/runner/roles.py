@@ -158,7 +158,6 @@ class RoleObserver:
             node=observation.node,
             role=observation.role,
             how=observation.how,
-            leader=observation.leader,
             fields=dict(observation.fields),
         )
 

@@ -70,10 +70,13 @@ def drive(
         operations = driver.recorder.operations
     save(History(operations, samples=tuple(driver.samples), origin=plan.name), plan.out)
     growing.unlink()
-    counts = count_outcomes(operations)
+    return {**counts_of(operations, len(driver.samples)), "gaps": gaps}
+
+
+def counts_of(operations: Operations, samples: int) -> dict[str, float]:
+    """The operations by outcome, the number of role samples, and the slowest response."""
     slowest_s = slowest_ns(operations) / 1e9
-    samples = len(driver.samples)
-    return {**counts, "samples": samples, "slowest_s": slowest_s, "gaps": gaps}
+    return {**count_outcomes(operations), "samples": samples, "slowest_s": slowest_s}
 
 
 def slowest_ns(operations: Operations) -> int:

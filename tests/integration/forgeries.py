@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kvsim.history.journal import CHAIN_START, broken_links
+from kvsim.history.journal import CHAIN_START, broken_links, last_link
 
 JOURNAL, META, PROOF, PROOF_TEXT = "history.jsonl", "meta.json", "proof.json", "proof.txt"
 # These hold the run packed, so that a forger rather removes them.
@@ -157,7 +157,7 @@ FIELDS: tuple[tuple[str, object, tuple[str, ...]], ...] = (
     ("stopped", ["pid 7 sleep"], ("leftovers",)),
     ("limit", 0.0, ("used_s",)),
     ("log", 0, ("size",)),
-    ("storm", [], ("schedule",)),
+    ("storm", "9.9", ("id",)),
     ("end", "stopped early: by me", ("how",)),
 )
 
@@ -185,10 +185,15 @@ def of_the_journal(run: Path) -> Iterator[Forgery]:
     )
 
 
-def with_a_chain(edit: Callable[[list[Event]], object]) -> Callable[[Path], None]:
-    """Edit the events; every link of the chain and every digest is redone."""
+def with_a_chain(
+    edit: Callable[[list[Event]], object], *, pages: bool = True
+) -> Callable[[Path], None]:
+    """Edit the events; every link of the chain and every digest is redone. With `pages`, the last
+    link is replaced in the pages that state it.
+    """
 
     def forge(run: Path) -> None:
+        before = last_link(run / JOURNAL)
         edit_events(edit)(run)
         events = [json.loads(line) for line in (run / JOURNAL).read_text().splitlines()]
         link, lines = "", []
@@ -199,6 +204,10 @@ def with_a_chain(edit: Callable[[list[Event]], object]) -> Callable[[Path], None
             link = digest.hexdigest()
             lines.append(f'{body[:-1]},"chain":"{link}"}}\n')
         (run / JOURNAL).write_text("".join(lines))
+        for name in (PROOF_TEXT, *REPORTS) if pages else ():
+            text = (run / name).read_text()
+            assert before in text, f"{name} states the digest of the record"
+            (run / name).write_text(text.replace(before, link))
         redo_digests(run)
         assert not broken_links(run / JOURNAL), "the chain is whole again"
 

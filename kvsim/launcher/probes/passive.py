@@ -94,7 +94,7 @@ def _open(host: str, number: int) -> ProbeResult:
 
 
 def _evidence(listener: Listener) -> dict[str, object]:
-    return {"port": listener.port, "inode": listener.inode}
+    return {"port": listener.port}
 
 
 def _elsewhere(tree: list[Identity]) -> str:

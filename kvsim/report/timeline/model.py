@@ -90,6 +90,7 @@ def _about(run: RunDirectory, record: RunRecord, proof: Proof) -> dict[str, Any]
             f"{plural(len(proof.nodes), 'node')}, {', '.join(programs)}",
             f"seed {record.meta['seed']}",
             record.meta["when"],
+            f"record {record.digest}",
         ],
         "without_findings": _without_findings(proof, len(record.steps)),
         # As it was when the run was made: a copy elsewhere gives the same page.

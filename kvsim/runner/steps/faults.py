@@ -280,7 +280,7 @@ def storm(context: Context, step: StormStep, nodes: list[str]) -> StepResult:
     The run directory holds their schedule as a scenario that can be run again.
     """
     drawn = _draw(context, step)
-    context.journal.write("storm", id=step.id, schedule=list(map(_one_line, drawn)))
+    context.journal.write("storm", id=step.id)
     write_atomic(context.run.replay, replay(context))
     text = yaml.safe_dump(drawn, sort_keys=False)
     steps = read_steps(text, f"storm {step.id}", f"{step.id}.", REGISTRY.verbs)
@@ -319,11 +319,6 @@ def _replace_storms(
             yield {"fault": {**step["fault"], "do": held}}
         else:
             yield step
-
-
-def _one_line(step: StepYaml) -> str:
-    text: str = yaml.safe_dump(step, default_flow_style=True, sort_keys=False, width=1000)
-    return text.strip()
 
 
 @cache

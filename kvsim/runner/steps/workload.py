@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 
@@ -166,6 +166,31 @@ def load(context: Context, step: LoadStep, nodes: list[str]) -> StepResult:
     return stop(context, step.stop or "")
 
 
+def describe_load(step: LoadStep, programs: Iterable[Program], seed: int) -> dict[str, Any]:
+    """The fields of a `load_start` event that follow from the step, the programs and the seed."""
+    mix = dict(step.mix_for(programs))
+    return {
+        "name": step.start,
+        "clients": step.clients,
+        "mix": mix,
+        "without": [verb for verb in step.verbs if verb not in mix],
+        "keys": list(keys_of(step, seed)[:KEYS_NOTED_MAX]),
+        "key_count": step.keys,
+        "at": step.at,
+        "reads": step.reads,
+        "rate": step.rate,
+        "reconnect": step.reconnect,
+        "timeout_s": float(step.timeout_s),
+        "minima": step.minima.to_json() if step.minima else {},
+        "require": step.require.to_json() if step.require else {},
+    }
+
+
+def keys_of(step: LoadStep, seed: int) -> tuple[str, ...]:
+    """The keys of a load."""
+    return tuple(f"{step.start}-{seed}-{index}" for index in range(step.keys))
+
+
 def _start(context: Context, step: LoadStep, name: str) -> StepResult:
     if name in context.load_keys:
         return invalid(f"a load called {name} was started before")
@@ -173,25 +198,14 @@ def _start(context: Context, step: LoadStep, name: str) -> StepResult:
     if plan is None:
         return invalid(f"load {name} has no node to ask: no node is {step.reads or step.at}")
     context.run.load(name).parent.mkdir(exist_ok=True)
+    programs = [node.program for node in context.launcher.nodes.values()]
     context.journal.write(
         "load_start",
         id=step.id,
-        name=name,
         epoch_ns=context.journal.epoch_ns,
-        clients=plan.clients,
-        mix=dict(plan.mix),
-        without=[verb for verb in step.verbs if verb not in plan.mix],
-        keys=list(plan.keys[:KEYS_NOTED_MAX]),
-        key_count=len(plan.keys),
-        at=step.at,
-        reads=step.reads,
         writes_at=list(plan.writes_at),
         reads_at=list(plan.reads_at),
-        rate=plan.rate,
-        reconnect=plan.reconnect,
-        timeout_s=plan.timeout_s,
-        minima=step.minima.to_json() if step.minima else {},
-        require=step.require.to_json() if step.require else {},
+        **describe_load(step, programs, context.seed),
     )
     context.load_keys[name] = plan.keys
     on_progress = partial(_note_progress, context, name)
@@ -243,7 +257,7 @@ def _plan(context: Context, step: LoadStep, name: str) -> LoadPlan | None:
         follow=step.at in FOLLOWING,
         clients=step.clients,
         mix=dict(step.mix_for(node.program for node in context.launcher.nodes.values())),
-        keys=tuple(f"{name}-{context.seed}-{index}" for index in range(step.keys)),
+        keys=keys_of(step, context.seed),
         skew=step.skew,
         rate=step.rate,
         timeout_s=float(step.timeout_s),
