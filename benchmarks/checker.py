@@ -27,6 +27,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from _figures import Report, parser, summary  # noqa: E402
 
+from kvsim.checks.consistency.case import CheckOptions  # noqa: E402
 from kvsim.checks.consistency.check import check  # noqa: E402
 from kvsim.checks.consistency.linearizable import linearizable  # noqa: E402
 from kvsim.checks.linearizability.certificate import linearize  # noqa: E402
@@ -446,20 +447,14 @@ def parse_lines(lines: tuple[str, ...]) -> None:
 
 def file_to_report(report: Report, size: int) -> None:
     """From kvsim's binary file to the report of all checks, each in a process of its own."""
-    histories = {
-        f"{PIPELINE_KEYS:,} keys on two nodes": partial(cluster_history, size),
-        "one key": lambda: History(one_key(size, 50, PUT_GET)),
-        "one key, mixed, 10 % unknown": lambda: History(one_key(size, 50, MIXED, 0.2)),
-    }
-    for case, make in histories.items():
+    for case, make in REPORT_CASES.items():
         mixed = "mixed" in case
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "history.bin"
-            binary_file.save(make(), path)
-            for fast in (True, False) if numpy() is not None else (False,):
+            binary_file.save(make(size), path)
+            for fast in REPORT_WAYS:
                 took, megabytes = measured_report(path, fast=fast)
-                how = "with numpy" if fast else "without numpy"
-                name = f"file to report {how}, {size:,} operations, {case}"
+                name = f"file to report {how_fast(fast)}, {size:,} operations, {case}"
                 goal = (MIXED_REPORT_GOAL if mixed else REPORT_GOAL) if fast else PLAIN_REPORT_GOAL
                 scaled = goal if size == MILLION else ""
                 if size == TEN_MILLION:
@@ -473,45 +468,89 @@ def file_to_report(report: Report, size: int) -> None:
 
 def report_growth(report: Report, sizes: tuple[int, ...]) -> None:
     """The exponents with which the time from a file to its report grows: over all sizes, and
-    between neighbours."""
-    took = []
-    for size in sizes:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "history.bin"
-            binary_file.save(cluster_history(size), path)
-            runs = [measured_report(path, fast=numpy() is not None)[0] for _ in range(3)]
-            took.append(min(runs))
-    measured = list(zip(sizes, took, strict=True))
-    for (fewer, faster), (more, slower) in itertools.pairwise(measured):
-        slope = math.log(slower / faster) / math.log(more / fewer)
-        report.add(f"growth exponent, file to report, {fewer:,} to {more:,} operations", slope, "")
-    slope = math.log(took[-1] / took[0]) / math.log(sizes[-1] / sizes[0])
-    name = f"growth exponent, file to report, {sizes[0]:,} to {sizes[-1]:,} operations, all sizes"
-    report.add(name, slope, "", "<= 1.15")
+    between neighbours; without numpy up to a million operations.
+
+    Of the same work at every size: no order is replayed (as it is of short histories), and numpy is
+    used at every size or at none. What a report of 10 operations takes is subtracted: else it would
+    hide the growth of short histories.
+    """
+    for case, make in REPORT_CASES.items():
+        took: dict[bool, list[float]] = {fast: [] for fast in REPORT_WAYS}
+        for size in (10, *sizes):
+            for fast, seconds_of in report_seconds(make(size), plain=size <= MILLION).items():
+                took[fast].append(seconds_of)
+        for fast, (begun, *measured) in took.items():
+            name = f"growth exponent, file to report {how_fast(fast)}, {case}"
+            grown = [(size, all_s - begun) for size, all_s in zip(sizes, measured, strict=False)]
+            for fewer, more in itertools.pairwise(grown):
+                report.add(f"{name}, {fewer[0]:,} to {more[0]:,}", exponent(fewer, more), "")
+            first, last = grown[0], grown[-1]
+            spread = ", ".join(f"{one_s:.3g}" for _, one_s in grown) + " s of CPU"
+            shown = f"{name}, {first[0]:,} to {last[0]:,} operations"
+            report.add(shown, exponent(first, last), "", "<= 1.15", spread)
 
 
-def measured_report(path: Path, *, fast: bool) -> tuple[float, float]:
-    """Processor seconds of reading and judging a file, and the peak memory of the process in MB."""
-    child = [sys.executable, __file__, "--report", str(path)] + ([] if fast else ["--plain"])
+def exponent(first: tuple[int, float], last: tuple[int, float]) -> float:
+    """The log-log slope between two sizes and their seconds."""
+    return math.log(last[1] / first[1]) / math.log(last[0] / first[0])
+
+
+def report_seconds(history: History, *, plain: bool) -> dict[bool, float]:
+    """Processor seconds from a file with a history to its report, the least of some runs: with
+    numpy (True), and without it if asked for (False)."""
+    size = len(history.operations)
+    runs = 7 if size < MILLION else 3 if size < TEN_MILLION else 1
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "history.bin"
+        binary_file.save(history, path)
+        del history
+        return {
+            fast: min(measured_report(path, fast=fast, growth=True)[0] for _ in range(runs))
+            for fast in REPORT_WAYS
+            if plain or fast
+        }
+
+
+def how_fast(fast: bool) -> str:
+    return "with numpy" if fast else "without numpy"
+
+
+# Whether a report is made with numpy.
+REPORT_WAYS = (False,) if numpy() is None else (True, False)
+
+
+def measured_report(path: Path, *, fast: bool, growth: bool = False) -> tuple[float, float]:
+    """Processor seconds of reading and judging a file, and the peak memory of the process in MB.
+
+    With `growth` in the same way at every size.
+    """
+    child = [sys.executable, __file__, "--report", str(path)]
+    child += [] if fast else ["--plain"]
+    child += ["--growth"] if growth else []
     found = json.loads(subprocess.run(child, check=True, capture_output=True, text=True).stdout)
     return found["seconds"], found["megabytes"]
 
 
-def print_report(path: Path, *, plain: bool) -> None:
+def print_report(path: Path, *, plain: bool, growth: bool) -> None:
     """The child process of `measured_report`. Without numpy: as if it were not installed."""
     if plain:
         sys.modules["numpy"] = None  # type: ignore[assignment]
-    took = cpu_seconds(lambda: load_and_check(path))
+    options = CheckOptions()
+    if growth:
+        # Imported before the time begins.
+        numpy()
+        options = CheckOptions(certify=False, use_numpy=not plain)
+    took = cpu_seconds(lambda: load_and_check(path, options))
     print(json.dumps({"seconds": took, "megabytes": status_kilobytes("VmHWM") / 1024}))
 
 
-def load_and_check(path: Path) -> None:
+def load_and_check(path: Path, options: CheckOptions) -> None:
     """Judge as the run it is: by what two nodes guarantee, or as one store."""
     history = binary_file.load(path)
     guarantees = {"leader_reads": "linearizable"}
     if history.samples:
         guarantees |= {"writes": "durable_at_leader", "follower_reads": "prefix"}
-    report = check(history, guarantees)
+    report = check(history, guarantees, options)
     if report.verdict != "pass":
         raise SystemExit(f"the report is wrong: {report.verdict}")
 
@@ -519,9 +558,9 @@ def load_and_check(path: Path) -> None:
 def cluster_history(size: int) -> History:
     """A correct leader and a follower without lag: many keys, sampled roles, final reads."""
     operations = Operations()
-    each = size // PIPELINE_KEYS
+    each = max(1, size // PIPELINE_KEYS)
     last: dict[int, tuple[int, int]] = {}
-    for key in range(PIPELINE_KEYS):
+    for key in range(min(PIPELINE_KEYS, size)):
         register = true_register(random.Random(key), each, 5, PUT_GET)
         final = max(register.until) + 1
         busy_until = [-1] * 8
@@ -555,6 +594,14 @@ def cluster_history(size: int) -> History:
     return History(operations, samples=samples, finals=finals)
 
 
+# What is judged from a file: name → a history of that many operations.
+REPORT_CASES: dict[str, Callable[[int], History]] = {
+    f"{PIPELINE_KEYS:,} keys on two nodes": cluster_history,
+    "one key": lambda size: History(one_key(size, 50, PUT_GET)),
+    "one key, mixed, 10 % unknown": lambda size: History(one_key(size, 50, MIXED, 0.2)),
+}
+
+
 def decided_last(register: Register) -> int:
     """The value at the end of one order that explains the register."""
     order = linearize(register)
@@ -580,6 +627,7 @@ def main() -> int:
     options.add_argument("--memory", type=Path, help=argparse.SUPPRESS)
     options.add_argument("--report", type=Path, help=argparse.SUPPRESS)
     options.add_argument("--plain", action="store_true", help=argparse.SUPPRESS)
+    options.add_argument("--growth", action="store_true", help=argparse.SUPPRESS)
     chosen = options.parse_args()
     if chosen.judge:
         print_judging(chosen.judge)
@@ -588,7 +636,7 @@ def main() -> int:
         print_memory(chosen.memory)
         return 0
     if chosen.report:
-        print_report(chosen.report, plain=chosen.plain)
+        print_report(chosen.report, plain=chosen.plain, growth=chosen.growth)
         return 0
     size, runs = (100_000, min(chosen.runs, 3)) if chosen.quick else (MILLION, chosen.runs)
     report = Report(chosen.json)
