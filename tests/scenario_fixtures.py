@@ -20,7 +20,7 @@ program: {root}/nodes/kvstore/node.yaml
   n2: {{role: follower, port: 9002}}
   n3: {{role: follower, port: 9003}}
 """
-TIMEOUT_S = 90
+TIMEOUT_S = 180
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,12 @@ LABELS = {
 }
 EVIDENCE_LABELS = {True: "took effect", False: "NO EFFECT", None: "no traffic"}
 REPLY_WIDTH = 120
+HTTP_FIRST_LINE = re.compile(
+    rb"(?P<request>[A-Z]+ \S+) HTTP/1\.[01](?:\r\n|$)|HTTP/1\.[01] (?P<status>\d{3}[^\r\n]*)"
+)
+HTTP_CHUNKED = re.compile(rb"^transfer-encoding: *chunked", re.IGNORECASE | re.MULTILINE)
+HTTP_CHUNK_SIZE = re.compile(rb"(?:^|\r\n)[0-9A-Fa-f]+(?:\r\n|$)")
+HTTP_LOCATION = re.compile(rb"^location:[^\r\n]*", re.IGNORECASE | re.MULTILINE)
 
 # Failure reports in full. The first ones explain the most.
 REPORTS_SHOWN = 6
@@ -147,8 +153,22 @@ def _reply(claim: Claim, verb: str) -> str:
 def _one_line(data: str) -> str:
     """Bytes of the journal on one line, without the line end."""
     raw = to_bytes(data).strip(b"\r\n")
-    line = show_bytes(raw)
+    line = show_bytes(_essence_of_http(raw) or raw)
     return line if len(line) <= REPLY_WIDTH else f"{line[:REPLY_WIDTH]}… ({len(raw)} bytes)"
+
+
+def _essence_of_http(raw: bytes) -> bytes:
+    """Of a message of HTTP/1 what a person looks for: method and target, or status and where it
+    leads, and the body. Empty for anything else. The journal has all of it."""
+    head, _, body = raw.partition(b"\r\n\r\n")
+    first = HTTP_FIRST_LINE.match(head)
+    if first is None:
+        return b""
+    if HTTP_CHUNKED.search(head):
+        body = HTTP_CHUNK_SIZE.sub(b"", body)
+    location = HTTP_LOCATION.search(head)
+    parts = (first["request"] or first["status"], location[0].strip() if location else b"", body)
+    return b" ".join(part for part in parts if part)
 
 
 def _faults(record: RunRecord, step: str) -> Iterator[str]:

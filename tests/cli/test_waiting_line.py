@@ -44,7 +44,7 @@ def command(terminal: Terminal, text: str) -> Iterator[None]:
 
 
 def wait_for(terminal: Terminal, text: str) -> None:
-    wait_until(lambda: text in terminal.getvalue(), Deadline.after(10), text)
+    wait_until(lambda: text in terminal.getvalue(), Deadline.after(180), text)
 
 
 def test_a_quiet_command_says_what_it_waits_for(terminal):
@@ -67,7 +67,7 @@ def test_an_unfinished_line_is_not_drawn_over(terminal):
         printed = terminal.getvalue()
         # Longer than a command is quiet, many times.
         began = Deadline.after(0.2)
-        wait_until(began.passed, Deadline.after(10), "some time")
+        wait_until(began.passed, Deadline.after(180), "some time")
         assert terminal.getvalue() == printed
 
 
@@ -75,7 +75,7 @@ def test_nothing_is_said_where_there_is_no_terminal(monkeypatch, capsys):
     monkeypatch.setattr(waiting_line, "QUIET_S", 0.001)
     with safe_streams(), waiting_line.waiting_line("waits"), waiting_for("an answer"):
         began = Deadline.after(0.05)
-        wait_until(began.passed, Deadline.after(10), "some time")
+        wait_until(began.passed, Deadline.after(180), "some time")
     assert capsys.readouterr() == ("", "")
 
 

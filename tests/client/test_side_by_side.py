@@ -13,7 +13,7 @@ from kvsim.client.side_by_side import side_by_side
 
 
 def test_all_calls_are_under_way_at_the_same_time():
-    together = threading.Barrier(4, timeout=10)
+    together = threading.Barrier(4, timeout=180)
     arrived = side_by_side([partial(together.wait) for _ in range(4)])
     assert sorted(arrived) == [0, 1, 2, 3]
 

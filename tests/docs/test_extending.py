@@ -25,7 +25,7 @@ BLOCK = re.compile(
     r"^`(?P<path>[^`\n]+)`:\n\n```\w+\n(?P<file>.*?)^```$|^```console\n(?P<console>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
-COMMAND_TIMEOUT_S = 90
+COMMAND_TIMEOUT_S = 180
 
 
 def blocks() -> Iterator[re.Match[str]]:

@@ -103,7 +103,7 @@ def test_the_signal_is_sent_while_the_request_waits_for_its_answer():
 
     def send(sent):
         sent()
-        wait_until(lambda: not node.process.alive, Deadline.after(10), "the signal")
+        wait_until(lambda: not node.process.alive, Deadline.after(180), "the signal")
         return response("reset")
 
     fault.wrap(send)

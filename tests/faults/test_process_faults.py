@@ -91,11 +91,11 @@ def test_nodes_recover_after_an_interrupt(start_scenario, tmp_path: Path):
         journal = tmp_path / "runs/latest/history.jsonl"
         wait_until(
             lambda: journal.exists() and "fault_evidence" in journal.read_text(),
-            Deadline.after(30),
+            Deadline.after(180),
             "the fault",
         )
         process.send_signal(signal.SIGINT)
-        text, _ = process.communicate(timeout=60)
+        text, _ = process.communicate(timeout=180)
     events = journal.read_text()
     assert '"event":"fault_end","id":"1.1","recovered":true' in events, text
     assert "the run did not finish: interrupted" in text

@@ -59,7 +59,7 @@ def test_a_fault_of_links_needs_links(run_scenario, start_scenario):
     with start_scenario(
         "- fault: {cut: {from: n1, to: n2}, do: [{get: {at: n1, key: k}}]}\n"
     ) as process:
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=180)
     assert process.returncode == 4 and "links: proxied" in err
 
 

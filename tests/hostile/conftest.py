@@ -13,7 +13,7 @@ import pytest
 
 STORE = Path(__file__).with_name("store.py")
 # kvsim must end in this time with every behaviour.
-TIMEOUT_S = 30
+TIMEOUT_S = 180
 
 PROGRAM = """\
 program: hostile

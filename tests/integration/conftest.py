@@ -17,7 +17,7 @@ import pytest
 from kvsim.process.ports import reserve
 from kvsim.waiting import Deadline, wait_until
 
-TIMEOUT_S = 60
+TIMEOUT_S = 180
 
 
 @dataclass

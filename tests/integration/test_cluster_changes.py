@@ -135,7 +135,7 @@ def test_proxies_that_have_ended_are_reported(project, root):
     up_replicated(project, root, "--links")
     daemon = identify(daemon_of(project))
     daemon.signal(signal.SIGKILL)
-    wait_until(lambda: not daemon.alive(), Deadline.after(15), "the proxies to be dead")
+    wait_until(lambda: not daemon.alive(), Deadline.after(180), "the proxies to be dead")
     gone = project.run("partition", "n1")
     assert gone.returncode == 4 and "proxies of this cluster are gone" in gone.stderr
     assert project.run("down").returncode == 0

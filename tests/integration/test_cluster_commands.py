@@ -48,7 +48,7 @@ def test_a_second_up_reports_that_it_is_up_and_starts_nothing(project):
 
 def test_of_two_simultaneous_ups_only_one_succeeds(project):
     both = [project.start("up"), project.start("up")]
-    outputs = [process.communicate(timeout=60) for process in both]
+    outputs = [process.communicate(timeout=180) for process in both]
     codes = sorted(process.returncode for process in both)
     assert codes in ([0, 4], [0, 0]), outputs
     assert any("is changing this cluster" in err or "is up already" in err for _, err in outputs)
@@ -82,7 +82,7 @@ def test_an_up_that_is_killed_before_its_first_process_leaves_nothing(project, k
     def is_as_before() -> bool:
         return find_paths(state, "**/*") == before and state.exists() == kept
 
-    wait_until(is_as_before, Deadline.after(30), "the watchdog to clean up")
+    wait_until(is_as_before, Deadline.after(180), "the watchdog to clean up")
 
 
 def test_down_removes_what_a_killed_command_left_without_a_state(project):
@@ -97,7 +97,7 @@ def test_status_is_right_after_a_node_was_killed(project):
     pid = nodes(project)["n2"]["pid"]
     victim = identity_of(pid)
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not victim.alive(), Deadline.after(5), "the node to die")
+    wait_until(lambda: not victim.alive(), Deadline.after(180), "the node to die")
     status = project.run("status")
     assert status.returncode == 1
     assert [line.split()[2] for line in status.stdout.splitlines()[1:]] == ["up", "down", "up"]
@@ -138,15 +138,15 @@ def test_an_up_that_is_killed_leaves_no_node_and_no_state(project):
     state = project.folder / ".kvsim" / "state.json"
     wait_until(
         lambda: state.exists() and '"pid"' in state.read_text(),
-        Deadline.after(30),
+        Deadline.after(180),
         "a node that is started",
     )
     node = identity_of(json.loads(state.read_text())["nodes"]["n1"]["process"]["pid"])
     up.kill()
-    up.communicate(timeout=30)
-    wait_until(lambda: not state.parent.exists(), Deadline.after(30), "the state to be removed")
+    up.communicate(timeout=180)
+    wait_until(lambda: not state.parent.exists(), Deadline.after(180), "the state to be removed")
     wait_until(
-        lambda: not node.alive(), Deadline.after(30), "the node, which was killed, to be gone"
+        lambda: not node.alive(), Deadline.after(180), "the node, which was killed, to be gone"
     )
 
 

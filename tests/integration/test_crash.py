@@ -76,11 +76,11 @@ def test_a_kvsim_that_was_killed_names_the_run_and_its_timeline_can_be_drawn(pro
         journal = project.latest / "history.jsonl"
         return journal.exists() and '"verb":"sleep"' in journal.read_text()
 
-    wait_until(asleep, Deadline.after(30), "the sleep")
+    wait_until(asleep, Deadline.after(180), "the sleep")
     run = project.latest
     process.kill()
     # The watchdog has the other end of stderr until it has written its message.
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=180)
     assert f"kvsim report {run}" in err
     assert not processes_in(project)
     done = project.run("report", run)

@@ -59,7 +59,7 @@ def run_below(project, parent: str, *words: str) -> subprocess.CompletedProcess[
         cwd=project.folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
 
 
@@ -97,7 +97,7 @@ def test_a_blocked_signal_still_ends_kvsim(project):
     ) as process:
         project.wait_for_journal('"event":"ready"')
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) != 0
+        assert process.wait(180) != 0
 
 
 def test_no_core_file_is_left_of_kvsim_itself(project):
@@ -110,7 +110,7 @@ def test_no_core_file_is_left_of_kvsim_itself(project):
         project.wait_for_journal('"event":"ready"')
         soft, _ = resource.prlimit(process.pid, resource.RLIMIT_CORE)
         process.send_signal(signal.SIGTERM)
-        process.wait(20)
+        process.wait(180)
     assert soft == 0
 
 
@@ -126,7 +126,7 @@ def test_nohup_is_respected(project):
     ) as process:
         project.wait_for_journal('"event":"ready"')
         process.send_signal(signal.SIGHUP)
-        process.wait(20)
+        process.wait(180)
     assert "interrupted" not in (project.latest / "proof.txt").read_text()
 
 
@@ -155,7 +155,7 @@ def test_no_file_of_the_working_directory_is_taken_for_a_module_of_the_library(p
         cwd=project.folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
 
@@ -184,7 +184,7 @@ def in_deleted_folder(project, *words: str) -> subprocess.CompletedProcess[str]:
         cwd=project.folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
 
 
@@ -201,7 +201,7 @@ def test_a_deleted_working_directory_is_one_line(project, words):
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes pid namespaces here")
 def test_a_proc_of_another_namespace_is_one_line(project):
     command = ["unshare", "--pid", "--fork", *KVSIM, "run", "scenarios/roles.yaml"]
-    done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, timeout=180)
     assert (done.returncode, done.stderr.count("\n")) == (4, 1)
     assert "--mount-proc" in done.stderr
 
@@ -210,7 +210,7 @@ def test_a_proc_of_another_namespace_is_one_line(project):
 @pytest.mark.parametrize("words", [("run", "scenarios/roles.yaml"), ("up",)])
 def test_a_loopback_that_is_down_is_said_before_anything_starts(project, words):
     command = ["unshare", "--net", *KVSIM, *words]
-    done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, timeout=180)
     (line,) = done.stderr.splitlines()
     assert (done.returncode, "ip link set lo up" in line) == (4, True)
     assert not (project.folder / "runs").exists()
@@ -227,11 +227,11 @@ def test_a_pipe_that_the_parent_made_non_blocking_gets_everything(project):
             # The pipe is full before anything is read from it, or kvsim has ended.
             wait_until(
                 lambda: process.poll() is not None or _waiting_bytes(reading) >= 4096,
-                Deadline.after(20),
+                Deadline.after(180),
                 "a full pipe",
             )
             text = output.read()
-        assert process.wait(20) == 0
+        assert process.wait(180) == 0
     assert text.decode() == project.run("schema", "scenario").stdout
 
 
@@ -254,7 +254,7 @@ def test_a_hard_limit_that_is_too_low_is_said_before_anything_starts(project, na
             cwd=project.folder,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
         )
         (line,) = done.stderr.splitlines()
         assert done.returncode == 4, done.stderr

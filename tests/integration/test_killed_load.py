@@ -37,7 +37,7 @@ def test_what_it_recorded_is_judged(project, root, program, verdict):
     process = project.start("run", "scenarios/mine.yaml", *words)
     project.wait_for_journal('"event":"load_made"', times=3)
     kill_load_of(process.pid)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=180)
     proof = json.loads((project.latest / "proof.json").read_text())
     assert proof["verdict"] == verdict, out + err
     assert "load w did not finish: its process ended with status -9" in proof["ended"]

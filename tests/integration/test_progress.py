@@ -153,7 +153,7 @@ def test_plain_lines_are_printed_where_stderr_is_piped(monkeypatch):
     with run_progress(ANY, after_s=0.01, every_s=0.01) as callbacks:
         callbacks.on_event("role", {"node": "n1", "role": "leader", "how": "reports"})
         wait_until(
-            lambda: "n1 leader" in piped.getvalue(), Deadline.after(20), "a line of progress"
+            lambda: "n1 leader" in piped.getvalue(), Deadline.after(180), "a line of progress"
         )
     line = piped.getvalue().splitlines()[-1]
     assert re.fullmatch(

@@ -42,7 +42,7 @@ def record(project, commands: str = COMMANDS) -> subprocess.CompletedProcess[str
         input=commands,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         env={**os.environ},
     )
 

@@ -58,13 +58,13 @@ def wait_for_step(project: Project, verb: str) -> Path:
         text = journal.read_text() if journal.exists() else ""
         return project.latest if '"event":"step"' in text and f'"verb":"{verb}"' in text else None
 
-    return wait_until(run_in_step, Deadline.after(30), f"the step {verb}")
+    return wait_until(run_in_step, Deadline.after(180), f"the step {verb}")
 
 
 def wait_until_gone(run: Path) -> None:
     """Wait until no process and no data directory of a run is left."""
     tag = ProcessTag(json.loads((run / "meta.json").read_text())["run"])
-    deadline = Deadline.after(30)
+    deadline = Deadline.after(180)
     wait_until(lambda: not leftovers.find(tag), deadline, "every process of the run to be gone")
     wait_until(
         lambda: not find_paths(run, "nodes/*/data"), deadline, "the data directories to be gone"
@@ -179,7 +179,7 @@ def test_an_interrupt_stops_the_nodes_in_order_and_writes_the_run(project, numbe
     process = project.start("run", project.scenario(LONG))
     run = wait_for_step(project, "sleep")
     process.send_signal(number)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=180)
     assert process.returncode == 2, out + err
     assert "the run did not finish: interrupted" in out
     exits = [event for event in events_of(run) if event["event"] == "exit"]
@@ -197,11 +197,11 @@ def test_a_second_interrupt_kills_the_nodes_at_once(project, root):
     process.send_signal(signal.SIGINT)
     wait_until(
         lambda: "signal 15 noted" in (run / "nodes/n1/1.log").read_text(),
-        Deadline.after(30),
+        Deadline.after(180),
         "a node to get SIGTERM",
     )
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=180)
     assert process.returncode == 128 + signal.SIGINT
     wait_until_gone(run)
 
@@ -237,7 +237,7 @@ def test_an_interrupted_load_is_unknown_unless_a_violation_was_observed(
     )
     wait_for_step(project, "sleep")
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=180)
     assert process.returncode == status, out + err
     assert "INVALID" not in out
 

@@ -165,10 +165,10 @@ def test_an_interrupt_ends_all_runs_and_leaves_nothing(tmp_path, number):
     )
     try:
         log = "*/*/nodes/n1/1.log"
-        wait_until(lambda: find_paths(tmp_path, log), Deadline.after(30), "a run to have nodes")
+        wait_until(lambda: find_paths(tmp_path, log), Deadline.after(180), "a run to have nodes")
     finally:
         process.send_signal(number)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=180)
     assert process.returncode == 130, out + err
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []

@@ -190,7 +190,7 @@ def test_another_user_than_the_one_who_installed_it(environment, elsewhere):
         env={"PATH": os.defpath, "HOME": str(elsewhere)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -19,7 +19,7 @@ def test_a_module_of_the_user_does_not_hide_one_of_the_standard_library(tmp_path
         env={**os.environ, "PYTHONPATH": str(root)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
     assert done.returncode == 0, done.stderr
 
@@ -30,7 +30,7 @@ def test_a_worker_does_not_import_from_the_working_directory(tmp_path, root):
         "from kvsim.process.worker import WorkerProcess\n"
         "worker = WorkerProcess('random')\n"
         "worker.close_stdin()\n"
-        "print(worker._process.wait(30), worker._errors.seek(0), worker._errors.read())\n"
+        "print(worker._process.wait(180), worker._errors.seek(0), worker._errors.read())\n"
         "worker.close()\n"
     )
     done = subprocess.run(
@@ -39,7 +39,7 @@ def test_a_worker_does_not_import_from_the_working_directory(tmp_path, root):
         env={**os.environ, "PYTHONPATH": str(root)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
     assert "the module of the user" not in done.stdout + done.stderr, done
     assert done.stdout.startswith("0 "), done

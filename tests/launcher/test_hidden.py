@@ -87,7 +87,7 @@ def test_a_hidden_process_is_found_and_ended(tmp_path, trace):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
     assert done.returncode == 1, done.stdout + done.stderr
     record = (tmp_path / "runs/latest/history.jsonl").read_text().splitlines()

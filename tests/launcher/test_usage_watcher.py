@@ -38,7 +38,7 @@ def node(tmp_path):
     child = spawn(plan)
     ready = tmp_path / "ready"
     try:
-        wait_until(lambda: ready.exists() and ready.read_text(), Deadline.after(20), "its files")
+        wait_until(lambda: ready.exists() and ready.read_text(), Deadline.after(180), "its files")
         yield SimpleNamespace(
             name="n1",
             incarnation=1,

@@ -37,7 +37,7 @@ def test_a_folder_is_removed_when_its_kvsim_is_killed():
         folder = Path(process.stdout.readline().strip())
         assert (folder / "run" / "data" / "log").exists()
         process.kill()
-    wait_until(lambda: not folder.exists(), Deadline.after(30), "the folder to be removed")
+    wait_until(lambda: not folder.exists(), Deadline.after(180), "the folder to be removed")
 
 
 def test_a_folder_that_an_unseen_process_makes_again_is_removed(tmp_path, monkeypatch):

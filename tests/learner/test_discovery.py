@@ -34,7 +34,7 @@ from kvsim.doctor.discovery.command import (
 )
 from kvsim.doctor.discovery.draft import Draft, StartForm
 from kvsim.doctor.discovery.generate import node_yaml
-from kvsim.doctor.discovery.measurements import as_pattern
+from kvsim.doctor.discovery.measurements import _ready_line, as_pattern
 from kvsim.doctor.discovery.protocol import Attempts, LearnedProtocol, ProtocolSearch
 from kvsim.doctor.discovery.refusal import read_refusal
 from kvsim.doctor.discovery.reply_rules import Answer, effect_of, learn_rules, misread
@@ -585,3 +585,16 @@ def test_a_path_of_this_run_is_another_one_in_the_next():
 
     rules = learn_rules([refusal("/tmp/run-1/nodes/n2/data")])["any"]
     assert effect_of(classify(rules, refusal("/srv/x/y/z").exchange)[0]) == "refused"
+
+
+@pytest.mark.parametrize(
+    ("lines", "pattern"),
+    [
+        (("loading", "up on 9001"), "up on {port}"),
+        (("http://127.0.0.1:9001",), r"http://\d+\.\d+\.\d+\.\d+:{port}"),
+        (("starting on 9001", "ready on 9001"), "ready on {port}"),
+        (("error on 9001", "hello"), ""),
+    ],
+)
+def test_the_line_that_says_that_it_serves(lines, pattern):
+    assert _ready_line(lines, 9001) == pattern

@@ -226,7 +226,7 @@ def test_the_lessons_store_in_cpp(home, kvsim, separate):
     subprocess.run(
         [compiler, "-std=c++17", "-pthread", *flags, "-o", home / "build/lesson", LESSON],
         check=True,
-        timeout=60,
+        timeout=180,
     )
     done = kvsim("init", "--program", "./build/lesson")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -14,7 +14,7 @@ import pytest
 from kvsim.runner.roles import WRITE_KEY
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT_S = 90
+TIMEOUT_S = 180
 NODE = """\
 program: quiet
 start: ["{python}", -I, quiet_store.py, "{port}", "{others*:{port}}"MORE]

@@ -8,7 +8,7 @@ from store_process import eventually, memory_kib
 
 
 def connect(store):
-    return socket.create_connection(("127.0.0.1", store.port), timeout=20)
+    return socket.create_connection(("127.0.0.1", store.port), timeout=180)
 
 
 def test_half_a_line_waits_and_harms_no_other_client(new_store):

@@ -20,7 +20,7 @@ def test_a_node_that_cannot_write_at_its_start_reports_it_in_one_line(tmp_path):
     program = [sys.executable, "-I", "-S", str(ROOT / "nodes/kvstore/__main__.py")]
     args = ["--port=1", f"--data-dir={tmp_path}", "--role=leader", "--replication=async"]
     command = ["prlimit", "--fsize=0", *program, *args]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180)
     assert done.returncode == 1
     assert done.stderr == "kvstore: cannot start: [Errno 27] File too large\n"
 

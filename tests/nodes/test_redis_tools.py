@@ -43,7 +43,7 @@ def test_redis_benchmark(new_store):
     for pipeline in ("1", "16"):
         command = [tool("redis-benchmark"), "-p", str(store.port), "-n", "20000", "-P", pipeline]
         command += ["-q", "--csv", "-t", "ping_inline,ping_mbulk,set,get"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=180)
         assert [line.split(",")[0] for line in done.stdout.splitlines()[1:]] == [
             '"PING_INLINE"',
             '"PING_MBULK"',

@@ -242,7 +242,7 @@ def test_compare_and_set_as_in_redis():
 
 
 def connect(store):
-    return socket.create_connection(("127.0.0.1", store.port), timeout=20)
+    return socket.create_connection(("127.0.0.1", store.port), timeout=180)
 
 
 def peek(sock):

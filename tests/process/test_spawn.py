@@ -130,7 +130,7 @@ def test_a_terminal_for_programs_that_ask_for_one(processes) -> None:
         pty=True,
     )
     assert end_of(child) == ExitStatus(code=0)
-    assert child.drained(Deadline.after(10))
+    assert child.drained(Deadline.after(180))
     assert processes.output() == "True True\nlast words"
 
 

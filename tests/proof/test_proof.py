@@ -9,10 +9,11 @@ import pytest
 from kvsim.checks.verdict import Verdict
 from kvsim.history.binary_file import save
 from kvsim.history.history import History
+from kvsim.history.journal import to_text
 from kvsim.history.operations import Operations
 from kvsim.history.run_record import RunRecord
 from kvsim.proof.proof import Proof, judge
-from kvsim.proof.proof_text import render
+from kvsim.proof.proof_text import _one_line, render
 from kvsim.run_directory import RunDirectory
 from kvsim.text import escape
 from tests.report.runs import META, Writer, failed_run
@@ -118,3 +119,29 @@ def test_control_bytes_of_a_log_and_a_reply_are_escaped_in_the_text(tmp_path):
     text = render(judge(record), record)
     assert escape(text) == text
     assert r"it said \x1b[2J" in text
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        (
+            b'PUT /kv/k HTTP/1.1\r\nHost: 127.0.0.1:1\r\nContent-Length: 11\r\n\r\n{"value":1}',
+            'PUT /kv/k {"value":1}',
+        ),
+        (b"GET /kv/k HTTP/1.1\r\nHost: x\r\n\r\n", "GET /kv/k"),
+        (b"HTTP/1.1 201 Created\r\nDate: now\r\n\r\nok\r\n", "201 Created ok"),
+        (
+            b"HTTP/1.1 307 Temporary Redirect\r\nLocation: http://n1:1/k\r\nX: y\r\n\r\n",
+            "307 Temporary Redirect Location: http://n1:1/k",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+            "200 OK ok",
+        ),
+        (b"HTTP/1.0 404 Not Found", "404 Not Found"),
+        (b"GET k\r\n", "GET k"),
+        (b"HTTP is no verb\r\n\r\nbody", r"HTTP is no verb\r\n\r\nbody"),
+    ],
+)
+def test_of_http_the_proof_shows_what_a_person_looks_for(message, shown):
+    assert _one_line(to_text(message)) == shown

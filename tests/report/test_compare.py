@@ -58,7 +58,7 @@ def compare(tmp_path):
 
     def call(*words: str) -> subprocess.CompletedProcess[str]:
         call = [sys.executable, "-m", "kvsim", "compare", *words]
-        return subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        return subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, timeout=180)
 
     return call
 

@@ -44,7 +44,7 @@ def get(server: Server, path: str, **headers: str) -> tuple[int, str]:
 
 def get_with_headers(server: Server, path: str, **headers: str) -> tuple[int, str, Message]:
     port = server.server_address[1]
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=180)
     try:
         connection.putrequest("GET", path, skip_host=True)
         for name, value in ({"Host": f"localhost:{port}"} | headers).items():
@@ -186,14 +186,16 @@ def test_the_commands_report_and_serve(tmp_path):
     root = str(Path(__file__).parents[2])
     env = {**os.environ, "BROWSER": f"{script} %s", "PYTHONPATH": root}
     report = [*command, "report", f"runs/{RUN}", "--open"]
-    done = subprocess.run(report, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        report, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=180
+    )
     assert done.returncode == 0, done.stderr
     assert opened.read_text() == f"file://{tmp_path}/runs/{RUN}/report.html\n"
     with subprocess.Popen(
         [*command, "serve"], cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True
     ) as served:
         address = served.stdout.readline().split()[0]
-        with urllib.request.urlopen(address, timeout=30) as answer:
+        with urllib.request.urlopen(address, timeout=180) as answer:
             assert b"A run written by hand" in answer.read()
         served.send_signal(signal.SIGINT)
-        assert served.wait(30) == 0
+        assert served.wait(180) == 0

@@ -50,7 +50,7 @@ def test_nodes_are_read_side_by_side():
     ask = nodes.ask
 
     def ask_together(node, request, **words):
-        both.wait(timeout=10)
+        both.wait(timeout=180)
         return ask(node, request, **words)
 
     nodes.ask = ask_together

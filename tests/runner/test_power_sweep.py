@@ -90,4 +90,4 @@ def test_a_sweep_that_is_killed_leaves_no_folder_and_no_process(tmp_path):
     def is_clean() -> bool:
         return not list(temporary.iterdir()) and not any(process.alive() for process in known)
 
-    wait_until(is_clean, Deadline.after(30), "the workers to end and their folders to be gone")
+    wait_until(is_clean, Deadline.after(180), "the workers to end and their folders to be gone")

@@ -52,7 +52,7 @@ def test_a_learners_store_in_c(tmp_path):
     (tmp_path / "build").mkdir()
     for name in ("kvstore", "kv_client"):
         target, source = str(tmp_path / "build" / name), str(LEARNER / f"{name}.c")
-        subprocess.run(["cc", "-w", "-pthread", "-o", target, source], check=True, timeout=60)
+        subprocess.run(["cc", "-w", "-pthread", "-o", target, source], check=True, timeout=180)
     shutil.copy(LEARNER / "node.yaml", tmp_path)
     code, subjects = whole_test(tmp_path, tmp_path / "node.yaml", "2m")
     assert code == 1

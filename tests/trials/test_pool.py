@@ -45,7 +45,7 @@ def test_running_trials_are_ended_when_the_caller_fails(tmp_path, root):
         run_all(trials, 2, fail, out=tmp_path, limit_s=30)
     wait_until(
         lambda: not _processes_in(tmp_path),
-        Deadline.after(20),
+        Deadline.after(180),
         "its nodes and its watchdog to be gone",
     )
 

@@ -96,12 +96,12 @@ def test_ctrl_c_leaves_a_summary_of_the_runs_made(project):
     results = project.folder / "many/results.jsonl"
     wait_until(
         lambda: results.exists() and len(results.read_text().splitlines()) >= 2,
-        Deadline.after(30),
+        Deadline.after(180),
         "two results",
         check_alive=lambda: process.poll() is None or pytest.fail("it ended"),
     )
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=180)
     report = json.loads(out)
     assert process.returncode == 0, err
     assert 2 <= report["made"] < 500

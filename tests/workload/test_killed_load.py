@@ -24,7 +24,7 @@ def killed(plan, made: int) -> None:
     counts = [0]
     process = LoadProcess(plan, counts.append)
     try:
-        wait_until(lambda: counts[-1] >= made, Deadline.after(60), f"{made} operations")
+        wait_until(lambda: counts[-1] >= made, Deadline.after(180), f"{made} operations")
         os.kill(process.pid, signal.SIGKILL)
         with pytest.raises(RunInvalid, match="load w did not finish"):
             process.stop()
@@ -50,7 +50,7 @@ def test_a_load_that_ends_leaves_the_whole_history_only(serve, planned, tmp_path
     (tmp_path / "loads").mkdir()
     plan = planned(serve(), out=tmp_path / "loads" / "w.history")
     process = LoadProcess(plan)
-    process.wait(60)
+    process.wait(180)
     (path,) = RunDirectory(tmp_path).loads
     assert path == plan.out and len(load(path).operations) == 400
     assert [entry.name for entry in path.parent.iterdir()] == ["w.history"]

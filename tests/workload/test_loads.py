@@ -197,7 +197,7 @@ def test_the_error_of_a_broken_process_has_its_reason(planned, serve, tmp_path):
     with pytest.raises(RunInvalid, match=r"load w did not finish: .*No such file"):
         process = LoadProcess(planned(serve(), out=tmp_path / "no" / "folder", stop_after=5))
         try:
-            process.wait(30)
+            process.wait(180)
         finally:
             process.close()
 

@@ -24,7 +24,8 @@ PATH = re.compile(r"/[\w.-]+/[\w./-]+")
 # Stands for a path while the rest of a line is escaped.
 PATH_MARK = "\ue010"
 SERVING_WORDS = re.compile(
-    r"\b(?:listen\w*|ready|serving|serves|accept\w*|started|running|bound)\b", re.IGNORECASE
+    r"\b(?:listen\w*|ready|serving|serves|accept\w*|started|running|bound|up|online)\b",
+    re.IGNORECASE,
 )
 FAILING_WORDS = re.compile(r"exception|error|traceback|fail|warn", re.IGNORECASE)
 
@@ -144,7 +145,9 @@ def _ready_line(lines: tuple[str, ...], port: int) -> str:
     serving = [line for line in lines if SERVING_WORDS.search(line)]
     later = [line for line in serving if "start" not in line.lower()]
     starting = [line for line in lines if "start" in line.lower() and str(port) in line]
-    found = next(iter((*later, *serving, *starting)), "")
+    # It names its port: better than nothing, as its port has to be open, too.
+    naming = [line for line in lines if re.search(rf"\b{port}\b", line)]
+    found = next(iter((*later, *serving, *starting, *naming)), "")
     return as_pattern(found, port)
 
 

@@ -44,7 +44,7 @@ def test_the_power_of_a_store(tmp_path, flags, status, text):
         ("kv_client", LEARNER / "kv_client.c", []),
     ):
         done = subprocess.run(
-            ["cc", "-o", build / name, file, *more], capture_output=True, text=True, timeout=60
+            ["cc", "-o", build / name, file, *more], capture_output=True, text=True, timeout=180
         )
         if done.returncode:
             pytest.skip(f"it cannot be built here: {done.stderr[:200]}")

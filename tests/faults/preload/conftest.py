@@ -35,7 +35,7 @@ class PreloadedPrograms:
         """
         words = [sys.executable, "-c", PRELUDE + code, str(self.data)]
         return subprocess.run(
-            words, env=self.env, capture_output=True, text=True, check=True, timeout=30
+            words, env=self.env, capture_output=True, text=True, check=True, timeout=180
         ).stdout
 
     def start_python(self, code: str) -> subprocess.Popen[str]:
@@ -49,7 +49,7 @@ class PreloadedPrograms:
         (folder / "program.c").write_text(source)
         built = folder / "program"
         subprocess.run(
-            ["cc", "-o", str(built), str(folder / "program.c"), *flags], check=True, timeout=60
+            ["cc", "-o", str(built), str(folder / "program.c"), *flags], check=True, timeout=180
         )
         return built
 

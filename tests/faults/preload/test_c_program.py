@@ -36,7 +36,7 @@ def run(tmp_path: Path, root: Path, built: Path):
         (tmp_path / "build").mkdir()
         for name, more in (("kvstore", flags), ("kv_client", ())):
             words = ["cc", "-o", str(tmp_path / "build" / name), str(LEARNER / f"{name}.c"), *more]
-            if subprocess.run(words, stderr=subprocess.DEVNULL, timeout=60).returncode:
+            if subprocess.run(words, stderr=subprocess.DEVNULL, timeout=180).returncode:
                 pytest.skip(f"the compiler does not take {flags}")
         shutil.copy(LEARNER / "node.yaml", tmp_path)
         node = (tmp_path / "node.yaml").read_text().replace("log: linebuf", "log: pty")

@@ -119,7 +119,7 @@ def test_the_digest_of_the_library_is_in_meta(run_scenario):
 )
 def test_a_mistake_is_reported_with_its_location(start_scenario, settings, message):
     with start_scenario(fault(f"disk: {settings}", "get: {at: n1, key: k}")) as process:
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=180)
     assert (
         process.returncode == 4
         and message in err
@@ -133,7 +133,7 @@ def test_a_clock_is_moved_by_a_time_with_a_unit(start_scenario, by):
     with start_scenario(
         fault(f'clock: {{at: leader, by: "{by}"}}', "get: {at: n1, key: k}")
     ) as process:
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=180)
     assert process.returncode == 4 and "such as +30s or -500ms" in err
 
 
@@ -150,7 +150,7 @@ def test_the_library_is_removed_after_an_interrupt_and_after_a_kill(
         journal = tmp_path / "runs/latest/history.jsonl"
         wait_until(
             lambda: journal.exists() and "fault_begin" in journal.read_text(),
-            Deadline.after(60),
+            Deadline.after(180),
             "the fault",
         )
         assert sorted(path.name for path in control.iterdir()) == [
@@ -160,7 +160,7 @@ def test_the_library_is_removed_after_an_interrupt_and_after_a_kill(
             "preload.so",
         ]
         process.send_signal(number)
-        process.communicate(timeout=60)
-    wait_until(lambda: not control.exists(), Deadline.after(60), "the library to go")
+        process.communicate(timeout=180)
+    wait_until(lambda: not control.exists(), Deadline.after(180), "the library to go")
     if number == signal.SIGINT:
         assert '"event":"fault_end","id":"1.1","recovered":true' in journal.read_text()

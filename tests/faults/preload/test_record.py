@@ -132,7 +132,7 @@ int main(int count, char **words) {
 
 def test_streams_and_maps_are_in_the_record(preloaded, recording, tmp_path):
     built = preloaded.program(STREAMS, tmp_path)
-    subprocess.run([built, preloaded.data], env=preloaded.env, check=True, timeout=30)
+    subprocess.run([built, preloaded.data], env=preloaded.env, check=True, timeout=180)
     disk = settled(recording)
     content = kept(disk)
     assert content["log"] == b"printed 1\n" + b"x" * 20000 + b"textc"
@@ -190,7 +190,7 @@ int main(int count, char **words) {
 
 def test_unusual_ways_to_sync_are_in_the_record(preloaded, recording, tmp_path):
     built = preloaded.program(UNUSUAL, tmp_path, "-w")
-    subprocess.run([built, preloaded.data], env=preloaded.env, check=True, timeout=30)
+    subprocess.run([built, preloaded.data], env=preloaded.env, check=True, timeout=180)
     disk = settled(recording)
     content = kept(disk)
     assert [content[name] for name in ("replaced", "printed", "stream", "called")] == [
@@ -210,7 +210,7 @@ def test_a_sync_of_which_it_is_not_known_when_it_ends_is_not_followed(
     preloaded, recording, tmp_path
 ):
     built = preloaded.program(UNUSUAL, tmp_path, "-w")
-    subprocess.run([built, preloaded.data, "aio"], env=preloaded.env, check=True, timeout=30)
+    subprocess.run([built, preloaded.data, "aio"], env=preloaded.env, check=True, timeout=180)
     assert recording.settle().not_followed == ["a change that is not followed: aio_fsync"]
 
 
@@ -249,7 +249,7 @@ while True:
         while preloaded.page["sequence"] % 997 > 20:
             assert process.poll() is None
         process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=30)
+        process.communicate(timeout=180)
         settled(recording)
 
 
@@ -267,7 +267,7 @@ def test_while_the_power_is_about_to_be_cut_nothing_is_synced(preloaded, recordi
     while not preloaded.page["held"]:
         assert process.poll() is None
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate(timeout=180)
     disk = settled(recording)
     assert kept(disk) == {"f": b"abc"}
     assert kept(disk, "all") == {"f": b"abcdef"}
