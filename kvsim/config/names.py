@@ -40,6 +40,7 @@ REQUEST_NAMES = {
     "key": "the key of the request",
     "value": "the value of the request",
     "expected": "the value that a compare-and-set expects",
+    "member": "the name of the node that is added to the members, or removed",
 }
 # The fields of each request that is a verb of scenarios.
 REQUEST_FIELDS: dict[str, tuple[str, ...]] = {
@@ -48,6 +49,8 @@ REQUEST_FIELDS: dict[str, tuple[str, ...]] = {
     "delete": ("key",),
     "cas": ("key", "expected", "value"),
     "promote": (),
+    "member_add": ("member",),
+    "member_remove": ("member",),
 }
 # `{value.json}`: the forms of a request's field.
 REQUEST_FORMS = {

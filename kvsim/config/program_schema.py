@@ -490,6 +490,8 @@ CAPABILITIES = {
     "elects": "the nodes elect their leader",
     "pre_vote": "a node that cannot win an election does not raise its term",
     "atomic_status": "the fields of one STATUS are of one moment",
+    "members": "the option `members` names the nodes that vote at first, and the requests "
+    "`member_add` and `member_remove` change that",
     "promote": "the request `promote` makes a follower the leader, and the others follow it",
     "status": "a request reports a node's role and state",
     "digest": "the status holds a digest of all keys and values",

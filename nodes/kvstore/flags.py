@@ -158,7 +158,9 @@ def parse_peers(text: str, flag: str) -> dict[str, tuple[str | None, int]]:
 
 
 def parse_members(text: str, flag: str) -> list[str]:
-    """Return the names of `NAME,NAME,...`, sorted; raises StartError."""
+    """Return the names of `NAME,NAME,...`, sorted; none of an empty text; raises StartError."""
+    if not text:
+        return []
     names = [parse_name(name, flag) for name in text.split(",")]
     if len(set(names)) < len(names):
         raise StartError(f"--{flag} names a node twice: {text}")
@@ -315,7 +317,7 @@ def cross_check(values: "dict[str, Any]") -> "dict[str, Any]":
     own_host = values["host"]
     if not values["elect"]:
         for flag in ("members", "election-timeout"):
-            if values[flag.replace("-", "_")] is not None:
+            if values[flag.replace("-", "_")]:
                 raise StartError(f"--{flag} needs --elect")
     values["election_timeout"] = values["election_timeout"] or ELECTION_TIMEOUT_S
     known = [values["name"], *values["peers"]]

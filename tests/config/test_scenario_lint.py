@@ -143,6 +143,30 @@ def test_what_may_be_right_is_no_mistake(lint: Lint, name: str) -> None:
     assert lint(*RIGHT_STATES[name]) == []
 
 
+WITH_MEMBERS = PROGRAM.replace(
+    "delete:", 'member_add: "ADD {member}", member_remove: "REMOVE {member}", delete:'
+)
+
+
+def test_members_are_nodes_of_the_cluster(lint: Lint) -> None:
+    steps = ("member: {add: c}", "member: {remove: d, eventually: 5s}")
+    assert lint(*steps, program=WITH_MEMBERS) == []
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        ("member: {add: n9}", "there is no node n9; the nodes are a, b, c, d"),
+        ("member: {add: c, remove: d}", "give one of `add` and `remove`"),
+        ("member: {at: leader}", "give one of `add` and `remove`"),
+    ],
+)
+def test_a_wrong_change_of_members_is_reported(lint: Lint, step: str, message: str) -> None:
+    (problem,) = lint(step, program=WITH_MEMBERS)
+    assert message in problem
+    assert problem.startswith("s.yaml:")
+
+
 def test_who_leads_after_a_promotion_is_not_known(lint: Lint) -> None:
     program = PROGRAM.replace("delete:", "promote: PROMOTE, delete:")
     assert lint("kill: leader", "promote: b", PUT, "start: a", program=program) == []

@@ -449,6 +449,15 @@ timeline.draw = (() => {
     drawText(context, text, Math.max(left, GUTTER) + 7, lane.y + 2 + band / 2, right - 4);
   }
 
+  // What a node logs of elections, by one letter each.
+  const ELECTIONS = {
+    election_term: "t",
+    election_vote: "v",
+    election_candidate: "c",
+    election_leader: "L",
+    election_truncated: "x",
+  };
+
   // A signal is a triangle, an exit a square, a problem a cross. Readiness is only a line, and a
   // start is visible by its hatching.
   function drawEvent({ context, colours, x }, lane, event, band) {
@@ -459,6 +468,7 @@ timeline.draw = (() => {
     context.fillRect(at - 0.5, lane.y, 1, band + 4);
     if (event.kind === "exit") context.fillRect(at - 3, y, 6, 6);
     else if (event.kind === "signal") fillTriangle(context, at, y, 4.5, 6);
+    else if (event.kind in ELECTIONS) context.fillText(ELECTIONS[event.kind], at + 2, y + 5);
     else if (event.kind !== "ready") strokeCross(context, at, y + 3, 3.5);
   }
 

@@ -1,13 +1,15 @@
-"""Events of processes, as symbols on the lane of a node: started, ready, signalled, ended.
+"""Events of nodes, as symbols on their lanes: started, ready, signalled, ended; terms and votes.
 
-DESCRIPTIONS has one row for each kind; other kinds are not shown.
+DESCRIPTIONS has one row for each kind of the journal; other kinds are not shown. What a node logs
+of elections is shown as it logged it (`elections: {logs: …}` of node.yaml).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from kvsim.checks.election_lines import election_lines
 from kvsim.history.journal import Event
 from kvsim.history.run_record import RunRecord
 
@@ -20,7 +22,20 @@ def process_events(record: RunRecord) -> list[dict[str, Any]]:
         for event in record.events
         if event.kind in DESCRIPTIONS
     ]
-    return sorted((event for event in events if event["text"]), key=lambda event: event["at_s"])
+    shown = [*(event for event in events if event["text"]), *_of_elections(record)]
+    return sorted(shown, key=lambda event: event["at_s"])
+
+
+def _of_elections(record: RunRecord) -> Iterator[dict[str, Any]]:
+    for node, lines in election_lines(record).items():
+        for line in lines:
+            yield {
+                "at_s": line.written_s,
+                "kind": f"election_{line.kind}",
+                "node": node,
+                "text": str(line),
+                "bad": False,
+            }
 
 
 def _shown(event: Event, at_s: float) -> dict[str, Any]:

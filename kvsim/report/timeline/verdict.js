@@ -183,7 +183,7 @@ timeline.verdict = (() => {
     ["role", "leader", "leader"],
     ["role", "follower", "follower"],
   ];
-  const SYMBOLS = "▴ signal   ▪ exit   ⋯ idle time, compressed";
+  const SYMBOLS = "▴ signal   ▪ exit   t term   v vote   c candidate   L leader   x removed entries   ⋯ idle time, compressed";
 
   function showLegend() {
     const colours = palette();

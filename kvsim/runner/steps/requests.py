@@ -18,7 +18,7 @@ from kvsim.config.node_states import NodeStates
 from kvsim.config.scenario import Expectation, TargetedStep
 from kvsim.config.scenario_schema import REQUIRED
 from kvsim.config.schema import WRONG, Choice, Field, ScalarSchema, Text, Validation
-from kvsim.config.target import TargetSchema
+from kvsim.config.target import TargetSchema, parse_target
 from kvsim.config.template import STEP_SCOPE, TemplateError, render, render_pattern, to_bytes
 from kvsim.config.yaml_nodes import Scalar
 from kvsim.history.outcome import OutcomeKind
@@ -118,6 +118,39 @@ class CasStep(KeyStep, frozen=True, kw_only=True):
 
 class PromoteStep(RequestStep, frozen=True, kw_only=True):
     """Make the target the leader."""
+
+
+class MemberStep(RequestStep, frozen=True, kw_only=True):
+    """Add a node to the members that vote, or remove it, by a request to the leader.
+
+    One of `add` and `remove` is the node's name.
+    """
+
+    add: str | None = None
+    remove: str | None = None
+
+    @property
+    def request_verb(self) -> str:
+        return "member_add" if self.add is not None else "member_remove"
+
+    def request_verbs(self) -> tuple[str, ...]:
+        return (self.request_verb,)
+
+    def mistakes(self, cluster: Cluster, fill: Callable[[str], str]) -> Iterator[str]:
+        if (self.add is None) == (self.remove is None):
+            yield "give one of `add` and `remove`: the name of a node"
+            return
+        named = self.add or self.remove
+        if named not in (names := [node.name for node in cluster.nodes]):
+            yield f"there is no node {named}; the nodes are {', '.join(names)}"
+            return
+        yield from super().mistakes(cluster, fill)
+
+    def texts(self) -> Mapping[str, str]:
+        return {"member": self.add or self.remove or ""}
+
+    def request(self, fill: Callable[[str], str]) -> Request:
+        return Request(self.request_verb, dict(self.texts()))
 
 
 class RawStep(RequestStep, frozen=True, kw_only=True):
@@ -328,6 +361,24 @@ PROMOTE = StepVerb(
     timing=MODIFIERS,
     within_s=PROMOTE_S,
     bare="at",
+)
+MEMBER = StepVerb(
+    name="member",
+    order=55,
+    description="add a node to the members that vote, or remove one, by the program's requests "
+    "`member_add` and `member_remove`",
+    step=MemberStep,
+    run=run_request,
+    fields={
+        "at": Field(
+            TargetSchema(), "the target", default=parse_target("leader"), default_text="leader"
+        ),
+        "add": Field(Text("a node's name"), "the node that becomes a member"),
+        "remove": Field(Text("a node's name"), "the node that is no member any more"),
+    },
+    expect="ok",
+    timing=MODIFIERS,
+    within_s=PROMOTE_S,
 )
 RAW = StepVerb(
     name="raw",
