@@ -7,7 +7,6 @@ node where there is no leader), and are named `load_…` in scenarios, proofs an
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
 
 from msgspec.structs import replace
 
@@ -74,9 +73,9 @@ def guarantees_of(record: RunRecord) -> Mapping[str, str]:
     return guarantees
 
 
-def survives_power_wholly(plan: Mapping[str, Any]) -> bool:
-    """Whether a node guarantees that a power cut takes nothing of what it acknowledged."""
-    return plan.get("survives_power", False) and not plan.get("power_loses_s", 0)
+def power_loses_s(record: RunRecord) -> float:
+    """Of what was acknowledged last before a power cut, so much may be lost, in seconds."""
+    return max(float(plan.get("power_loses_s", 0)) for plan in record.nodes.values())
 
 
 def check_options_of(record: RunRecord) -> CheckOptions:
@@ -93,7 +92,8 @@ def check_options_of(record: RunRecord) -> CheckOptions:
         followers_forward=forwarding,
         leader_serves=True,
         settle_ns=SETTLE_NS,
-        survives_power=all(survives_power_wholly(plan) for plan in record.nodes.values()),
+        survives_power=all(plan.get("survives_power") for plan in record.nodes.values()),
+        power_loses_ns=round(power_loses_s(record) * 1e9),
     )
 
 

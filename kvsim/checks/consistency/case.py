@@ -49,9 +49,10 @@ class CheckOptions(Struct, frozen=True):
     Times are in nanoseconds. `available` demands an answer to every operation while no fault lasts,
     `leader_serves` only that a leader refuses none. With `followers_forward` a follower may accept
     a write, because it passes it on to the leader. `survives_power`: what was acknowledged has to
-    survive power cuts, too. `certify` asks for a replayed order behind every
-    "yes" of the exact deciders; None asks for it in a history of moderate size. `use_numpy` None:
-    where it pays.
+    survive power cuts, too, but for what was acknowledged within `power_loses_ns` before one: then
+    the guarantees about reads do not cover power cuts. `certify` asks for a replayed order behind
+    every "yes" of the exact deciders; None asks for it in a history of moderate size. `use_numpy`
+    None: where it pays.
     """
 
     minima: Minima | None = None
@@ -62,6 +63,7 @@ class CheckOptions(Struct, frozen=True):
     settle_ns: int = 1_000_000_000
     followers_forward: bool = False
     survives_power: bool = False
+    power_loses_ns: int = 0
     budget: Budget = field(default_factory=Budget)
     certify: bool | None = None
     use_numpy: bool | None = None
@@ -70,8 +72,7 @@ class CheckOptions(Struct, frozen=True):
 class HistoryCase:
     """A history to judge, and what several checks need to know about it.
 
-    `guarantees` maps every guarantee to its level. `uncovered` names what happened that the
-    guarantee about writes does not cover; empty when it covers everything.
+    `guarantees` maps every guarantee to its level.
     """
 
     def __init__(
@@ -80,9 +81,7 @@ class HistoryCase:
         self.history, self.guarantees, self.options = history, guarantees, options
         self.leader_log: LeaderLog | None = leader_log_of(history)
         self.roles = RolePeriods(history.samples)
-        self.uncovered = uncovered_faults(
-            history, guarantees["writes"], survives_power=options.survives_power
-        )
+        self._uncovered: dict[bool, str] = {}
         nodes = set(history.operations.node)
         self.one_store = nodes <= {NOWHERE} or (not self.roles and len(nodes) == 1)
         self.leader_mask, self.follower_mask = self._split()
@@ -113,6 +112,21 @@ class HistoryCase:
         name = None if node == NOWHERE else operations.nodes[node]
         period = self.roles.covering(name, operations.call_ns[row], operations.return_ns[row])
         return period is not None and period.role == LEADER
+
+    def uncovered(self, guarantee: str) -> str:
+        """What happened that a guarantee does not cover, as text; empty when it covers everything.
+
+        All depend on what the guarantee about writes covers. Where the last writes may be lost,
+        what was read of them need not be read again.
+        """
+        covers_power = self.options.survives_power
+        if guarantee != "writes" and self.options.power_loses_ns:
+            covers_power = False
+        if covers_power not in self._uncovered:
+            self._uncovered[covers_power] = uncovered_faults(
+                self.history, self.guarantees["writes"], survives_power=covers_power
+            )
+        return self._uncovered[covers_power]
 
     @cached_property
     def leader_rows(self) -> list[int]:

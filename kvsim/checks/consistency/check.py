@@ -48,8 +48,8 @@ CHECKS: dict[str, ConsistencyCheck] = discover(consistency, ConsistencyCheck)
 def _judging(case: HistoryCase) -> set[str]:
     """Names of the checks that judge; the others measure."""
     names = {name for name, check in CHECKS.items() if check.demanded(case)}
-    if not case.uncovered:
-        for guarantee, level in case.guarantees.items():
+    for guarantee, level in case.guarantees.items():
+        if not case.uncovered(guarantee):
             names.update(GUARANTEES[guarantee][level].checks)
     return names
 
@@ -59,18 +59,18 @@ def _guarantee(
 ) -> GuaranteeResult:
     """Whether one guarantee was kept, by the checks that judge it."""
     judged = [results[name] for name in GUARANTEES[guarantee][level].checks]
-    status, why = _status(case, GUARANTEES[guarantee][level].means, judged)
+    status, why = _status(case.uncovered(guarantee), GUARANTEES[guarantee][level].means, judged)
     return GuaranteeResult(guarantee, level, status, why)
 
 
 def _status(
-    case: HistoryCase, means: str, judged: list[ConsistencyResult]
+    uncovered: str, means: str, judged: list[ConsistencyResult]
 ) -> tuple[GuaranteeStatus, str]:
     verdicts = [result.verdict for result in judged]
     if not judged:
         return GuaranteeStatus.NOTHING, means
-    if case.uncovered and any(result.findings for result in judged):
-        return GuaranteeStatus.NOT_GUARANTEED, f"it does not cover {case.uncovered}"
+    if uncovered and any(result.findings for result in judged):
+        return GuaranteeStatus.NOT_GUARANTEED, f"it does not cover {uncovered}"
     if Verdict.FAIL in verdicts:
         broken = [result.name for result in judged if result.verdict is Verdict.FAIL]
         return GuaranteeStatus.BROKEN, f"see {', '.join(broken)}"

@@ -4,7 +4,8 @@ With a log: each value of a key is in it as often as its writes were acknowledge
 often as they may have happened (more often means that a retry was applied twice). With final reads:
 an acknowledged put is lost when it must have come after the value found at the end, because it was
 called after every write of that value had certainly happened. Later writes hide losses, so keys
-that are written once show most. Pure.
+that are written once show most. What a program says that a power cut may take of its last writes is
+not lost. Pure.
 """
 
 from __future__ import annotations
@@ -48,15 +49,40 @@ NO_FINAL = "writes of keys that no node read at the end"
 # Above every time, and above NEVER.
 ABOVE_ALL_TIMES = 2 * NEVER
 NOT_ANSWERED = frozenset({UNKNOWN})
+MAY_BE_TAKEN = "writes just before a power cut, which may take them by what the program guarantees"
 MAY_BE_HIDDEN = "writes that a later one may have replaced"
 
 
-def lost_writes(history: History, log: LeaderLog | None) -> ConsistencyResult:
-    """Judge all acknowledged writes: by the log where there is one, else by the final reads."""
-    return _by_log(history, log) if log is not None else _by_final_reads(history)
+def lost_writes(
+    history: History, log: LeaderLog | None, power_loses_ns: int = 0
+) -> ConsistencyResult:
+    """Judge all acknowledged writes: by the log where there is one, else by the final reads.
+
+    Of the writes that were acknowledged within `power_loses_ns` before a power cut, each may be
+    lost.
+    """
+    taken = may_be_taken(history, power_loses_ns)
+    return _by_log(history, log, taken) if log is not None else _by_final_reads(history, taken)
 
 
-def _by_log(history: History, log: LeaderLog) -> ConsistencyResult:
+def may_be_taken(history: History, power_loses_ns: int) -> frozenset[int]:
+    """The rows of acknowledged writes that a power cut may have taken."""
+    if not power_loses_ns:
+        return frozenset()
+    spans = [
+        (fault.began_ns - power_loses_ns, fault.ended_ns)
+        for fault in history.faults
+        if fault.traits.cuts_power
+    ]
+    operations = history.operations
+    return frozenset(
+        row
+        for row in rows_in(mask_of(operations, WRITES_WHOLE_VALUE))
+        if any(begin <= operations.return_ns[row] <= end for begin, end in spans)
+    )
+
+
+def _by_log(history: History, log: LeaderLog, taken: frozenset[int]) -> ConsistencyResult:
     operations = history.operations
     findings: list[Violation] = []
     # (key, value) → rows of the acknowledged writes, and how many others may have happened.
@@ -64,7 +90,10 @@ def _by_log(history: History, log: LeaderLog) -> ConsistencyResult:
     possible: Counter[tuple[int, int]] = Counter()
     answered = mask_of(operations, WRITES_WHOLE_VALUE)
     for row in rows_in(answered):
-        acknowledged[operations.key[row], operations.value[row]].append(row)
+        if row in taken:
+            possible[operations.key[row], operations.value[row]] += 1
+        else:
+            acknowledged[operations.key[row], operations.value[row]].append(row)
     for row in rows_in(mask_of(operations, WRITES_WHOLE_VALUE, NOT_ANSWERED)):
         possible[operations.key[row], operations.value[row]] += 1
     for written, rows in acknowledged.items():
@@ -72,11 +101,14 @@ def _by_log(history: History, log: LeaderLog) -> ConsistencyResult:
         if not len(rows) <= count <= len(rows) + possible[written]:
             findings += _wrong_count(history, rows, count, possible[written])
     findings.sort(key=_first_row)
-    unjudged = {NOT_IDENTIFIED: mask_of(operations, CHANGES_OTHERWISE).count(1)}
+    unjudged = {
+        NOT_IDENTIFIED: mask_of(operations, CHANGES_OTHERWISE).count(1),
+        MAY_BE_TAKEN: len(taken),
+    }
     return make_result(
         NAME,
         ABOUT,
-        answered.count(1),
+        answered.count(1) - len(taken),
         [*findings],
         unit="acknowledged writes",
         unjudged=unjudged,
@@ -119,7 +151,7 @@ def _finding(
     )
 
 
-def _by_final_reads(history: History) -> ConsistencyResult:
+def _by_final_reads(history: History, taken: frozenset[int]) -> ConsistencyResult:
     operations = history.operations
     finals = _final_values(history)
     findings: list[Finding] = []
@@ -130,7 +162,7 @@ def _by_final_reads(history: History) -> ConsistencyResult:
     of_key = Counter(compress(operations.key, puts))
     decisive = _decisive_rows(operations, finals)
     late = _late_puts(history, finals, decisive, puts)
-    judged, unjudged = 0, {NO_FINAL: 0, MAY_BE_HIDDEN: 0}
+    judged, unjudged = 0, {NO_FINAL: 0, MAY_BE_HIDDEN: 0, MAY_BE_TAKEN: 0}
     for key, count in of_key.items():
         if key not in finals:
             unjudged[NO_FINAL] += count
@@ -143,10 +175,11 @@ def _by_final_reads(history: History) -> ConsistencyResult:
         lost = set.intersection(
             *(set(lost_by_final_read(history, rows, final)) for final in finals[key])
         )
-        for row in sorted(lost):
+        for row in sorted(lost - taken):
             findings.append(_lost(history, row, rows, finals[key], len(findings)))
-        judged += len(lost)
+        judged += len(lost - taken)
         unjudged[MAY_BE_HIDDEN] -= len(lost)
+        unjudged[MAY_BE_TAKEN] += len(lost & taken)
     return make_result(NAME, ABOUT, judged, findings, unit="acknowledged writes", unjudged=unjudged)
 
 
@@ -280,7 +313,7 @@ def _lost(
 
 LOST_WRITES = ConsistencyCheck(
     NAME,
-    lambda case: lost_writes(case.history, case.leader_log),
+    lambda case: lost_writes(case.history, case.leader_log, case.options.power_loses_ns),
     order=30,
     subject=Subject.DURABILITY,
 )

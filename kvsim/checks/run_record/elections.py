@@ -143,7 +143,10 @@ def data_last(record: RunRecord) -> bool:
     """Whether what a node has stored is there when it starts again: its program keeps data, and no
     fault damaged them or took more than it guarantees.
     """
-    survives = all(plan.get("survives_power") for plan in record.nodes.values())
+    survives = all(
+        plan.get("survives_power") and not plan.get("power_loses_s")
+        for plan in record.nodes.values()
+    )
     return not any(plan.get("keeps") == "nothing" for plan in record.nodes.values()) and not any(
         fault.traits.damages_data or (fault.traits.cuts_power and not survives)
         for fault in record.faults

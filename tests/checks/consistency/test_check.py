@@ -15,7 +15,7 @@ from kvsim.checks.consistency.guarantees import GUARANTEES, complete_guarantees
 from kvsim.checks.consistency.report import GuaranteeStatus, Report, render, to_json
 from kvsim.checks.verdict import Verdict
 from kvsim.errors import UsageError
-from kvsim.history.history import NODE_ENDED, FaultSpan, FinalRead, History, RoleSample
+from kvsim.history.history import NODE_ENDED, FaultSpan, FaultTraits, FinalRead, History, RoleSample
 from kvsim.history.operations import Operations
 
 MS = 1_000_000
@@ -102,6 +102,22 @@ def test_what_a_guarantee_does_not_cover_is_told_and_not_failed() -> None:
     )
     assert statuses(report)["writes"] is GuaranteeStatus.NOT_GUARANTEED
     assert check(lost, STRONG).verdict is Verdict.FAIL  # a restart is covered
+
+
+def test_where_the_last_writes_may_be_lost_only_older_ones_are_judged() -> None:
+    traits = FaultTraits(ends_nodes="always", cuts_power=True)
+    cut = FaultSpan("power_cut", ("n1",), 12 * MS, 13 * MS, traits)
+    lost = history((9, 10, 3, "put", "c", "n1"), faults=(cut,))
+    loses = {
+        name: check(lost, STRONG, CheckOptions(survives_power=True, power_loses_ns=loses))
+        for name, loses in {"nothing": 0, "little": MS, "much": 5 * MS}.items()
+    }
+    assert check(lost, STRONG).verdict is Verdict.PASS
+    assert loses["nothing"].result_of("lost_writes").verdict is Verdict.FAIL
+    assert loses["little"].result_of("lost_writes").verdict is Verdict.FAIL
+    assert loses["much"].result_of("lost_writes").verdict is Verdict.PASS
+    assert not loses["nothing"].result_of("linearizable").measures_only
+    assert loses["little"].result_of("linearizable").measures_only
 
 
 def test_a_majority_that_dies_at_once_is_more_than_a_majority_write_covers() -> None:

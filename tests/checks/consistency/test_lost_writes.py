@@ -10,7 +10,7 @@ import pytest
 from kvsim.checks.consistency.leader_log import leader_log_of
 from kvsim.checks.consistency.lost_writes import lost_by_final_read, lost_writes
 from kvsim.checks.linearizability.register import register_of
-from kvsim.history.history import History
+from kvsim.history.history import FaultSpan, FaultTraits, FinalRead, History
 from kvsim.history.operations import GET, NEVER, Operations
 from tests.checks.linearizability.oracles import linearizable
 
@@ -108,3 +108,31 @@ def test_what_is_called_lost_has_no_order() -> None:
             assert not linearizable(part), (list(operations), final, row)
         counts[bool(found)] += 1
     assert min(counts.values()) > 40
+
+
+CUT = FaultSpan("power_cut", ("n1",), 26, 28, FaultTraits(ends_nodes="always", cuts_power=True))
+PUTS: list[Row] = [("put", "a", "ok"), ("put", "b", "ok"), ("put", "c", "ok"), ("put", "d", "ok")]
+
+
+@pytest.mark.parametrize(
+    ("loses_ns", "final", "lost"),
+    [(0, "a", 3), (1, "a", 2), (11, "a", 1), (12, "b", 1), (12, "d", 0), (12, "c", 1)],
+)
+def test_what_a_power_cut_may_take_is_not_lost(loses_ns: int, final: str, lost: int) -> None:
+    """Acknowledged were at 5 a, at 15 b, at 25 c; the power is cut at 26; at 35 d is."""
+    operations = in_sequence(PUTS)
+    by_final = History(operations, faults=(CUT,), finals=(FinalRead("n1", "k", final, 90),))
+    result = lost_writes(by_final, None, loses_ns)
+    assert result.found == lost
+    log = tuple(("k", value) for value in "abcd"[: "abcd".index(final) + 1])
+    by_log = History(operations, faults=(CUT,), leader_log=log)
+    result = lost_writes(by_log, leader_log_of(by_log), loses_ns)
+    assert result.found == lost
+
+
+def test_only_power_cuts_take_the_last_writes() -> None:
+    killed = FaultSpan("kill", ("n1",), 26, 28, FaultTraits(ends_nodes="always"))
+    history = History(
+        in_sequence(PUTS[:3]), faults=(killed,), finals=(FinalRead("n1", "k", "b", 90),)
+    )
+    assert lost_writes(history, None, 1000).found == 1
