@@ -76,6 +76,8 @@ SCENARIOS: Mapping[str, Entry] = {
     "torn": Entry(Subject.DURABILITY, 2),
     "power": Entry(Subject.DURABILITY, 2),
     "power_torn": Entry(Subject.DURABILITY, 4),
+    "power_majority": Entry(Subject.DURABILITY, 5),
+    "power_all_nodes": Entry(Subject.DURABILITY, 3),
     "power_measured": Entry(Subject.DURABILITY, 2),
     "disk_full": Entry(Subject.DURABILITY, 3),
     "disk_failing": Entry(Subject.DURABILITY, 3),

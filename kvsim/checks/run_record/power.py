@@ -121,20 +121,23 @@ def _is_guaranteed(record: RunRecord, found: PowerCutRead) -> bool:
 def _describe(record: RunRecord, found: PowerCutRead) -> str:
     write = found.read.acknowledged.write
     said = f"{found.read.describe()}, after its power was cut"
-    where = _where_it_stood(record, found.cut, write)
+    where = _where_it_stood(record, found.cut, write, found.read.read.node)
     return f"{said}; it was acknowledged at {write.completed_s:.3f} s; {where}"
 
 
-def _where_it_stood(record: RunRecord, cut: FaultRecord, write: RequestRecord) -> str:
-    """Which lost bytes held the write, and how far their file was synced."""
-    for item in cut.evidence:
-        for lost in reversed(item["measured"].get("lost", ())):
-            if _holds(lost, write):
-                return f"its record stood in {_describe_loss(lost, cut, record)}"
-    all_lost = [lost for item in cut.evidence for lost in item["measured"].get("lost", ())]
+def _where_it_stood(record: RunRecord, cut: FaultRecord, write: RequestRecord, node: str) -> str:
+    """Which lost bytes held the write, and how far their file was synced: of `node` first."""
+    all_lost = [
+        (item["subject"], lost)
+        for item in sorted(cut.evidence, key=lambda item: item["subject"] != node)
+        for lost in reversed(item["measured"].get("lost", ()))
+    ]
+    for subject, lost in all_lost:
+        if _holds(lost, write):
+            return f"its record stood in {_describe_loss(subject, lost, cut, record)}"
     if not all_lost:
         return "nothing that was written was lost: it was never written, or not read again"
-    last = dict.fromkeys(_describe_loss(lost, cut, record) for lost in reversed(all_lost))
+    last = dict.fromkeys(_describe_loss(subject, lost, cut, record) for subject, lost in all_lost)
     return f"what was lost last: {'; '.join([*last][:LOSSES_MAX])}"
 
 
@@ -143,9 +146,13 @@ def _holds(lost: Mapping[str, Any], write: RequestRecord) -> bool:
     return bool(word) and any(word in text for text in lost["texts"])
 
 
-def _describe_loss(lost: Mapping[str, Any], cut: FaultRecord, record: RunRecord) -> str:
-    """A change that was lost: where it stood, and which sync was missing."""
+def _describe_loss(node: str, lost: Mapping[str, Any], cut: FaultRecord, record: RunRecord) -> str:
+    """A change that was lost: where it stood, and which sync was missing. The node is named where
+    the cut had several.
+    """
     name, begin, end = lost["file"], lost["at"], lost["at"] + lost["length"]
+    if len(cut.nodes) > 1:
+        name = f"{node}'s {name}"
     if lost["what"] in MISSING_SYNC:
         return f"{name}: {MISSING_SYNC[lost['what']]}"
     stood = f"{name} at {begin:,}..{end:,}"
