@@ -9,6 +9,7 @@ nodes.
 
 from __future__ import annotations
 
+import itertools
 import random
 import signal
 import time
@@ -38,9 +39,9 @@ from kvsim.waiting import Deadline, TimedOut, wait_until
 
 # How long the nodes may work until one waits for a sync.
 HELD_WITHIN_S = 0.03
-# Of the changes that were lost, so many are listed with what they held.
+# Of the changes that were lost, so many are listed, and so many words of them in all: the last.
 LOST_MAX = 2000
-TEXTS_MAX = 40
+TEXTS_MAX = 20_000
 MESSAGE_FILES_MAX = 3
 WHY_CUT = "the power was cut"
 
@@ -194,7 +195,7 @@ class PowerCut(Struct):
             "model": self.model,
             "cut_ns": cut_ns,
             "lost_count": len(lost),
-            "lost": [lost_to_json(change) for change in lost[-LOST_MAX:]],
+            "lost": lost_to_json(lost[-LOST_MAX:]),
         }
         return Evidence(name, bool(killed.took_effect), message, measured)
 
@@ -231,18 +232,28 @@ def _not_cut(name: str, reason: str, killed: str = "") -> Evidence:
 # --- what was lost, as evidence -------------------------------------------------------------------
 
 
-def lost_to_json(change: LostChange) -> dict[str, Any]:
-    """One change that was lost; `texts`: the words in it, by which a check finds writes."""
-    return {
-        "file": change.path,
-        "what": change.what,
-        "at": change.at,
-        "length": len(change.data),
-        "synced_to": change.synced_to,
-        "synced_ns": change.synced_ns,
-        "made_ns": change.time_ns,
-        "texts": list(texts_of(change.data))[:TEXTS_MAX],
-    }
+def lost_to_json(lost: Sequence[LostChange]) -> list[dict[str, Any]]:
+    """The changes that were lost, in order; `texts`: the words in each, by which a check finds
+    writes.
+    """
+    found: list[dict[str, Any]] = []
+    left = TEXTS_MAX
+    for change in reversed(lost):
+        texts = list(itertools.islice(texts_of(change.data), left))
+        left -= len(texts)
+        found.append(
+            {
+                "file": change.path,
+                "what": change.what,
+                "at": change.at,
+                "length": len(change.data),
+                "synced_to": change.synced_to,
+                "synced_ns": change.synced_ns,
+                "made_ns": change.time_ns,
+                "texts": texts,
+            }
+        )
+    return found[::-1]
 
 
 def describe_lost(lost: Sequence[LostChange], *, synced: bool) -> str:

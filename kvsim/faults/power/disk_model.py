@@ -75,6 +75,7 @@ class NameChange(Struct, frozen=True):
     created: bool = False
     verb: str = ""
     path: str = ""
+    time_ns: int = 0
 
     def is_in(self, folder: int) -> bool:
         return any(where == folder for where, _, _ in self.names)
@@ -363,7 +364,7 @@ class DiskModel:
         path: str,
     ) -> None:
         shown = path.removeprefix(self.root_path).lstrip("/")
-        change = NameChange(entry.end, names, number, verb == "created", verb, shown)
+        change = NameChange(entry.end, names, number, verb == "created", verb, shown, entry.time_ns)
         for journal in self.journals.values():
             journal.changes.append(change)
         set_names(self.names, change)
@@ -471,8 +472,9 @@ class DiskModel:
         return DiskState(found)
 
     def lost(self, state: DiskState) -> list[LostChange]:
-        """The changes that a state lacks, wholly or in part."""
-        return [*self._lost_names(state), *self._lost_bytes(state)]
+        """The changes that a state lacks, wholly or in part, in the order of their times."""
+        found = [*self._lost_names(state), *self._lost_bytes(state)]
+        return sorted(found, key=lambda change: change.time_ns)
 
     def _lost_names(self, state: DiskState) -> Iterator[LostChange]:
         now = self.now().files
@@ -481,7 +483,7 @@ class DiskModel:
             if (path in now) != (path in state.files) or self._differs(change, state):
                 file = self.files.get(change.file, File())
                 data = b"" if file.is_folder else file.content()
-                yield LostChange(path, 0, data, 0, None, change.verb)
+                yield LostChange(path, 0, data, 0, None, change.verb, change.time_ns)
 
     def _differs(self, change: NameChange, state: DiskState) -> bool:
         """Whether a renamed file is not what has its name."""
