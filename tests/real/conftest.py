@@ -38,6 +38,7 @@ class Real:
 SYSTEMS = {
     "redis": Real("redis", "redis-server", shutil.which("redis-server") is not None),
     "etcd": Real("etcd", "etcd-server", shutil.which("etcd") is not None),
+    "storm-etcd": Real("storm-etcd", "etcd-server", shutil.which("etcd") is not None),
     "postgres": Real(
         "postgres", "postgresql", postgres_bin() is not None, ("-o", f"bin={postgres_bin()}")
     ),

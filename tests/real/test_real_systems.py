@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 pytestmark = pytest.mark.real
@@ -18,12 +20,23 @@ pytestmark = pytest.mark.real
         ("postgres", "cas"),
         ("etcd", "forwarding"),
         ("etcd", "forwarding_survives"),
+        ("etcd", "elections/all_killed"),
+        ("etcd", "elections/vote_survives"),
+        ("etcd", "elections/leader_killed"),
     ],
 )
 def test_a_real_system_passes(play, system, scenario):
     ran = play(scenario, system)
     assert ran.proof.get("verdict") == "pass", ran.stderr + ran.finding_texts()
     assert ran.status == 0
+
+
+def test_etcd_passes_the_elections_that_need_links(play):
+    """Figure 8 of the Raft paper; its links are those between network namespaces."""
+    if os.geteuid() != 0:
+        pytest.skip("network namespaces need root")
+    ran = play("elections/figure_8", "storm-etcd")
+    assert ran.proof.get("verdict") == "pass", ran.stderr + ran.finding_texts()
 
 
 def test_a_redis_whose_replicas_take_writes_diverges(play):
