@@ -118,6 +118,10 @@ def read_plain(schema: Schema, given: object, where: str) -> Any:
 FRAMING = ("greeting", "prompt", "until", "counted", "reply_ends")
 
 
+# What describes how each line ends.
+LINE_ENDS = ("line_end", "reply_line_end")
+
+
 def described_end(speak: Speak, sent: bytes, received: bytes) -> str:
     """Of a request without a whole reply in time: the settings of `speak` that describe what did
     not come, where something came, or where nothing was sent because the node sends first. Empty:

@@ -25,15 +25,13 @@ from kvsim.client.connection import Connection, ConnectionFailed, open_connectio
 from kvsim.client.exchange import Exchange, Request, Response
 from kvsim.client.outcomes import classify, format_bytes
 from kvsim.config.program import ReplyRule
+from kvsim.history.outcome import BEFORE_THE_REQUEST
 from kvsim.patterns import search
 
 # What had arrived by the deadline is still read, if this process was late: so many pieces.
 LATE_PIECES_MAX = 16
 # The wait after the first reply to a verb, for a second one.
 SECOND_REPLY_S = 0.002
-
-# The problem of a request that was not sent, because the greeting or handshake did not come.
-BEFORE_THE_REQUEST = "connected, but before the request could be sent"
 
 
 class _RoundTrip(Struct):

@@ -39,6 +39,8 @@ class Reason(StrEnum):
     UNCERTAIN = "uncertain"
 
 
+# Begins the detail of a request that was not sent, because the greeting or handshake did not come.
+BEFORE_THE_REQUEST = "connected, but before the request could be sent"
 # The reasons with which a node refuses in its own response.
 NODE_REFUSALS = frozenset({Reason.READ_ONLY, Reason.OTHER, Reason.NOT_READY})
 REFUSAL_REASONS = NODE_REFUSALS | {Reason.UNREACHABLE}

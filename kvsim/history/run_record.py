@@ -20,7 +20,7 @@ from kvsim.history.history import FaultTraits
 from kvsim.history.journal import Event, decode_json, last_link, read_events, to_bytes
 from kvsim.history.json_types import problem_text
 from kvsim.history.node_lookup import NodeIdentifiers, node_at
-from kvsim.history.outcome import Outcome, OutcomeKind
+from kvsim.history.outcome import BEFORE_THE_REQUEST, Outcome, OutcomeKind, Reason
 from kvsim.history.record_schema import EVENTS, FOLLOWS, META, RECORD_FORMAT
 from kvsim.run_directory import RunDirectory, open_file, read_file
 from kvsim.text import decode_log
@@ -35,6 +35,8 @@ LEFT_OUT = "left out: "
 WRITE_VERBS = frozenset({"put", "delete", "cas"})
 # `how` of the `end` event when the user ended the run.
 INTERRUPTED = "interrupted"
+# Why a reply that began was not whole.
+UNENDED = frozenset({Reason.TIMEOUT, Reason.CLOSED})
 # The kind of event that notes when kvsim itself, or one of its loads, did not run.
 CLOCK_GAP = "clock_gap"
 
@@ -266,6 +268,12 @@ class RunRecord:
             result, why = "invalid", f"{why} (the fault of step {without} had no effect)"
         elif gap:
             result, why = "unknown", f"{why} ({gap})"
+        elif result in ("fail", "unknown") and (program := self._misdescribed(begin["id"])):
+            result = "unknown"
+            why = (
+                f"{why}; no reply of {program} was whole in this run: `speak` in its node.yaml may "
+                "describe wrongly what it sends"
+            )
         return StepRecord(
             id=begin["id"],
             group=begin["group"],
@@ -400,6 +408,33 @@ class RunRecord:
         for fault in self._faults_without_effect:
             if f"{step}.".startswith(f"{fault}.") or fault.startswith(f"{step}."):
                 return fault
+        return ""
+
+    @cached_property
+    def _whole_replies(self) -> frozenset[str]:
+        """The programs of which kvsim got at least one whole reply."""
+        answered = {request.node for request in self.operations if request.outcome.answered} | {
+            request.node
+            for request in self.operations
+            if request.outcome.reason is Reason.UNRECOGNISED
+        }
+        pinged = {event["node"] for event in self.of_kind("ready") if "ping" in event["probes"]}
+        return frozenset(self.nodes[node]["program"] for node in answered | pinged)
+
+    def _misdescribed(self, step: str) -> str:
+        """The program of a node that answered a request of the step, but not as `speak` describes:
+        what it has to send before a request did not come, or its reply did not end. Empty: none,
+        or another reply of the program was whole.
+        """
+        for request in self.operations:
+            if request.step != step or request.purpose not in {"step", "follow"}:
+                continue
+            outcome = request.outcome
+            before = outcome.detail.startswith(BEFORE_THE_REQUEST)
+            unended = outcome.reason in UNENDED and request.received
+            program = str(self.nodes[request.node].get("program", ""))
+            if (before or unended) and program not in self._whole_replies:
+                return program
         return ""
 
     def touched(self, request: RequestRecord) -> bool:

@@ -16,7 +16,8 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from kvsim.client.exchange import Client, Request, Response
-from kvsim.client.settings import described_end
+from kvsim.client.settings import LINE_ENDS, described_end
+from kvsim.config.program import Program
 from kvsim.history.journal import Journal, to_text
 from kvsim.history.outcome import Outcome, OutcomeKind, Reason
 from kvsim.history.run_record import WRITE_VERBS, RequestRecord
@@ -25,6 +26,8 @@ from kvsim.process.run_delay import RunDelays, kept_from_running
 
 # How many times the usual limit a silent node gets.
 PATIENCE = 5
+# Reasons of requests whose reply did not come, or not to its end.
+NO_WHOLE_REPLY = frozenset({Reason.TIMEOUT, Reason.CLOSED, Reason.RESET, Reason.UNREACHABLE})
 
 
 class RunWatch(Struct, frozen=True):
@@ -57,13 +60,16 @@ class SilenceWatch(Struct):
     """Tells slow nodes from silent ones.
 
     `nodes_with_faults` are those of the faults that last now; `disturbed`: a fault was injected
-    before, so that a write may wait for a node that is catching up. Once a node was found silent,
-    no other request is looked at: the run has failed, and each look takes long.
+    before, so that a write may wait for a node that is catching up. `whole_replies` are the
+    programs of which one reply at least was whole, so that node.yaml describes where one ends. Once
+    a node was found silent, no other request is looked at: the run has failed, and each look takes
+    long.
     """
 
     launcher: Launcher
     journal: Journal
     timeout_s: float
+    whole_replies: set[str] = field(default_factory=set)
     nodes_with_faults: list[str] = field(default_factory=list)
     disturbed: bool = False
     found: bool = False
@@ -110,10 +116,15 @@ class SilenceWatch(Struct):
         self, name: str, request: Request, record: RequestRecord, held: RunWatch | None = None
     ) -> None:
         """Find out whether the node of an unanswered request is silent, and journal it."""
+        program = self.launcher.nodes[name].program
+        if record.outcome.reason not in NO_WHOLE_REPLY:
+            self.whole_replies.add(program.name)
         if record.outcome.reason is not Reason.TIMEOUT or not self._judged(name):
             return
         # It is not silent: something came, and node.yaml may describe its end wrongly.
-        if described_end(self.launcher.nodes[name].program.speak, record.sent, record.received):
+        if described_end(program.speak, record.sent, record.received):
+            return
+        if record.received and self._may_end_otherwise(program):
             return
         if held is not None:
             self._note(name, record, held, f"on the same connection, held {self._patience}")
@@ -129,6 +140,12 @@ class SilenceWatch(Struct):
         if outcome.outcome.kind is OutcomeKind.UNKNOWN and self._judged(name):
             sent = f"to {again.verb} on a new connection, within {self._patience}"
             self._note(name, record, watch, sent)
+
+    def _may_end_otherwise(self, program: Program) -> bool:
+        """Whether node.yaml says how lines end, and no reply of the program was whole so far."""
+        written = any(name in program.speak.settings for name in LINE_ENDS)
+        pinged = any(probe.kind == "ping" for probe in program.ready.all_of)
+        return written and not pinged and program.name not in self.whole_replies
 
     @property
     def _patience(self) -> str:

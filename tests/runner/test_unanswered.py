@@ -33,6 +33,8 @@ class Bench:
         self, answer: Outcome, *, after_s: float = 0.0, capabilities: str = "", speak: Any = None
     ) -> None:
         program = SimpleNamespace(
+            name="store",
+            ready=SimpleNamespace(all_of=()),
             requests={"get": "", "put": ""},
             capabilities={capabilities},
             speak=Speak("lines", speak or {}),
@@ -90,6 +92,9 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     [
         ({"until": "^END"}, b"sent", b"VALUE 1\n", False),
         ({"greeting": "^HELLO"}, b"", b"", False),
+        ({"reply_line_end": "crlf"}, b"sent", b"OK\n", False),
+        ({"line_end": "crlf"}, b"sent", b"OK\n", False),
+        ({"line_end": "crlf"}, b"sent", b"", True),
         ({"until": "^END"}, b"sent", b"", True),
         # A part of a line: the protocol itself says where it ends.
         ({}, b"sent", b"VAL", True),
@@ -98,6 +103,12 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 def test_what_node_yaml_describes_and_did_not_come_is_no_silence(speak, sent, got, silent):
     bench = Bench(TIMEOUT, speak=speak)
     assert bool(bench.look(GET, sent=sent, got=got)) is silent
+
+
+def test_a_line_without_its_end_is_silence_where_others_had_it():
+    bench = Bench(TIMEOUT, speak={"line_end": "crlf"})
+    bench.silence.look_again("n2", GET, _record(GET, OK))
+    assert bench.look(GET, sent=b"sent", got=b"OK\n")
 
 
 @pytest.mark.parametrize("request_", [GET, PUT])

@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 from kvsim.client.connect import connect
 from kvsim.client.exchange import Exchange, Request, Response
 from kvsim.client.settings import described_end
-from kvsim.client.stream import BEFORE_THE_REQUEST
 from kvsim.config.command_words import fill_words
 from kvsim.config.program import Program, Speak
 from kvsim.config.program_schema import ARGV, EXITS
@@ -19,7 +18,7 @@ from kvsim.config.schema import WORD, ByNodeKind, Field, Flag, ListOf, Pattern, 
 from kvsim.config.template import ARGUMENT_SCOPE, NODE_SCOPE, render
 from kvsim.errors import UsageError
 from kvsim.history.journal import to_text
-from kvsim.history.outcome import OutcomeKind
+from kvsim.history.outcome import BEFORE_THE_REQUEST, OutcomeKind
 from kvsim.launcher.node import Node
 from kvsim.launcher.prepare import environment_of
 from kvsim.launcher.probes.declaration import (

@@ -8,7 +8,7 @@ import pytest
 
 from kvsim.checks.registry import CHECKS, apply
 from kvsim.checks.verdict import CheckResult, Verdict
-from kvsim.history.outcome import Outcome, OutcomeKind, Reason
+from kvsim.history.outcome import BEFORE_THE_REQUEST, Outcome, OutcomeKind, Reason
 from kvsim.proof.coverage_gaps import coverage_gaps
 from tests.checks.run_record.run_builder import RunBuilder
 
@@ -931,3 +931,33 @@ def test_a_limit_of_kvsims_own_is_no_failure_of_the_store():
     (finding,) = result(builder, "nodes_stay_up").findings
     assert finding.verdict is Verdict.INVALID
     assert "`log: {limit: …}`" in finding.message
+
+
+# --- node.yaml describes wrongly what the program sends ---------------------------------------
+
+NO_GREETING = Outcome(
+    OutcomeKind.REFUSED,
+    Reason.UNREACHABLE,
+    detail=f"{BEFORE_THE_REQUEST}: no whole reply in time",
+)
+
+
+def test_a_greeting_that_never_came_is_no_failure_of_the_store():
+    builder = RunBuilder().up().step("1.1", {"kind": "ok"}, "fail", "got refused (unreachable)")
+    (step,) = builder.request("n1", "put", NO_GREETING).record().steps
+    assert step.result == "unknown"
+    assert "`speak` in its node.yaml may describe wrongly what it sends" in step.why
+
+
+def test_a_greeting_that_came_before_is_one_that_the_store_owes():
+    builder = RunBuilder().up().step("1.1").request("n2", "get", Outcome(OutcomeKind.OK, value="v"))
+    builder.step("1.2", {"kind": "ok"}, "fail", "got refused (unreachable)")
+    (_, step) = builder.request("n1", "put", NO_GREETING).record().steps
+    assert step.result == "fail"
+
+
+def test_an_end_that_never_came_is_explained():
+    timeout = Outcome(OutcomeKind.UNKNOWN, Reason.TIMEOUT)
+    builder = RunBuilder().up().step("1.1", {"kind": "ok"}, "unknown", "got unknown (timeout)")
+    (step,) = builder.request("n1", "put", timeout, received="OK\n").record().steps
+    assert step.result == "unknown" and "`speak`" in step.why
