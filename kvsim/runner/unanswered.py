@@ -61,8 +61,8 @@ class SilenceWatch(Struct):
 
     `nodes_with_faults` are those of the faults that last now; `disturbed`: a fault was injected
     before, so that a write may wait for a node that is catching up. `whole_replies` are the
-    programs of which one reply at least was whole, so that node.yaml describes where one ends. Once
-    a node was found silent, no other request is looked at: the run has failed, and each look takes
+    nodes of which one reply at least was whole, so that node.yaml describes where one ends. Once a
+    node was found silent, no other request is looked at: the run has failed, and each look takes
     long.
     """
 
@@ -116,11 +116,11 @@ class SilenceWatch(Struct):
         self, name: str, request: Request, record: RequestRecord, held: RunWatch | None = None
     ) -> None:
         """Find out whether the node of an unanswered request is silent, and journal it."""
-        program = self.launcher.nodes[name].program
         if record.outcome.reason not in NO_WHOLE_REPLY:
-            self.whole_replies.add(program.name)
+            self.whole_replies.add(name)
         if record.outcome.reason is not Reason.TIMEOUT or not self._judged(name):
             return
+        program = self.launcher.nodes[name].program
         # It is not silent: something came, and node.yaml may describe its end wrongly.
         if described_end(program.speak, record.sent, record.received):
             return
@@ -145,7 +145,8 @@ class SilenceWatch(Struct):
         """Whether node.yaml says how lines end, and no reply of the program was whole so far."""
         written = any(name in program.speak.settings for name in LINE_ENDS)
         pinged = any(probe.kind == "ping" for probe in program.ready.all_of)
-        return written and not pinged and program.name not in self.whole_replies
+        known = {self.launcher.nodes[name].program.name for name in self.whole_replies}
+        return written and not pinged and program.name not in known
 
     @property
     def _patience(self) -> str:
