@@ -15,11 +15,12 @@ from kvsim.checks.consistency.result import Violation
 from kvsim.checks.linearizability import zones
 from kvsim.checks.linearizability.budget import Budget
 from kvsim.checks.linearizability.decide import decide_key
-from kvsim.checks.linearizability.minimal_violation import find_minimal_violation
-from kvsim.checks.linearizability.register import Register
+from kvsim.checks.linearizability.decision import ViolationReason, not_linearizable
+from kvsim.checks.linearizability.minimal_violation import _Minimizer, find_minimal_violation
+from kvsim.checks.linearizability.register import Register, register_of
 from kvsim.checks.verdict import Verdict
 from kvsim.history.history import FaultSpan, History, RoleSample
-from kvsim.history.operations import CAS, CAS_MISSED, GET, NEVER, PUT, Operations
+from kvsim.history.operations import ABSENT, CAS, CAS_MISSED, GET, NEVER, PUT, Operations
 from tests.checks.linearizability.history_builders import (
     MIXES,
     disturbed,
@@ -161,6 +162,22 @@ def test_the_read_of_a_refused_write_names_the_refusal() -> None:
     (finding,) = linearizable(History(operations)).findings
     assert isinstance(finding, Violation) and finding.rows == (0, 1)
     assert "was refused: put('x') (refused) by client 1 at n2" in finding.message
+
+
+def test_an_explanation_without_time_names_no_operation() -> None:
+    """A set that may hold operations that are not needed does not say which of them is wrong."""
+    operations = Operations()
+    operations.add(0, None, 0, "k", "cas", "b", expected="a", outcome="unknown")
+    operations.add(0, 1, 1, "k", "put", "a")
+    operations.add(2, 3, 1, "k", "put", "c")
+    operations.add(4, 5, 1, "k", "get", "a")
+    register, spent = register_of(operations, ABSENT), Budget(seconds=0.0).meter()
+    decision = not_linearizable(ViolationReason.NO_ORDER)
+    for minimal, blocked in ((False, None), (True, 3)):
+        minimizer = _Minimizer(register, decision, None, spent)
+        minimizer.minimal = minimal
+        found = minimizer.explained([0, 1, 2, 3], spent)
+        assert (found.minimal, found.blocked, found.order) == (minimal, blocked, ())
 
 
 def test_an_undecided_key_is_a_finding_and_no_pass() -> None:
