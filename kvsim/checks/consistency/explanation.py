@@ -31,6 +31,8 @@ from kvsim.text import plural
 
 # Writes of an order, one after the other, that are named although their time does not matter.
 OTHER_WRITES_MAX = 2
+# Values that a key may hold where an operation may happen, all of which are named.
+STATES_MAX = 4
 REPLACES_VALUE = WRITES_WHOLE_VALUE | {DELETE}
 
 
@@ -182,7 +184,7 @@ def _general(operations: Operations, proof: Contradiction) -> str:
         others = [row for row in proof.rows if row != proof.blocked]
         names = ", ".join(describe_operation(operations, row) for row in others)
         return f"{request} cannot be placed, whichever order the others have: {names}"
-    states = " or ".join(dict.fromkeys(map(describe_value, proof.states)))
+    states = _states(proof.states)
     if not proof.order:
         return f"{request} cannot be placed: when it happens, the key holds {states}"
     order = ", ".join(_steps(operations, proof))
@@ -190,6 +192,15 @@ def _general(operations: Operations, proof: Contradiction) -> str:
         f"{request} cannot be placed: the longest order that works is {order}; "
         f"where it may happen in it, the key holds {states}"
     )
+
+
+def _states(states: Sequence[str | None]) -> str:
+    """What the key may hold: every value, or the first and the last of many."""
+    texts = list(dict.fromkeys(map(describe_value, states)))
+    if len(texts) > STATES_MAX:
+        others = plural(len(texts) - 2, "other value")
+        texts = [texts[0], f"one of {others}", texts[-1]]
+    return " or ".join(texts)
 
 
 def _steps(operations: Operations, proof: Contradiction) -> Iterator[str]:
