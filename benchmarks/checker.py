@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import gzip
 import itertools
 import json
 import math
@@ -30,6 +31,7 @@ from _figures import Report, parser, summary  # noqa: E402
 from kvsim.checks.consistency.case import CheckOptions  # noqa: E402
 from kvsim.checks.consistency.check import check  # noqa: E402
 from kvsim.checks.consistency.linearizable import linearizable  # noqa: E402
+from kvsim.checks.consistency.result import ConsistencyResult  # noqa: E402
 from kvsim.checks.linearizability.certificate import linearize  # noqa: E402
 from kvsim.checks.linearizability.decide import decide_key  # noqa: E402
 from kvsim.checks.linearizability.register import Register, register_of  # noqa: E402
@@ -57,6 +59,8 @@ PUT_GET = {PUT: 1.0, GET: 1.0}
 MIXED = {PUT: 3.0, DELETE: 1.0, CAS: 1.0, GET: 5.0}
 COLUMNS_GOAL, NUMPY_GOAL, MIXED_GOAL = "<= 2", "<= 0.2", "<= 6"
 REPORT_GOAL, MIXED_REPORT_GOAL, PLAIN_REPORT_GOAL = "<= 2", "<= 3", "<= 6"
+# Operations of an explanation that is read in one look.
+READABLE = 8
 MILLION, TEN_MILLION = 1_000_000, 10_000_000
 # Name → clients, mix, share of writes with an unknown outcome, whether there is a stale read.
 CASES = {
@@ -519,6 +523,27 @@ def how_fast(fast: bool) -> str:
 REPORT_WAYS = (False,) if numpy() is None else (True, False)
 
 
+def explanations(report: Report) -> None:
+    """How many operations explain each violation of the random histories of the tests, and how
+    long that takes, the decision included."""
+    sizes, took = [], []
+    with gzip.open(ROOT / "tests/data/random-3000.jsonl.gz", "rt") as lines:
+        violations = [entry for entry in map(json.loads, lines) if entry["porcupine"] != "Ok"]
+    for entry in violations:
+        operations = Operations()
+        for call, back, client, key, kind, value, expected, outcome in entry["ops"]:
+            operations.add(call, back, client, key, kind, value, expected=expected, outcome=outcome)
+        initial = {} if entry["initial"] is None else {"k": entry["initial"]}
+        history = History(operations, initial=initial)
+        found: list[ConsistencyResult] = []
+        took.append(cpu_seconds(lambda h=history, f=found: f.append(linearizable(h))))
+        sizes += [len(getattr(one, "rows", ())) for one in found[0].findings]
+    readable = sum(0 < size <= READABLE for size in sizes) / len(violations)
+    name = f"{len(violations)} violations"
+    report.add(f"explained by at most {READABLE} operations, of {name}", readable, "", ">= 0.95")
+    report.add(f"slowest explanation, of {name}", max(took), "s of CPU", "<= 10")
+
+
 def measured_report(path: Path, *, fast: bool, growth: bool = False) -> tuple[float, float]:
     """Processor seconds of reading and judging a file, and the peak memory of the process in MB.
 
@@ -624,6 +649,9 @@ def main() -> int:
     options.add_argument(
         "--only-text", action="store_true", help="only the time to read the text formats"
     )
+    options.add_argument(
+        "--only-explanations", action="store_true", help="only how violations are explained"
+    )
     options.add_argument("--memory", type=Path, help=argparse.SUPPRESS)
     options.add_argument("--report", type=Path, help=argparse.SUPPRESS)
     options.add_argument("--plain", action="store_true", help=argparse.SUPPRESS)
@@ -644,6 +672,10 @@ def main() -> int:
         text_formats(report, size // 10)
         report.close()
         return 0
+    if chosen.only_explanations:
+        explanations(report)
+        report.close()
+        return 0
     if chosen.ten_million:
         file_to_report(report, TEN_MILLION)
         report_growth(report, (10_000, 100_000, MILLION, TEN_MILLION))
@@ -653,6 +685,7 @@ def main() -> int:
         million(report, size, runs)
         growth(report, (size // 100, size), runs)
         against_search(report, size // 100)
+        explanations(report)
     file_to_report(report, size)
     report_growth(report, (10_000, 100_000, size) if size > 100_000 else (10_000, size))
     pipeline(report, size)
