@@ -37,7 +37,7 @@ checks: [leader_accepts_writes]
 
 def kvsim(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "kvsim", *arguments]
-    return subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=120)
+    return subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=300)
 
 
 @pytest.fixture(scope="module")
