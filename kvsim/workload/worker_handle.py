@@ -5,6 +5,7 @@ Never sends a request to a node itself.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pickle
 import queue
@@ -16,6 +17,7 @@ from typing import Any
 from kvsim.errors import LoadBroken, RunInvalid
 from kvsim.process.worker import NO_LINE, WorkerProcess, WorkerUnavailable, close_on_error
 from kvsim.timeouts import PLAIN, DefaultTimeout, Timeouts
+from kvsim.waiting import Deadline, TimedOut, wait_until
 from kvsim.workload.plan import LoadPlan
 
 START_TIMEOUT_S = DefaultTimeout(15.0)
@@ -44,6 +46,7 @@ class LoadProcess:
         self.plan = plan
         self._timeouts = timeouts
         self._on_progress = on_progress
+        self._made = 0
         self._result: queue.Queue[dict[str, Any] | WorkerUnavailable] = queue.Queue()
         self._process = WorkerProcess("kvsim.workload")
         self._reader = threading.Thread(target=self._read, name=f"load {plan.name}", daemon=True)
@@ -59,6 +62,15 @@ class LoadProcess:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    def wait_until_made(self, count: int, deadline: Deadline) -> None:
+        """Wait until it has made so many operations, has ended, or the deadline has passed."""
+
+        def has_made() -> bool:
+            return self._made >= count or not self._reader.is_alive()
+
+        with contextlib.suppress(TimedOut):
+            wait_until(has_made, deadline, f"{count} operations of load {self.plan.name}")
 
     def stop(self) -> dict[str, Any]:
         """Let it complete the requests under way and save; returns what `drive` returned.
@@ -101,4 +113,5 @@ class LoadProcess:
             if "made" not in line:
                 self._result.put(line)
                 return
-            self._on_progress(line["made"])
+            self._made = line["made"]
+            self._on_progress(self._made)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kvsim.client.exchange import Response
 from kvsim.doctor.program_under_test import ProgramUnderTest, RunningProgram
 from kvsim.doctor.raw_requests import end_of, why_not_serving
-from kvsim.doctor.registry import Diagnosis, diagnostic, error, ok, skipped
+from kvsim.doctor.registry import Diagnosis, diagnostic, error, ok, skipped, warning
 from kvsim.errors import UsageError
 from kvsim.history.outcome import OutcomeKind, Reason
 from kvsim.text import plural, truncate
@@ -60,6 +60,9 @@ def _diagnose(running: RunningProgram, put: Response, value: str, name: str) -> 
     outcome = put.outcome
     if outcome.kind is OutcomeKind.REFUSED and outcome.reason is not Reason.UNREACHABLE:
         return ok(f"{name} is refused with a message: {truncate(outcome.detail, 80)}")
+    if outcome.reason in HANGS_UP and _is_absent(running):
+        observation = f"{name} is refused without a message: {truncate(outcome.detail, 160)}"
+        return warning(observation, "its client cannot know what was wrong with it", REFUSE)
     if outcome.kind is not OutcomeKind.OK:
         meaning = "its client cannot know whether the value is stored"
         return error(f"a put of {name} got {truncate(outcome.detail, 200)}", meaning, REFUSE)
@@ -76,6 +79,13 @@ def _diagnose(running: RunningProgram, put: Response, value: str, name: str) -> 
     return ok(f"{name} came back unchanged")
 
 
+def _is_absent(running: RunningProgram) -> bool:
+    """Whether the node serves on, and has nothing of the value."""
+    get = running.ask("get", {"key": "doctor"}, VALUE_TIMEOUT_S).outcome
+    return get.kind is OutcomeKind.OK and get.found is False
+
+
+HANGS_UP = frozenset({Reason.CLOSED, Reason.RESET})
 REFUSE = "read until the request is whole; refuse what the store cannot keep, with a message"
 UNCHANGED = "keep the bytes of a value as they are, or refuse it with a message"
 

@@ -90,15 +90,19 @@ class LoadRequirements(Struct, frozen=True):
 
 
 class LoadStep(Step, frozen=True, kw_only=True):
-    """Start a load of a name, or stop it. All other fields belong to the start.
+    """Start a load of a name, or stop it. `after` and `within_s` belong to the stop, all other
+    fields to the start.
 
     `at` and `reads` say where clients write and read. `rate` is in operations per second of all
     clients; None is a closed loop. `skew` is a Zipf exponent. `reconnect`: a connection ends after
-    so many operations.
+    so many operations. `after`: how many operations it shall have made before it is stopped, for
+    which the step waits `within_s` at most.
     """
 
     start: str | None = None
     stop: str | None = None
+    after: int = 0
+    within_s: float = DefaultTimeout(20.0)
     clients: int = 5
     mix: Mapping[str, int] = field(default_factory=lambda: DEFAULT_MIX)
     keys: int = 10
@@ -163,7 +167,12 @@ def load(context: Context, step: LoadStep, nodes: list[str]) -> StepResult:
     """Start or stop the load that the step names."""
     if step.start is not None:
         return _start(context, step, step.start)
-    return stop(context, step.stop or "")
+    name = step.stop or ""
+    if step.after and name in context.loads:
+        # What it makes of its time is for the checks to judge: they say what they lacked.
+        limit_s = context.launcher.timeouts.of(step.within_s)
+        context.loads[name].wait_until_made(step.after, Deadline.after(limit_s))
+    return stop(context, name)
 
 
 def describe_load(step: LoadStep, programs: Iterable[Program], seed: int) -> dict[str, Any]:
@@ -535,8 +544,21 @@ LOAD = StepVerb(
         "stop": Field(
             NAME, "stop it; operations under way are answered first, or their outcome is unknown"
         ),
+        "after": Field(
+            COUNT,
+            "stop it once it has made so many operations",
+            default=0,
+            default_text="at once",
+        ),
+        "within": Field(
+            TimeLimit(),
+            "stop it after this time, however many it has made",
+            default=DefaultTimeout(20.0),
+            default_text="20s",
+            attribute="within_s",
+        ),
         **START_FIELDS,
     },
     one_of=("start", "stop"),
-    together=dict.fromkeys(START_FIELDS, ("start",)),
+    together={**dict.fromkeys(START_FIELDS, ("start",)), "after": ("stop",), "within": ("after",)},
 )
