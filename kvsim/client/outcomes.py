@@ -198,6 +198,14 @@ def _match(rule: ReplyRule, exchange: Exchange, text: str) -> dict[str, str] | N
         if match is None:
             return None
         found.update(match.groupdict())
+    as_json = found.pop("value_json", None)
+    if as_json is not None:
+        # Imported with the first such reply.
+        from kvsim.client.json_path import find, read_json
+
+        found["value"] = find(read_json(as_json), ())
+        if found["value"] is None:
+            return None
     if rule.outcome == "value" and "value" in found and found["value"] is None:
         # The protocol extracts the value, and this reply has none.
         return None

@@ -39,8 +39,7 @@ class ReplyRule(Struct, frozen=True):
 
     `outcome` is a key of node.yaml's `replies`: ok, value, not_found, mismatch, read_only, refused,
     not_ready, unreachable, next, unknown. Patterns are regular expressions searched in the reply
-    (without its line end); their groups `value`, `leader_port`, `leader_addr`, `leader_id` and
-    `leader_url` are used.
+    (without its line end); `protocol_schema.GROUPS` are the named groups that are used.
     """
 
     outcome: str

@@ -55,6 +55,7 @@ OUTCOMES = {
 # The named groups that rules use.
 GROUPS = {
     "value": "the value of the key",
+    "value_json": "the value of the key as JSON, a string with its quotes: it is decoded",
     "leader_addr": "the leader's address, host:port",
     "leader_url": "the leader's URL",
     "leader_port": "one of the leader's ports",

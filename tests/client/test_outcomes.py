@@ -285,3 +285,25 @@ def test_of_much_that_a_client_printed_its_last_lines_are_shown():
     assert end.decode() in shown
     assert "(1725 bytes)" in shown
     assert format_end(end) == repr(end)
+
+
+@pytest.mark.parametrize(
+    ("reply", "value"),
+    [
+        (r'{"v": "a \"b\" \\ \u00e9"}', 'a "b" \\ \N{LATIN SMALL LETTER E WITH ACUTE}'),
+        (r'{"v": "\ud83e\udd8a"}', "\N{FOX FACE}"),
+        ('{"v": ""}', ""),
+        ('{"v": 5}', "5"),
+        ('{"v": true}', "true"),
+    ],
+)
+def test_a_value_in_json_is_decoded(reply, value):
+    rules = [ReplyRule("value", r'^\{"v": (?P<value_json>.*)\}$')]
+    found = outcome(rules, replied(reply.encode()))
+    assert (found.kind, found.value) == (OutcomeKind.OK, value)
+
+
+@pytest.mark.parametrize("reply", ['{"v": null}', '{"v": "a}', '{"v": x}'])
+def test_what_is_no_value_in_json_matches_no_rule(reply):
+    rules = [ReplyRule("value", r'^\{"v": (?P<value_json>.*)\}$')]
+    assert outcome(rules, replied(reply.encode())).kind is OutcomeKind.UNKNOWN

@@ -17,7 +17,8 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 # Answers: to a put, to a get that finds {v}, to one that does not, to a delete, and to a delete of
-# a missing key. {k} is the key, {n} counts the writes.
+# a missing key. {k} is the key, {n} counts the writes,
+# {v.json} is the value as JSON.
 ANSWERS = {
     "bare_not_found": ("OK", "{v}", "NOT_FOUND", "OK", "NOT_FOUND"),
     "bare_nil": ("OK", "{v}", "(nil)", "OK", "(nil)"),
@@ -36,6 +37,14 @@ ANSWERS = {
         '{"status": "ok", "removed": true}',
         '{"status": "ok", "removed": false}',
     ),
+    "json_escaped": (
+        '{"ok": true, "was": {v.json}}',
+        '{"ok": true, "value": {v.json}}',
+        '{"ok": false, "error": "no such key"}',
+        '{"ok": true}',
+        '{"ok": false}',
+    ),
+    "json_alone": ("OK", "{v.json}", "null", "OK", "null"),
     "code": ("200", "200 {v}", "404", "200", "404"),
 }
 WORDS = {"PUT": "put", "SET": "put", "GET": "get", "DELETE": "delete", "DEL": "delete"}
@@ -80,6 +89,7 @@ class Store:
             text = not_removed if self.data.pop(key, None) is None else removed
             self.count += old is not None
         text = text.replace("{k}", key).replace("{v}", old or "")
+        text = text.replace("{v.json}", json.dumps(old or ""))
         return text.replace("{n}", str(self.count))
 
 

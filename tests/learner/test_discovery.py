@@ -121,6 +121,15 @@ def test_every_answer_style_is_read_rightly(monkeypatch, answers):
     assert read_reply(draft, "get", store.reply("GET k-1")) == ("not_found", None)
     assert read_reply(draft, "put", store.reply("PUT k-1 v-1"))[0] == "ok"
     assert read_reply(draft, "get", store.reply("GET k-1")) == ("value", "v-1")
+    for value in (
+        'say "hi" \\ {x}',
+        "\N{FOX FACE} \N{LATIN SMALL LETTER E WITH ACUTE}",
+        "a\tb",
+        "",
+    ):
+        store.reply(f"PUT k-2 {value}")
+        shown = read_reply(draft, "get", store.reply("GET k-2"))
+        assert shown == ("value", value) or not value
     assert read_reply(draft, "delete", store.reply("DELETE k-1"))[0] == "ok"
     assert read_reply(draft, "get", store.reply("GET k-1")) == ("not_found", None)
     for verb in ("put", "get", "delete"):

@@ -184,6 +184,8 @@ def test_every_protocol_is_found(home, kvsim, mini, protocol, keeps):
         "numbered",
         "value_echo",
         "json",
+        "json_escaped",
+        "json_alone",
         "code",
     ],
 )

@@ -13,17 +13,22 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from kvsim.client.exchange import Exchange
+from kvsim.client.json_path import read_json
 from kvsim.client.outcomes import describe_reply
 from kvsim.doctor.discovery.candidates import Candidate, client_candidates, socket_candidates
 from kvsim.doctor.discovery.draft import Draft, RequestTemplate
 from kvsim.doctor.discovery.probe import StartedDraft
-from kvsim.doctor.discovery.reply_rules import Answer, learn_rules, misread
+from kvsim.doctor.discovery.reply_rules import JSON_STRING, Answer, learn_rules, misread
 from kvsim.doctor.discovery.sniff import sniff
 from kvsim.doctor.discovery.vocabulary import Vocabulary
 from kvsim.process.sockets import LOOPBACK
 
 LEADER = "n1"
 KEY, MISSING_KEY, OTHER_KEY = "kvsim-init-key", "kvsim-init-missing", "kvsim-init-other"
+# Its quotes, backslash and letters are written in another way in JSON.
+ESCAPED_VALUE = 'kvsim-init "quoted" \\ \N{LATIN SMALL LETTER E WITH ACUTE}\N{FOX FACE}'
+# These protocols say themselves where a value is.
+WITH_OWN_VALUES = frozenset({"http", "resp"})
 VALUE, SECOND_VALUE = "kvsim-init-value", "kvsim-init-second"
 CLIENT_HINT = "give the client's command with {port} in it: --client './client -h {host} -p {port}'"
 SOCKET_HINT = "does it have a command-line client? --client ./build/kv_client"
@@ -160,7 +165,22 @@ class ProtocolSearch(Struct):
         answers += found
         note("get", "not_found", ask("get", MISSING_KEY), MISSING_KEY, "")
         answers += self._unknown_answers(draft, candidate)
-        return with_rules(draft, answers)
+        return with_rules(draft, self._with_escapes(draft, answers))
+
+    def _with_escapes(self, draft: Draft, answers: list[Answer]) -> list[Answer]:
+        """The answers, with those to a value that JSON writes in another way, where that tells how
+        values are written."""
+        put = self.probe.ask(draft, LEADER, "put", OTHER_KEY, ESCAPED_VALUE)
+        read = self.probe.ask(draft, LEADER, "get", OTHER_KEY)
+        if put is None or put.failure or read is None or read.failure:
+            return answers
+        if draft.speak in WITH_OWN_VALUES or ESCAPED_VALUE in read.text:
+            return answers
+        if ESCAPED_VALUE not in map(read_json, JSON_STRING.findall(read.text)):
+            # It changed the value, or refused it: what that is, its scenarios judge.
+            return answers
+        more = Answer("get", "value", read, OTHER_KEY, ESCAPED_VALUE)
+        return [replace(answer, is_json=True) for answer in [*answers, more]]
 
     def _learn_delete(
         self, draft: Draft, candidate: Candidate, missing: Exchange | None, stored: str

@@ -19,6 +19,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from kvsim.client.exchange import Exchange
+from kvsim.client.json_path import read_json
 from kvsim.client.outcomes import classify, describe_reply
 from kvsim.config.program import ReplyRule
 from kvsim.doctor.discovery.refusal import SAYS_READ_ONLY
@@ -31,8 +32,11 @@ Literal = Callable[[str], str]
 # Placeholders in an answer's text. They are in no reply that is text.
 VALUE_MARK, KEY_MARK, HOST_MARK, NUMBER_MARK = "\ue000", "\ue001", "\ue002", "\ue003"
 PORT_MARK, ID_MARK = "\ue004", "\ue005"
-PATH_MARK = "\ue006"
-MARK = re.compile("([\ue000-\ue006])")
+PATH_MARK, JSON_MARK = "\ue006", "\ue007"
+MARK = re.compile("([\ue000-\ue007])")
+JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+# What the two kinds of values are in a pattern.
+VALUE_PATTERNS = {VALUE_MARK: ("value", ".*"), JSON_MARK: ("value_json", JSON_STRING.pattern)}
 LEADER_MARK = re.compile(f"[{PORT_MARK}{ID_MARK}]")
 # After a host: an address has numbers and points, too.
 PORT_END = r"(?![.:]?\d)"
@@ -66,7 +70,8 @@ class Answer(Struct, frozen=True):
     """One answer and what its request did, which is a key of `replies` in node.yaml.
 
     `key` and `value` are those of the request (for `get`: the value that was stored). `leader` is
-    the word in the answer that names a leader. `host` is the address of all nodes.
+    the word in the answer that names a leader. `host` is the address of all nodes. `is_json`: the
+    value is written as a JSON string.
     """
 
     verb: str
@@ -76,6 +81,7 @@ class Answer(Struct, frozen=True):
     value: str = ""
     leader: str = ""
     host: str = ""
+    is_json: bool = False
 
     @property
     def text(self) -> str:
@@ -267,11 +273,13 @@ def _pattern(group: Sequence[Answer], literal: Literal = escape) -> str:
 
 def _around_value(texts: Sequence[str]) -> str:
     """One pattern for values with different texts around them: a group has its name only once."""
-    parts = [text.partition(VALUE_MARK) for text in texts]
+    mark = JSON_MARK if JSON_MARK in texts[0] else VALUE_MARK
+    group, pattern = VALUE_PATTERNS[mark]
+    parts = [text.partition(mark) for text in texts]
     heads = list(dict.fromkeys(_with_groups(head, "") for head, _, _ in parts))
     tails = list(dict.fromkeys(_with_groups(tail, "") for _, _, tail in parts))
-    lazy = "?" if len(tails) > 1 else ""
-    return f"^{_either(heads)}(?P<value>.*{lazy}){_either(tails)}$"
+    lazy = "?" if len(tails) > 1 and mark == VALUE_MARK else ""
+    return f"^{_either(heads)}(?P<{group}>{pattern}{lazy}){_either(tails)}$"
 
 
 def _up_to_leader(text: str, literal: Literal) -> str:
@@ -290,6 +298,10 @@ def _joined_numbers(texts: Sequence[str]) -> Iterator[str]:
 def _marked(answer: Answer) -> str:
     """The text with placeholders for what is another in the next request."""
     text = answer.text
+    if answer.is_json:
+        text = JSON_STRING.sub(
+            lambda found: JSON_MARK if read_json(found[0]) == answer.value else found[0], text
+        )
     leader = PORT_MARK if answer.leader.isdigit() else ID_MARK
     for word, mark in (
         (answer.value, VALUE_MARK),
@@ -312,8 +324,10 @@ def _with_groups(text: str, effect: str, literal: Literal = escape) -> str:
     parts: list[str] = []
     used: set[str] = set()
     for part in MARK.split(text):
-        if part == VALUE_MARK:
-            parts.append("(?P<value>.*)" if effect == "value" and part not in used else ".*")
+        if part in VALUE_PATTERNS:
+            group, pattern = VALUE_PATTERNS[part]
+            is_group = effect == "value" and not used & VALUE_PATTERNS.keys()
+            parts.append(f"(?P<{group}>{pattern})" if is_group else pattern)
         elif part in PATTERNS:
             parts.append(PATTERNS[part][part in used])
             if part == PORT_MARK and HOST_MARK in used:
