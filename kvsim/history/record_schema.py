@@ -333,6 +333,7 @@ EVENTS: Mapping[str, JsonObject] = {
         {"without": JsonList(TEXT), "reconnect": ANY, "require": JsonMap(ANY)},
     ),
     "load_made": JsonObject({"name": NAME, "made": COUNT}),
+    "load_reply": JsonObject({"name": NAME, "node": NAME, "verb": TEXT, "reply": TEXT}),
     "load_stop": JsonObject({"name": NAME, "counts": JsonMap(NUMBER)}),
     # --- the run ------------------------------------------------------------------------------
     "clock_gap": JsonObject({"of": TEXT, "began_s": NUMBER, "ended_s": NUMBER}),
@@ -352,5 +353,6 @@ FOLLOWS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "fault_evidence": ("fault_plan", ("id",)),
     "fault_end": ("fault_plan", ("id",)),
     "load_made": ("load_start", ("name",)),
+    "load_reply": ("load_start", ("name",)),
     "load_stop": ("load_start", ("name",)),
 }

@@ -37,7 +37,8 @@ def drive(
     Meanwhile it grows in a file beside it, which a load that is killed leaves.
 
     Returns the operations by outcome, the number of role samples (`samples`), the slowest response
-    (`slowest_s`) and the times in which this process did not run (`gaps`, monotonic ns).
+    (`slowest_s`), the times in which this process did not run (`gaps`, monotonic ns), and replies
+    that no rule knows (`unrecognised`: node, verb, reply).
     `on_progress` is called about every 0.5 s with the number of operations so far.
     """
     # Columns and string tables form no reference cycles.
@@ -70,7 +71,8 @@ def drive(
         operations = driver.recorder.operations
     save(History(operations, samples=tuple(driver.samples), origin=plan.name), plan.out)
     growing.unlink()
-    return {**counts_of(operations, len(driver.samples)), "gaps": gaps}
+    counts = counts_of(operations, len(driver.samples))
+    return {**counts, "gaps": gaps, "unrecognised": driver.recorder.unrecognised}
 
 
 def counts_of(operations: Operations, samples: int) -> dict[str, float]:

@@ -285,6 +285,8 @@ class EventLoop:
         if reply.last or self._has_worn_out(client):
             self._disconnect(client, client.node)
         if outcome == UNKNOWN:
+            if reply.unrecognised:
+                self.recorder.note_unrecognised(client.node, client.verb, reply.unrecognised)
             self._disconnect(client, client.node)
             client.process = self.recorder.new_process()
         if outcome == REFUSED:

@@ -22,8 +22,14 @@ from kvsim.history.operations import (
     StringTable,
 )
 
+# (node, verb, reply) of a reply that no rule knows.
+Unrecognised = tuple[str, str, str]
 # (call time, client, node, key, kind, value, expected value), as in `Recorder.add`.
 UnderWay = tuple[int, int, int, int, int, str | None, str | None]
+
+
+# So many replies that no rule knows are kept.
+UNRECOGNISED_MAX = 20
 
 
 class Recorder:
@@ -31,6 +37,7 @@ class Recorder:
 
     It numbers the clients. A client whose operation has no known outcome continues under a new
     number. `file`: where rows go when they are flushed; without one they are kept.
+    `unrecognised` are the first replies that no rule of node.yaml knows.
     """
 
     def __init__(
@@ -48,10 +55,16 @@ class Recorder:
         # Row after row, in the order of COLUMNS: one append costs less than nine.
         self._rows = array("q")
         self._next_process = first_process
+        self.unrecognised: list[Unrecognised] = []
 
     def new_process(self) -> int:
         self._next_process += 1
         return self._next_process - 1
+
+    def note_unrecognised(self, node: int, verb: str, reply: str) -> None:
+        """Keep a reply that no rule knows."""
+        if len(self.unrecognised) < UNRECOGNISED_MAX:
+            self.unrecognised.append((self._nodes.strings[node], verb, reply))
 
     def add(
         self,

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from kvsim.client.codec import Malformed, Oversize
 from kvsim.client.exchange import Exchange, Request
-from kvsim.client.outcomes import classify
+from kvsim.client.outcomes import classify, format_bytes
 from kvsim.client.stream import StreamClient
 from kvsim.history.operations import (
     CAS,
@@ -26,7 +26,7 @@ from kvsim.history.operations import (
     SHOWS_VALUE,
     UNKNOWN,
 )
-from kvsim.history.outcome import Outcome, OutcomeKind
+from kvsim.history.outcome import Outcome, OutcomeKind, Reason
 from kvsim.workload.plan import VALUE_DIGITS, LoadPlan
 
 # The memo of a verb is emptied at this size. Longer replies are not remembered.
@@ -41,7 +41,8 @@ TEST_NUMBER, OTHER_TEST_NUMBER = 123_456_789, 987_654_321
 class ParsedReply(NamedTuple):
     """A reply: outcome and kind as column numbers, the value read, the leader it names.
 
-    `last`: the node announced that it closes the connection after this reply.
+    `last`: the node announced that it closes the connection after this reply. `unrecognised`: the
+    reply, where no rule of node.yaml knows it.
     """
 
     outcome: int
@@ -49,6 +50,7 @@ class ParsedReply(NamedTuple):
     value: str | None = None
     leader: str | None = None
     last: bool = False
+    unrecognised: str = ""
 
 
 class ReplyPattern(NamedTuple):
@@ -125,7 +127,7 @@ class RequestCache:
         try:
             reply = self._codec.decoder(verb).feed(data)
         except (Malformed, Oversize):
-            return ParsedReply(UNKNOWN, KIND_OF[verb])
+            return ParsedReply(UNKNOWN, KIND_OF[verb], unrecognised=format_bytes(data))
         if reply is None:
             return None
         exchange = Exchange(
@@ -193,7 +195,10 @@ def parsed_reply(verb: str, outcome: Outcome) -> ParsedReply:
         missed = {"delete": DELETE_MISSED, "cas": CAS_MET if has_value else CAS_MISSED}
         kind = missed.get(verb, kind)
     value = outcome.value if kind in SHOWS_VALUE and outcome.kind is OutcomeKind.OK else None
-    return ParsedReply(OUTCOME_OF[outcome.kind], kind, value, outcome.leader)
+    unrecognised = outcome.detail if outcome.reason is Reason.UNRECOGNISED else ""
+    return ParsedReply(
+        OUTCOME_OF[outcome.kind], kind, value, outcome.leader, unrecognised=unrecognised
+    )
 
 
 def kind_and_value(

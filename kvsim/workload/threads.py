@@ -154,6 +154,8 @@ class ClientThreads:
         times = response.exchange.invoked_ns, response.exchange.completed_ns
         with self._lock:
             self.recorder.add(*times, process, node, key, kind, recorded, reply.outcome, expected)
+            if reply.unrecognised:
+                self.recorder.note_unrecognised(node, verb, reply.unrecognised)
             self._under_way.pop(process, None)
         return reply.outcome, reply.leader
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from kvsim.checks.expectations import describe
 from kvsim.checks.run_record.run_check import run_check
@@ -11,7 +11,7 @@ from kvsim.checks.verdict import Finding, Verdict
 from kvsim.history.journal import Event, to_bytes
 from kvsim.history.outcome import OutcomeKind, Reason
 from kvsim.history.run_record import RequestRecord, RunRecord
-from kvsim.text import quote_bytes, truncate
+from kvsim.text import plural, quote_bytes, truncate
 
 SENT_MAX = 200
 UNANSWERED = {Reason.TIMEOUT, Reason.RESET, Reason.CLOSED}
@@ -45,6 +45,8 @@ def every_request_is_answered(record: RunRecord) -> tuple[int, list[Finding]]:
     their node touched. A missing answer is unknown; it proves no failure. A node that is up, has no
     fault on it, and does not answer with five times the limit either, while neither it nor kvsim
     was kept from running, is silent: a failure, though the outcome of the request stays unknown.
+    A reply to a load that no rule knows is unknown too, where nothing disturbed the load: it may be
+    an error of the store, or a rule that is missing.
     """
     unknown_expected = {
         step.id
@@ -59,11 +61,48 @@ def every_request_is_answered(record: RunRecord) -> tuple[int, list[Finding]]:
         and not (request.outcome.reason in UNANSWERED and record.touched(request))
     ]
     silent = {event["request"]: event for event in record.of_kind("silent")}
-    return len(requests), [
+    findings = [
         _unanswered(request, silent.get(request.id))
         for request in requests
         if _is_unanswered(request)
     ]
+    return len(requests), [*findings, *_unrecognised_in_loads(record)]
+
+
+# A node that starts, ends or changes its role may answer in words of its own.
+DISTURBING = frozenset({"spawn", "stopped", "exit", "signal", "fault_begin", "promote"})
+
+
+def _unrecognised_in_loads(record: RunRecord) -> Iterator[Finding]:
+    """One finding for each load, node and verb with replies that no rule knows."""
+    replies: dict[tuple[str, str, str], list[str]] = {}
+    for event in record.of_kind("load_reply"):
+        place = event["name"], event["node"], event["verb"]
+        replies.setdefault(place, []).append(event["reply"])
+    disturbed = _disturbed_loads(record) if replies else set()
+    for (load, node, verb), texts in replies.items():
+        if load not in disturbed:
+            text = (
+                f"{node}: no rule in `replies` fits what it answered to `{verb}` of load {load}, "
+                f"such as {texts[0]} ({plural(len(texts), 'time')}): say in node.yaml what it means"
+            )
+            yield Finding(text, node=node, verdict=Verdict.UNKNOWN)
+
+
+def _disturbed_loads(record: RunRecord) -> set[str]:
+    """The loads during which a node started, ended, or was under a fault."""
+    running: set[str] = set()
+    disturbed: set[str] = set()
+    faulty = 0
+    for event in record.events:
+        if event.kind == "load_start":
+            running.add(event["name"])
+        elif event.kind == "load_stop":
+            running.discard(event["name"])
+        faulty += (event.kind == "fault_begin") - (event.kind == "fault_end")
+        if faulty or event.kind in DISTURBING:
+            disturbed |= running
+    return disturbed
 
 
 def _is_unanswered(request: RequestRecord) -> bool:

@@ -242,6 +242,8 @@ def stop(context: Context, name: str) -> StepResult:
     for began_ns, ended_ns in counts.pop("gaps"):
         began_s, ended_s = context.journal.since_s(began_ns), context.journal.since_s(ended_ns)
         context.journal.write(CLOCK_GAP, of=f"load {name}", began_s=began_s, ended_s=ended_s)
+    for node, verb, reply in counts.pop("unrecognised"):
+        context.journal.write("load_reply", name=name, node=node, verb=verb, reply=reply)
     context.journal.write("load_stop", name=name, counts=counts)
     usage = timeout_usage("request", f"load {name}", counts["slowest_s"], process.plan.timeout_s)
     context.journal.write("limit", **usage)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 
 from kvsim.checks.registry import CHECKS, apply
+from kvsim.checks.run_record.protocol import _unrecognised_in_loads
 from kvsim.checks.verdict import CheckResult, Verdict
 from kvsim.history.outcome import BEFORE_THE_REQUEST, Outcome, OutcomeKind, Reason
 from kvsim.proof.coverage_gaps import coverage_gaps
@@ -961,3 +962,26 @@ def test_an_end_that_never_came_is_explained():
     builder = RunBuilder().up().step("1.1", {"kind": "ok"}, "unknown", "got unknown (timeout)")
     (step,) = builder.request("n1", "put", timeout, received="OK\n").record().steps
     assert step.result == "unknown" and "`speak`" in step.why
+
+
+@pytest.mark.parametrize(
+    ("during", "found"),
+    [
+        ([], ["n1: no rule in `replies` fits what it answered to `put` of load w"]),
+        ([("fault_begin", {"id": "1"}), ("fault_end", {"id": "1"})], []),
+        ([("spawn", {"node": "n2", "incarnation": 2})], []),
+    ],
+)
+def test_a_reply_to_a_load_that_no_rule_knows_is_unknown(during, found):
+    """While something disturbs the load, a node may answer in words of its own."""
+    builder = RunBuilder().up()
+    builder.add("load_start", name="w")
+    for kind, fields in during:
+        builder.add(kind, **fields)
+    for text in ("'try later'", "'busy'"):
+        builder.add("load_reply", name="w", node="n1", verb="put", reply=text)
+    builder.add("load_stop", name="w", counts={})
+    findings = list(_unrecognised_in_loads(builder.record()))
+    assert [finding.message.partition(",")[0] for finding in findings] == found
+    assert all(finding.verdict is Verdict.UNKNOWN for finding in findings)
+    assert all("such as 'try later' (2 times)" in finding.message for finding in findings)
