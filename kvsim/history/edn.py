@@ -304,7 +304,7 @@ def _string(token: str, line: int) -> str | RegularExpression:
         code = match[1]
         if code[0] == "u" and len(code) == 5:
             return chr(int(code[1:], 16))
-        if code[0] == "o" or code.isdecimal():
+        if re.fullmatch(r"o?[0-7]{1,3}", code):
             return chr(int(code.lstrip("o"), 8))
         if code not in ESCAPES:
             raise EdnError(line, f"\\{code} is not an escape of a string")

@@ -99,6 +99,7 @@ def test_items_at_the_top(text: str) -> None:
         ("]", 1, "closes nothing"),
         ("[#_]", 1, "has no value"),
         ('"\\q"', 1, "is not an escape"),
+        ('"\\9"', 1, "is not an escape"),
         ("[" * 101, 1, "nested deeper than 100"),
         ("\n007x", 2, "007x is not a number"),
         ("08", 1, "08 is not a number"),

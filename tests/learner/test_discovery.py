@@ -607,3 +607,12 @@ def test_a_path_of_this_run_is_another_one_in_the_next():
 )
 def test_the_line_that_says_that_it_serves(lines, pattern):
     assert _ready_line(lines, 9001) == pattern
+
+
+def test_a_name_that_fits_several_kinds_is_of_one():
+    vocabulary = Vocabulary("STORE_PORT STORE_DIR STORE_ROLE LEADER_PORT --store-port --store-mode")
+    assert vocabulary.environment("port") == ["STORE_PORT"]
+    assert vocabulary.environment("data_dir") == ["STORE_DIR"]
+    assert vocabulary.environment("role") == ["STORE_ROLE"]
+    assert "--store-mode" not in vocabulary.options("data_dir")
+    assert "--store-port" not in vocabulary.options("data_dir")

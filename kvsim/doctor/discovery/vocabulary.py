@@ -25,6 +25,8 @@ KINDS = {
         r"leader|primary|master|replica-?of|follow|upstream|join|peer", re.IGNORECASE
     ),
 }
+# Which kind a name is of that fits several: the first.
+KIND_CLAIMS = ("leader", "port", "role", "data_dir")
 NAMES = {
     "port": ("--port", "-p", "-port", "--listen", "--client-port", "--addr", "--bind"),
     "data_dir": ("--data-dir", "--dir", "--data", "-d", "--datadir", "--data_dir", "-data-dir"),
@@ -117,8 +119,7 @@ class Vocabulary:
             for flag in self.flags
             if KINDS[kind].search(flag) and not OTHER_OPTIONS.search(flag) and len(flag) > 3
         ]
-        # An option that another kind claims first, such as `--leader-port`.
-        own = [flag for flag in own if kind == "leader" or not KINDS["leader"].search(flag)]
+        own = [flag for flag in own if not _belongs_elsewhere(flag, kind)]
         if self._code and kind != "port":
             # Short words of a machine's code stand beside others, and some are there by chance.
             bare.insert(0, usual[0])
@@ -133,12 +134,18 @@ class Vocabulary:
             for name in self.variables
             if name.rpartition("_")[0] and KINDS[kind].search(name) and name not in found
         ]
-        own = [name for name in own if kind == "leader" or not KINDS["leader"].search(name)]
+        own = [name for name in own if not _belongs_elsewhere(name, kind)]
         return [*found, *(name for name in own if not OTHER_OPTIONS.search(name))][:4]
 
     def paths(self) -> list[str]:
         """Paths of HTTP that the program's text has."""
         return list(dict.fromkeys(PATH.findall(self.text)))
+
+
+def _belongs_elsewhere(name: str, kind: str) -> bool:
+    """Whether another kind claims this name first: `--leader-port`, `STORE_PORT`."""
+    claims = KIND_CLAIMS[: KIND_CLAIMS.index(kind)]
+    return any(KINDS[other].search(name) for other in claims)
 
 
 def _stands_alone(word: str, text: str) -> bool:

@@ -1,5 +1,7 @@
 """The election timeouts of all nodes end at the same moment."""
 
+import os
+from pathlib import Path
 from time import monotonic
 
 from kvstore.elected_member import ElectedMember
@@ -7,10 +9,10 @@ from kvstore.election import Election
 
 from broken.overrides import run_electing
 
-# the timeouts end at multiples of so many of them, by the clock of the machine
-PERIOD_TIMEOUTS = 4
+# the timeouts end at multiples of so many of them after the start of the process that started all
+PERIOD_TIMEOUTS = 12
 # between the vote for itself and the requests to others
-ASK_AFTER_S = 0.15
+ASK_AFTER_S = 0.4
 
 
 class SimultaneousElection(Election):
@@ -30,8 +32,14 @@ class SimultaneousElection(Election):
 
 def random_timeout_s(self: ElectedMember) -> float:
     """Return the time until the next common moment."""
-    now_s, period_s = monotonic(), PERIOD_TIMEOUTS * self.timeout_s
+    now_s, period_s = monotonic() - parents_start_s(), PERIOD_TIMEOUTS * self.timeout_s
     return ((now_s + self.timeout_s) // period_s + 1) * period_s - now_s
+
+
+def parents_start_s() -> float:
+    """Return when the process that started this node began, by the clock of `monotonic`."""
+    fields = Path(f"/proc/{os.getppid()}/stat").read_text().rpartition(") ")[2].split()
+    return int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def retry_soon(self: ElectedMember) -> None:
