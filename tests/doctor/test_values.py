@@ -13,6 +13,7 @@ from kvsim.doctor.diagnostics.values import _how_changed
         ("two  words", "two", "it is cut at a space"),
         ("vvvvvvvv", "vvvv", "it is cut after 4 characters"),
         ("two  words ", "two words", "white space in it is changed"),
+        ("two words ", "two words", "white space in it is changed"),
         ("caf\udce9", "caf\N{REPLACEMENT CHARACTER}", "decoded as text"),
         ("new", "old", "another value is stored"),
         ("new", None, "nothing is stored"),

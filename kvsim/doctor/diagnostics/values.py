@@ -94,6 +94,8 @@ def _how_changed(sent: str, read: str | None) -> tuple[str, str]:
     """The meaning of another value than the one that was sent, and the fix."""
     if not read:
         return "nothing is stored, though it was acknowledged", UNCHANGED
+    if read.split() == sent.split():
+        return "white space in it is changed", UNCHANGED
     if sent.startswith(read) and sent[len(read)] == " ":
         fix = "take the rest of the line for the value, or send its length"
         return "it is cut at a space", fix
@@ -102,8 +104,6 @@ def _how_changed(sent: str, read: str | None) -> tuple[str, str]:
         return f"it is cut after {plural(len(read), 'character')}", fix
     if REPLACEMENT in read:
         return "bytes were decoded as text and not encoded back", UNCHANGED
-    if read.split() == sent.split():
-        return "white space in it is changed", UNCHANGED
     return "another value is stored than was sent", UNCHANGED
 
 
