@@ -155,14 +155,20 @@ def logs_name_roles(record: RunRecord) -> tuple[int, list[Finding]]:
 def exits_clean(record: RunRecord) -> tuple[int, list[Finding]]:
     """Judges every node that was running when kvsim began to stop it. Status and time limit are
     those of its node.yaml. Without a status there, 0 is clean, and so is the signal that kvsim
-    sent: that is how a program without a handler ends. Two exit statuses are not judged: that of a
-    process that an earlier kvsim started, which cannot be known, and that of a node that was
-    stopped before it was ready. A stop command that cannot be started makes the run invalid.
+    sent: that is how a program without a handler ends. Three exit statuses are not judged: that of
+    a process that an earlier kvsim started, which cannot be known, that of a node that was stopped
+    before it was ready, and that of one that kvsim killed at this moment for its flooded log. A
+    stop command that cannot be started makes the run invalid.
     """
     exits = {_start_of(event): event for event in record.of_kind("exit")}
     never_ready = {_start_of(event) for event in record.of_kind("spawn") if not event["attached"]}
     never_ready -= {_start_of(event) for event in record.of_kind("ready")}
-    stops = [event for event in record.of_kind("stopped") if event["was_running"]]
+    flooded = {start for start, event in exits.items() if event.get("flooded")}
+    stops = [
+        event
+        for event in record.of_kind("stopped")
+        if event["was_running"] and _start_of(event) not in flooded
+    ]
     failed = list(record.of_kind("stop_command_failed"))
     causes = {_start_of(event): f"; {event['message']}" for event in failed if event["started"]}
     findings = [

@@ -841,6 +841,14 @@ def test_a_clean_exit_status_may_depend_on_what_stopped_the_node(signals, end, v
     assert result(stopped(ended(run, "n1", **end), "n1"), "exits_clean").verdict is verdict
 
 
+def test_a_node_that_kvsim_kills_for_its_log_is_not_judged_by_how_it_ended():
+    """The kill may come between the last step and the stop, which then finds a killed node."""
+    run = ended(RunBuilder().up(), "n1", status=None, signal="SIGKILL")
+    run.events[-1].fields["flooded"] = True
+    found = result(stopped(run, "n1"), "exits_clean")
+    assert (found.judged, found.findings) == (0, ())
+
+
 def test_the_kill_after_a_stop_command_without_effect_is_no_clean_end():
     run = _signalled(RunBuilder(own_signal_is_clean=True).up(), "SIGKILL")
     ended(run, "n1", status=None, signal="SIGKILL")
