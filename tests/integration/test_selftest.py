@@ -41,13 +41,14 @@ WAITS = {
     "answers_late",
     "buffers_its_log",
     "deadlocks_after_delete",
+    "follower_accepts_after_many",
     "never_answers",
     "never_ready",
     "refuses_after_many",
     "refuses_one_in_many",
 }
 # Loads of some seconds.
-LONG_SCENARIOS = {"connections", "many_keys"}
+LONG_SCENARIOS = {"connections", "load_plain", "many_keys"}
 
 
 def is_long(bug: Bug) -> bool:

@@ -35,15 +35,13 @@ from kvsim.doctor.discovery.protocol import (
     ProtocolSearch,
 )
 from kvsim.doctor.discovery.refusal import read_refusal
-from kvsim.doctor.discovery.role_search import RoleFindings, RoleSearch
+from kvsim.doctor.discovery.role_search import SEARCH_S, RoleFindings, RoleSearch
 from kvsim.doctor.discovery.tryout import End, StartTry, TryFolder
 from kvsim.doctor.discovery.vocabulary import Vocabulary, read_vocabulary
 from kvsim.errors import NodeFailed, UsageError
 from kvsim.timeouts import PLAIN, Timeouts
 from kvsim.waiting import Deadline
 
-# How long forms of the command are tried; a try that is under way is not cut short.
-SEARCH_S = 20.0
 TRIES_MAX = 80
 INTERPRETERS = re.compile(
     r"(?:java|node|deno|bun|ruby|perl|php|lua|sh|bash|dash|dotnet|env|python[\d.]*|pypy\d?)"

@@ -42,7 +42,7 @@ ROLE_WORDS = {
 }
 # How many forms of a follower are tried, once there is one that refuses a write or only starts.
 AFTER_REFUSAL, AFTER_START = 4, 12
-# How long they are tried; a try that is under way is not cut short.
+# How long forms of a command, and those of a follower, are tried; no try is cut short.
 SEARCH_S = 20.0
 UNPROVEN = "does this refuse the write because the node is a follower? then call it read_only"
 
